@@ -1,0 +1,42 @@
+# Everything runs in .venv, which `make setup` creates; the other targets call it first.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lock build clean
+
+# Without byte code, importing TFX takes half a minute each time.
+unexport PYTHONDONTWRITEBYTECODE
+
+PYTHON := .venv/bin/python
+
+help: ## List the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: ## Create or renew .venv from requirements.lock
+	@deploy/setup.sh
+
+demo: setup ## Train, evaluate and push a model on 5,000 MNIST digits, into demo/
+	$(PYTHON) pipeline/examples/mnist_digits.py demo/data/digits
+	.venv/bin/diptych run pipeline/examples/mnist.yaml --root demo
+
+test: setup ## Run the tests
+	$(PYTHON) -m pytest
+
+lint: setup ## Check format, style and types
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+
+format: setup ## Format the code and fix what can be fixed
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+lock: ## Renew requirements.lock with the newest allowed versions
+	@deploy/lock.sh
+
+build: setup ## Build the wheel into dist/, for the image and remote workers
+	rm -rf build dist
+	$(PYTHON) -m build --wheel --no-isolation --outdir dist .
+	rm -rf build
+
+clean: ## Remove what was built, and the caches; keeps .venv and demo/
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -not -path './.tools/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Raw labelled data to tf.Examples: images in folders, tables, pairs, TFRecords."""

@@ -1,0 +1,1 @@
+"""From transformed examples to P x K batches of pairs and triplets."""

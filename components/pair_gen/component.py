@@ -1,0 +1,107 @@
+"""PairGen, the TFX component."""
+# No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
+
+import re
+import shutil
+from pathlib import Path
+
+import apache_beam as beam
+from tfx.dsl.component.experimental.annotations import (
+    BeamComponentParameter,
+    InputArtifact,
+    OutputArtifact,
+    Parameter,
+)
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils, standard_artifacts
+
+from diptych.components.pair_gen.transforms import MakePairs, ReadRows
+from diptych.schemas.artifacts import PairSet
+from diptych.schemas.config import Pairs
+from diptych.schemas.errors import DataError
+from diptych.schemas.inputs import Inputs
+from diptych.schemas.shards import SPLITS, Manifest
+
+
+@component(use_beam=True)
+def PairGen(
+    transformed_examples: InputArtifact[standard_artifacts.Examples],
+    pairs: OutputArtifact[PairSet],
+    settings: Parameter[str],
+    inputs: Parameter[str],
+    code_hash: Parameter[str],
+    beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Draws the pairs of each split within itself: a pair across two would leak its examples.
+
+    Args:
+      transformed_examples: what Transform wrote.
+      pairs: a folder of shards a split, see ``diptych.schemas.shards``.
+      settings: ``config.Pairs`` as JSON.
+      inputs: ``inputs.Inputs`` as JSON.
+      code_hash: of our code; a new one runs the step anew.
+      beam_pipeline: given by TFX.
+
+    Raises:
+      DataError: a split has no same or no different pairs.
+    """
+    del code_hash
+    folder = Path(pairs.uri)
+    try:
+        files = {name: _files(transformed_examples, name) for name in SPLITS}
+        make_all(
+            beam_pipeline, files, folder, Pairs.model_validate_json(settings),
+            Inputs.model_validate_json(inputs),
+        )
+    except BaseException:
+        for name in SPLITS:
+            shutil.rmtree(folder / f"Split-{name}", ignore_errors=True)
+        raise
+    manifests = {name: Manifest.read(folder / f"Split-{name}") for name in SPLITS}
+    for name in ("num_examples", "num_batches", "num_pairs", "num_triplets"):
+        total = sum(getattr(manifest, name) for manifest in manifests.values())
+        pairs.set_int_custom_property(name, total)
+    pairs.set_int_custom_property("num_classes", manifests["train"].num_classes)
+
+
+def make_all(
+    pipeline: beam.Pipeline,
+    files: dict[str, list[str]],
+    folder: Path,
+    settings: Pairs,
+    inputs: Inputs,
+) -> None:
+    """Runs one Beam pipeline for all splits.
+
+    Args:
+      pipeline: empty; it is run.
+      files: of transformed examples, for each split.
+      folder: gets a folder ``Split-<name>`` for each.
+      settings, inputs: of the run.
+    """
+    try:
+        with pipeline:
+            for name, paths in files.items():
+                rows = (
+                    pipeline
+                    | f"Files[{name}]" >> beam.Create(paths)
+                    | f"Read[{name}]" >> ReadRows(inputs, settings.seed)
+                )
+                made = MakePairs(name, str(folder / f"Split-{name}"), settings, inputs)
+                rows | f"MakePairs[{name}]" >> made
+    except Exception as error:
+        # Runners report what a worker raised as text.
+        found = re.search(r"DataError: (.+?)(?: \[while running|\n|$)", str(error))
+        if found is None or isinstance(error, DataError):
+            raise
+        raise DataError(found.group(1)) from error
+
+
+def _files(examples: standard_artifacts.Examples, split: str) -> list[str]:
+    folder = Path(artifact_utils.get_split_uri([examples], split))
+    files = sorted(str(path) for path in folder.iterdir() if not path.name.startswith((".", "_")))
+    if not files:
+        raise DataError(
+            f"The {split} split has no files in {folder}. Give it a larger share (split.{split})."
+        )
+    return files

@@ -1,0 +1,221 @@
+"""Pairs and triplets of whole batches, from the rows of a shard in their order.
+
+Same pairs are two rows of one chunk, unless both fill it up (such a pair is drawn in the first
+chunk of the pass already). Different pairs are rows of different classes, neither of them
+fill. So no pair comes twice in one pass of its classes. A batch with a ratio of a:b gives a * m
+same pairs and b * m different ones, with the largest m that it can.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from diptych.components.pair_gen.circles import Batches, different_pairs
+from diptych.components.pair_gen.hashing import I64, U64, hash_of
+
+_KEEP, _SWAP, _ANCHOR, _NEGATIVE = 21, 22, 23, 24  # what a key is for
+_ROWS_AT_ONCE = 2**16  # rows drawn from together; bounds the memory, changes nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Rows of a shard, sorted by (batch, class, chunk, index in the chunk).
+
+    Attributes:
+      batch, classes, chunk: see ``layout.Places``.
+      fill: whether the row is in the pass already.
+      ids: (n, 2) of the examples; two rows with one id are never a same pair.
+    """
+
+    batch: I64
+    classes: I64
+    chunk: I64
+    fill: npt.NDArray[np.bool_]
+    ids: U64
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """Rows of pairs, sorted by (batch, left, right)."""
+
+    left: I64
+    right: I64
+    same: npt.NDArray[np.bool_]
+
+
+@dataclasses.dataclass(frozen=True)
+class Triplets:
+    """Rows of triplets, in the order of the same pairs that they come from."""
+
+    anchor: I64
+    positive: I64
+    negative: I64
+
+
+def draw(rows: Rows, ratio: tuple[int, int], seed: int) -> tuple[Pairs, Triplets]:
+    """Draws the pairs of every batch, and a triplet for each same pair.
+
+    Depends on a batch's number and its rows alone, so shards may be cut anyhow.
+
+    Args:
+      rows: whole batches.
+      ratio: same and different pairs, such as (1, 1).
+      seed: of the keys.
+
+    Returns:
+      Pairs and triplets, as row numbers into ``rows``. A batch of one class has neither.
+    """
+    starts = np.flatnonzero(_changes(rows.batch))
+    ends = np.append(starts[1:], rows.batch.size)
+    pairs: list[tuple[I64, ...]] = []
+    triplets: list[tuple[I64, ...]] = []
+    sames: list[npt.NDArray[np.bool_]] = []
+    begin = 0
+    while begin < starts.size:
+        stop = int(np.searchsorted(ends, starts[begin] + _ROWS_AT_ONCE, side="right"))
+        stop = max(stop, begin + 1)
+        cut = slice(int(starts[begin]), int(ends[stop - 1]))
+        part = Rows(*(getattr(rows, field.name)[cut] for field in dataclasses.fields(rows)))
+        drawn, anchored = _draw_some(part, ratio, seed)
+        pairs.append((drawn.left + cut.start, drawn.right + cut.start))
+        sames.append(drawn.same)
+        sides = (anchored.anchor, anchored.positive, anchored.negative)
+        triplets.append(tuple(side + cut.start for side in sides))
+        begin = stop
+    left, right = (_together([part[side] for part in pairs]) for side in (0, 1))
+    anchor, positive, negative = (_together([part[side] for part in triplets]) for side in (0, 1, 2))
+    return Pairs(left, right, _together(sames).astype(bool)), Triplets(anchor, positive, negative)
+
+
+def _draw_some(rows: Rows, ratio: tuple[int, int], seed: int) -> tuple[Pairs, Triplets]:
+    new_batch = _changes(rows.batch)
+    local = new_batch.cumsum() - 1  # index of each row's batch
+    starts = np.flatnonzero(new_batch)
+    number = rows.batch[starts]
+    first, second = _same_candidates(rows, local)
+    available_same = np.bincount(local[first], minlength=starts.size)
+    available_different = _count_different(rows, local, starts.size)
+    times = np.minimum(available_same // ratio[0], available_different // ratio[1])
+    first, second = _keep_evenly(rows, local, first, second, times * ratio[0], seed)
+    third, fourth = _different(rows, local, number, times * ratio[1], seed)
+
+    left, right = np.concatenate([first, third]), np.concatenate([second, fourth])
+    same = np.arange(left.size) < first.size
+    left, right = np.minimum(left, right), np.maximum(left, right)
+    swap = _bit(hash_of(seed, _SWAP, rows.batch[left], *_inside(local, starts, left, right)))
+    left, right = np.where(swap, right, left), np.where(swap, left, right)
+    order = np.lexsort((right, left, local[left]))
+    pairs = Pairs(left[order], right[order], same[order])
+    return pairs, _triplets(rows, local, starts, pairs, seed)
+
+
+def _same_candidates(rows: Rows, local: I64) -> tuple[I64, I64]:
+    """All pairs of rows in a chunk that may be drawn."""
+    new = _changes(local) | _changes(rows.classes) | _changes(rows.chunk)
+    place = np.arange(local.size)
+    nth = place - np.maximum.accumulate(np.where(new, place, 0))
+    # Each row with all rows of its chunk that come before it.
+    second = np.repeat(place, nth)
+    first = second - 1 - (np.arange(second.size) - np.repeat(nth.cumsum() - nth, nth))
+    kept = ~(rows.fill[first] & rows.fill[second])
+    kept &= (rows.ids[first] != rows.ids[second]).any(axis=1)
+    return first[kept], second[kept]
+
+
+def _count_different(rows: Rows, local: I64, num_batches: int) -> I64:
+    """Pairs of rows of different classes, without fills, in each batch."""
+    group = (_changes(local) | _changes(rows.classes)).cumsum() - 1
+    sizes = np.bincount(group[~rows.fill], minlength=group.size and int(group[-1]) + 1)
+    batch_of = np.zeros(sizes.size, np.int64)
+    batch_of[group] = local
+    total = np.bincount(local[~rows.fill], minlength=num_batches)
+    squares = np.zeros(num_batches, np.int64)
+    np.add.at(squares, batch_of, sizes**2)
+    return (total**2 - squares) // 2
+
+
+def _keep_evenly(
+    rows: Rows, local: I64, first: I64, second: I64, needed: I64, seed: int
+) -> tuple[I64, I64]:
+    """As many same pairs as are needed in each batch, evenly from its classes, by key."""
+    available = np.bincount(local[first], minlength=needed.size)
+    surplus = (available > needed)[local[first]]
+    if not surplus.any():
+        return first, second
+    some = np.flatnonzero(surplus)
+    batch, kind = local[first[some]], rows.classes[first[some]]
+    starts = np.flatnonzero(_changes(local))
+    inside = _inside(local, starts, first[some], second[some])
+    keys = hash_of(seed, _KEEP, rows.batch[first[some]], *inside)
+    order = np.lexsort((keys, kind, batch))
+    nth = _nth_of_run(batch[order], kind[order])
+    again = np.lexsort((keys[order], nth, batch[order]))
+    order = order[again]
+    kept = _nth_of_run(batch[order]) < needed[batch[order]]
+    keep = ~surplus
+    keep[some[order[kept]]] = True
+    return first[keep], second[keep]
+
+
+def _different(
+    rows: Rows, local: I64, number: I64, needed: I64, seed: int
+) -> tuple[I64, I64]:
+    usable = np.flatnonzero(~rows.fill & (needed > 0)[local])
+    counts = np.bincount(local[usable], minlength=needed.size)
+    starts = counts.cumsum() - counts
+    lefts, rights = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for size in np.unique(counts[counts > 0]):
+        chosen = np.flatnonzero(counts == size)
+        members = usable[starts[chosen, None] + np.arange(size)]
+        some = Batches(number[chosen], rows.classes[members], needed[chosen])
+        batch, left, right = different_pairs(some, seed)
+        lefts.append(members[batch, left])
+        rights.append(members[batch, right])
+    return np.concatenate(lefts), np.concatenate(rights)
+
+
+def _triplets(rows: Rows, local: I64, starts: I64, pairs: Pairs, seed: int) -> Triplets:
+    """Each same pair with a row of another class of its batch, all alike by key."""
+    left, right = pairs.left[pairs.same], pairs.right[pairs.same]
+    inside = _inside(local, starts, left, right)
+    swap = _bit(hash_of(seed, _ANCHOR, rows.batch[left], *inside))
+    anchor, positive = np.where(swap, right, left), np.where(swap, left, right)
+    # The rows of a class lie together, so those of the others are two ranges.
+    new_class = _changes(local) | _changes(rows.classes)
+    class_starts = np.flatnonzero(new_class)
+    class_sizes = np.diff(np.append(class_starts, local.size))
+    group = (new_class.cumsum() - 1)[anchor]
+    sizes = np.diff(np.append(starts, local.size))[local[anchor]]
+    others = (sizes - class_sizes[group]).astype(np.uint64)
+    draws = hash_of(seed, _NEGATIVE, rows.batch[left], *inside) % np.maximum(others, 1)
+    negative = starts[local[anchor]] + draws.astype(np.int64)
+    negative += np.where(negative >= class_starts[group], class_sizes[group], 0)
+    return Triplets(anchor, positive, negative)
+
+
+def _inside(local: I64, starts: I64, *rows: I64) -> tuple[I64, ...]:
+    """Row numbers within the batch: those in a shard depend on its other batches."""
+    return tuple(row - starts[local[row]] for row in rows)
+
+
+def _changes(values: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    """Where a value differs from the one before, true for the first."""
+    changes = np.ones(values.size, bool)
+    changes[1:] = values[1:] != values[:-1]
+    return changes
+
+
+def _nth_of_run(*columns: I64) -> I64:
+    new = np.logical_or.reduce([_changes(column) for column in columns])
+    place = np.arange(new.size)
+    return place - np.maximum.accumulate(np.where(new, place, 0))
+
+
+def _bit(keys: U64) -> npt.NDArray[np.bool_]:
+    return (keys >> np.uint64(63)).astype(bool)
+
+
+def _together(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -1,0 +1,157 @@
+"""What is settled once the classes of a split are counted: quotas, places, weights, partitions."""
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from diptych.components.pair_gen.hashing import I64, U64
+from diptych.components.pair_gen.layout import (
+    Layout,
+    Places,
+    class_weights,
+    make_layout,
+    place,
+    quotas,
+)
+from diptych.components.pair_gen.paired import (
+    PairLayout,
+    make_pair_layout,
+    pair_weights,
+    place_pairs,
+)
+from diptych.components.pair_gen.rows import row_bytes
+from diptych.schemas.config import Pairs
+from diptych.schemas.errors import DataError
+from diptych.schemas.inputs import Inputs
+
+PARTITION_BYTES = 64 * 2**20  # of rows sorted together, roughly; a worker holds a few times that
+
+
+@dataclasses.dataclass(frozen=True)
+class Partitions:
+    """How rows are divided to be sorted; a function of the counts alone.
+
+    Attributes:
+      buckets: partitions 0 to buckets - 1 take the small classes, by key.
+      ranges: of each class: 0, or the partitions it takes alone, by the hash of the id.
+      first: of each class: its first partition.
+      total: number of partitions.
+    """
+
+    buckets: int
+    ranges: I64
+    first: I64
+    total: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that the workers need to know of a split; arrays have one entry a class.
+
+    Where data came in pairs, class 0 is the different pairs and class 1 the same ones.
+    """
+
+    split: str
+    keys: U64
+    counts: I64
+    layout: Layout | PairLayout
+    weights: npt.NDArray[np.float64]
+    partitions: Partitions
+
+    def classes_of(self, keys: U64) -> I64:
+        """Index of each key's class."""
+        return np.searchsorted(self.keys, keys).astype(np.int64)
+
+    def partitions_of(self, classes: I64, hashes: U64) -> I64:
+        """Partition of each row."""
+        parts = self.partitions
+        bucket = _range(self.keys[classes], np.full(1, parts.buckets))
+        return np.where(
+            parts.ranges[classes] == 0,
+            bucket,
+            parts.first[classes] + _range(hashes, parts.ranges[classes]),
+        )
+
+    def places_of(self, classes: I64, ranks: I64) -> Places:
+        """All places of each row."""
+        if isinstance(self.layout, PairLayout):
+            return place_pairs(self.layout, classes, ranks)
+        return place(self.layout, classes, ranks)
+
+    def first_ranks(self, partition: int, sizes: I64) -> I64:
+        """Rank of each class's first row in a partition, given the sizes of all partitions."""
+        parts = self.partitions
+        before = np.concatenate([np.zeros(1, np.int64), sizes.cumsum()])
+        ranks = before[partition] - before[np.minimum(parts.first, partition)]
+        own = (parts.first <= partition) & (partition < parts.first + parts.ranges)
+        return np.where(own, ranks, 0)
+
+
+def make_plan(split: str, keys: U64, counts: I64, settings: Pairs, inputs: Inputs) -> Plan:
+    """Plans a split.
+
+    Args:
+      split: train, calibration or test; the last two follow the policy for evaluation.
+      keys: of the classes, sorted.
+      counts: of their examples.
+      settings, inputs: of the run.
+
+    Raises:
+      DataError: no same or no different pairs could be drawn.
+    """
+    training = split == "train"
+    policy = settings.policy if training else settings.evaluation_policy
+    rounds = settings.rounds if training else settings.evaluation_rounds
+    layout: Layout | PairLayout
+    if inputs.paired:
+        counts = np.array([int(counts[keys == kind].sum()) for kind in (0, 1)], np.int64)
+        keys = np.arange(2, dtype=np.uint64)
+        _check_kinds(split, counts)
+        layout = make_pair_layout(counts, settings, policy, rounds)
+        weights = pair_weights(counts, policy)
+    else:
+        _check_classes(split, counts)
+        amounts = quotas(keys, counts, settings, policy)
+        layout = make_layout(amounts, settings, rounds)
+        weights = class_weights(amounts, policy)
+    rows = max(PARTITION_BYTES // row_bytes(inputs), 1)
+    return Plan(split, keys, counts, layout, weights, make_partitions(counts, rows))
+
+
+def make_partitions(counts: I64, cap: int) -> Partitions:
+    """Divides the rows into partitions of about ``cap`` of them."""
+    ranges = np.where(counts > cap, -(-counts // cap), 0)
+    buckets = max(-(-int(counts[ranges == 0].sum()) // cap), 1)
+    first = buckets + ranges.cumsum() - ranges
+    return Partitions(buckets, ranges, first, buckets + int(ranges.sum()))
+
+
+def _range(hashes: U64, number: I64) -> I64:
+    """Which of ``number`` equal ranges of uint64 each hash is in."""
+    high = hashes >> np.uint64(32)
+    return ((high * number.astype(np.uint64)) >> np.uint64(32)).astype(np.int64)
+
+
+def _check_classes(split: str, counts: I64) -> None:
+    usable = int((counts >= 2).sum())
+    got = f"got {usable} (and {int((counts == 1).sum())} with one)"
+    if split == "train" and usable < 2:
+        raise DataError(
+            f"Pairs need at least 2 classes with 2 examples each in the training split, {got}. "
+            "Check the label column, or add examples."
+        )
+    if usable < 1 or counts.size < 2:
+        raise DataError(
+            f"The {split} split needs at least 2 classes, one of them with 2 examples, {got}. "
+            f"Give it a larger share (split.{split}), add examples, or try another split.seed."
+        )
+
+
+def _check_kinds(split: str, counts: I64) -> None:
+    if (counts == 0).any():
+        raise DataError(
+            f"The {split} split needs same and different pairs, got {counts[1]} and {counts[0]}. "
+            f"Check data.same_value, give the split a larger share (split.{split}), "
+            "or try another split.seed."
+        )

@@ -1,0 +1,179 @@
+"""The three tables of a shard, from its rows and their places."""
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from diptych.components.pair_gen.draw import Rows, draw
+from diptych.components.pair_gen.hashing import I64, id_words
+from diptych.components.pair_gen.layout import Places
+from diptych.components.pair_gen.paired import distinct_examples, pair_triplets
+from diptych.components.pair_gen.plan import Plan
+from diptych.components.pair_gen.rows import bytes_of, int64_of, row_schema
+from diptych.schemas import inputs as names
+from diptych.schemas.config import Pairs
+from diptych.schemas.inputs import Inputs
+from diptych.schemas.shards import PAIRS, TRIPLETS, examples_schema
+
+_PLACES = [("batch", pa.int64()), ("chunk", pa.int64()), ("index", pa.int64()), ("fill", pa.bool_())]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """Contents of the three files of a shard."""
+
+    examples: pa.RecordBatch
+    pairs: pa.Table
+    triplets: pa.Table
+    num_batches: int
+
+
+def placed_schema(inputs: Inputs) -> pa.Schema:
+    """Rows on their way to a shard: index of the class, and a list of places."""
+    schema = row_schema(inputs).append(pa.field("kind", pa.int64()))
+    return schema.append(pa.field("places", pa.list_(pa.struct(_PLACES))))
+
+
+def placed_rows(
+    rows: pa.RecordBatch, classes: I64, places: Places, num_shards: int, inputs: Inputs
+) -> list[tuple[int, pa.RecordBatch]]:
+    """Rows by shard, each row once a shard with all its places there."""
+    shards = places.batch % num_shards
+    order = np.lexsort((places.batch, places.row, shards))
+    row, shard = places.row[order], shards[order]
+    new = np.ones(order.size, bool)
+    new[1:] = (row[1:] != row[:-1]) | (shard[1:] != shard[:-1])
+    starts = np.flatnonzero(new)
+    offsets = np.append(starts, order.size)
+    values = pa.StructArray.from_arrays(
+        [pa.array(getattr(places, name)[order]) for name, _ in _PLACES],
+        fields=[pa.field(*field) for field in _PLACES],
+    )
+    result = []
+    cuts = np.searchsorted(shard[starts], np.arange(num_shards + 1))
+    for number in np.flatnonzero(np.diff(cuts)):
+        low, high = int(cuts[number]), int(cuts[number + 1])
+        chosen = row[starts[low:high]]
+        begin, end = int(offsets[low]), int(offsets[high])
+        lists = pa.ListArray.from_arrays(
+            pa.array((offsets[low : high + 1] - begin).astype(np.int32)),
+            values.slice(begin, end - begin),
+        )
+        taken = rows.take(pa.array(chosen))
+        columns = [*taken.columns, pa.array(classes[chosen]), lists]
+        result.append(
+            (int(number), pa.RecordBatch.from_arrays(columns, schema=placed_schema(inputs)))
+        )
+    return result
+
+
+def make_tables(placed: pa.RecordBatch, plan: Plan, settings: Pairs, inputs: Inputs) -> Tables:
+    """Sorts the rows of a shard by their places and draws the pairs.
+
+    Args:
+      placed: in any order; columns of ``placed_schema``.
+      plan, settings, inputs: of the split.
+    """
+    lists = placed.column("places")
+    lengths = np.diff(int64_of(lists.offsets))
+    row = np.repeat(np.arange(placed.num_rows), lengths)
+    values = lists.flatten()
+    batch, chunk, index = (int64_of(values.field(name)) for name in ("batch", "chunk", "index"))
+    fill = values.field("fill").to_numpy(zero_copy_only=False).astype(bool)
+    kind = int64_of(placed.column("kind"))[row]
+    by_place = (index, kind, chunk, batch) if inputs.paired else (index, chunk, kind, batch)
+    order = np.lexsort(by_place)
+    row, batch, chunk, kind = row[order], batch[order], chunk[order], kind[order]
+    make = _paired_tables if inputs.paired else _tables
+    return make(placed, row, batch, kind, (chunk, fill[order]), (plan, settings, inputs))
+
+
+def _tables(
+    placed: pa.RecordBatch,
+    row: I64,
+    batch: I64,
+    kind: I64,
+    place: tuple[I64, npt.NDArray[np.bool_]],
+    context: tuple[Plan, Pairs, Inputs],
+) -> Tables:
+    plan, settings, inputs = context
+    chunk, fill = place
+    ids = id_words(bytes_of(placed.column(names.ID)))[row]
+    different = settings.different_per_same
+    ratio = (different.denominator, different.numerator)
+    pairs, triplets = draw(Rows(batch, kind, chunk, fill, ids), ratio, settings.seed)
+    weights = plan.weights[kind]
+    taken = pa.array(row)
+    columns = [placed.column(name).take(taken) for name in (names.ID, names.LABEL, names.CLASS)]
+    return Tables(
+        _examples(batch, [*columns, placed.column(names.X).take(taken)], inputs),
+        _table(
+            PAIRS,
+            *(batch[pairs.left], pairs.left, pairs.right, pairs.same),
+            (weights[pairs.left] + weights[pairs.right]) / 2,
+        ),
+        _table(
+            TRIPLETS,
+            *(batch[triplets.anchor], triplets.anchor, triplets.positive, triplets.negative),
+            weights[triplets.anchor],
+        ),
+        _count_runs(batch),
+    )
+
+
+def _paired_tables(
+    placed: pa.RecordBatch,
+    row: I64,
+    batch: I64,
+    kind: I64,
+    place: tuple[I64, npt.NDArray[np.bool_]],
+    context: tuple[Plan, Pairs, Inputs],
+) -> Tables:
+    del place
+    plan, settings, inputs = context
+    left_ids, right_ids = (
+        id_words(bytes_of(placed.column(name)))[row] for name in (names.LEFT_ID, names.RIGHT_ID)
+    )
+    rows = distinct_examples(batch, left_ids, right_ids)
+    same = kind == 1
+    anchor, positive, negative, pair = pair_triplets(rows, same, settings.seed)
+    # Sources count all left examples of the pairs placed, then all right ones.
+    sides = np.concatenate([row, row + placed.num_rows])
+    taken = pa.array(sides[rows.source])
+    columns = [
+        pa.concat_arrays([placed.column(left), placed.column(right)]).take(taken)
+        for left, right in ((names.LEFT_ID, names.RIGHT_ID), (names.LEFT, names.RIGHT))
+    ]
+    count = rows.batch.size
+    label, number = pa.array([b""] * count, pa.binary()), pa.array(np.full(count, -1))
+    weights = plan.weights[kind]
+    order = np.lexsort((rows.right, rows.left, batch))
+    return Tables(
+        _examples(rows.batch, [columns[0], label, number, columns[1]], inputs),
+        _table(
+            PAIRS,
+            *(part[order] for part in (batch, rows.left, rows.right, same, weights)),
+        ),
+        _table(TRIPLETS, rows.batch[anchor], anchor, positive, negative, weights[pair]),
+        _count_runs(batch),
+    )
+
+
+def _examples(batch: I64, columns: list[pa.Array], inputs: Inputs) -> pa.RecordBatch:
+    schema = examples_schema(inputs.shape.arrow_type)
+    batches = pa.array(batch.astype(np.int32))
+    return pa.RecordBatch.from_arrays([batches, *columns], schema=schema)
+
+
+def _table(schema: pa.Schema, *columns: npt.NDArray[np.generic]) -> pa.Table:
+    arrays = [
+        pa.array(column.astype(field.type.to_pandas_dtype()))
+        for column, field in zip(columns, schema, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _count_runs(batch: I64) -> int:
+    return int((np.diff(batch) != 0).sum()) + bool(batch.size)

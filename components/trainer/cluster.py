@@ -1,0 +1,235 @@
+"""Runs the loop where the configuration says: in this process, or on Ray workers."""
+
+import dataclasses
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diptych.schemas.config import Model, Train
+from diptych.schemas.errors import DiptychError, TrainingError
+
+_WEIGHTS, _CURVES = "weights.npz", "curves.json"
+_START_ATTEMPTS = 3  # raylet gives up when its agent needs more than 15 s to start
+_progress = logging.getLogger("diptych.progress")
+
+
+def train_anywhere(
+    pairs: Path, model: Model, settings: Train, storage: Path
+) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+    """Trains in process (``num_workers=0``) or on Ray.
+
+    Args:
+      pairs: folder of the pair set; on a cluster, one that every worker can read.
+      model: encoder and loss.
+      settings: workers and schedule.
+      storage: folder for what the workers hand back; on a cluster, one that all share.
+
+    Returns:
+      Weights of the encoder, and the learning curves, one dictionary an epoch.
+
+    Raises:
+      TrainingError: Ray does not start, has not what was asked for, or a worker failed.
+    """
+    if settings.num_workers == 0:
+        from diptych.components.trainer.loop import Place, train
+
+        weights, curves = train(
+            pairs, model, settings, Place(), lambda line: _show(dataclasses.asdict(line), settings)
+        )
+        return weights, [dataclasses.asdict(line) for line in curves]
+    with _ray(settings) as cpus_per_worker:
+        return _train_on_ray(pairs, model, settings, storage, cpus_per_worker)
+
+
+def _show(line: dict[str, Any], settings: Train) -> None:
+    _progress.info(
+        "epoch %d of at most %d, loss %.4f, calibration accuracy %.1f %%, %d examples/s",
+        line["epoch"],
+        settings.epochs,
+        line["loss"],
+        100 * line["calibration_accuracy"],
+        line["examples_per_s"],
+    )
+
+
+@contextmanager
+def _ray(settings: Train) -> Iterator[int]:
+    """Connects to a cluster or starts a local Ray; yields the CPUs for each worker."""
+    # The controller asks its workers for news this often; the default of 2 s would hold up
+    # every epoch that is shorter.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    address = settings.ray_address or os.environ.get("RAY_ADDRESS")
+    machine = len(os.sched_getaffinity(0))
+    own = not ray.is_initialized()
+    if own:
+        for attempt in range(1, _START_ATTEMPTS + 1):
+            try:
+                if address:
+                    ray.init(address=address)
+                else:
+                    # A worker needs a whole CPU of Ray's count, whatever the machine has.
+                    cpus = max(machine, settings.num_workers)
+                    ray.init(address="local", num_cpus=cpus, include_dashboard=False)
+                break
+            except Exception as error:
+                ray.shutdown()
+                if attempt == _START_ATTEMPTS or address:
+                    where = f"reach the Ray cluster at {address}" if address else "start Ray"
+                    raise TrainingError(
+                        f"Cannot {where}: {str(error).strip().splitlines()[0]} "
+                        "With train.num_workers=0 training runs without Ray."
+                    ) from error
+                _progress.info("Ray did not start, attempt %d of %d", attempt + 1, _START_ATTEMPTS)
+                time.sleep(2 * attempt)
+    try:
+        there = int(ray.cluster_resources().get("CPU", 0))
+        each = settings.cpus_per_worker or max(
+            (there if address else machine) // settings.num_workers, 1
+        )
+        if each * settings.num_workers > there:
+            raise TrainingError(
+                f"Training needs {settings.num_workers} workers with {each} CPUs each, the Ray "
+                f"cluster has {there} CPUs. Lower train.num_workers or train.cpus_per_worker."
+            )
+        yield each
+    finally:
+        if own:
+            ray.shutdown()
+
+
+def _train_on_ray(
+    pairs: Path, model: Model, settings: Train, storage: Path, cpus_per_worker: int
+) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+    import ray
+    from ray import train as ray_train
+    from ray.train.tensorflow import TensorflowTrainer
+
+    class Progress(ray_train.UserCallback):
+        def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+            if "epoch" in metrics[0]:
+                _show(metrics[0], settings)
+
+    # One GPU a worker where there are GPUs for all of them; NCCL carries the gradients then.
+    use_gpu = ray.cluster_resources().get("GPU", 0) >= settings.num_workers
+    trainer = TensorflowTrainer(
+        _worker,
+        train_loop_config={
+            "pairs": str(pairs),
+            "model": model.model_dump_json(),
+            "settings": settings.model_dump_json(),
+            "cpus": cpus_per_worker,
+        },
+        scaling_config=ray_train.ScalingConfig(
+            num_workers=settings.num_workers,
+            use_gpu=use_gpu,
+            resources_per_worker={"CPU": cpus_per_worker} | ({"GPU": 1} if use_gpu else {}),
+        ),
+        run_config=ray_train.RunConfig(
+            name="training", storage_path=str(storage), callbacks=[Progress()]
+        ),
+    )
+    try:
+        result = trainer.fit()
+    except Exception as error:
+        raise _cause(error) from error
+    with result.checkpoint.as_directory() as folder:
+        weights = _read_weights(Path(folder) / _WEIGHTS)
+        curves = json.loads((Path(folder) / _CURVES).read_text())
+    shutil.rmtree(storage / "training", ignore_errors=True)
+    return weights, curves
+
+
+def _cause(error: BaseException) -> DiptychError:
+    """What a person needs to know of a failure that Ray has wrapped."""
+    for failure in [*getattr(error, "worker_failures", {}).values(), error]:
+        cause: BaseException | None = failure
+        while cause is not None:
+            if isinstance(cause, DiptychError):
+                return cause
+            cause = getattr(cause, "cause", None) or cause.__cause__
+    last = [line for line in str(error).strip().splitlines() if line.strip()]
+    return TrainingError(f"A training worker failed: {last[-1].strip() if last else repr(error)}")
+
+
+def _worker(config: dict[str, Any]) -> None:
+    """Runs on each Ray worker; rank 0 hands back weights and curves as a checkpoint."""
+    import tensorflow as tf
+    from ray import train as ray_train
+
+    from diptych.components.trainer.loop import Epoch, Place, train
+
+    tf.config.threading.set_intra_op_parallelism_threads(config["cpus"])
+    context = ray_train.get_context()
+    rank, workers = context.get_world_rank(), context.get_world_size()
+    # Nothing of TensorFlow may run before the communicator is there.
+    place = Place(rank, workers, _all_reduce_sum() if workers > 1 else list)
+
+    def report(line: Epoch) -> None:
+        ray_train.report(dataclasses.asdict(line))
+
+    weights, curves = train(
+        Path(config["pairs"]),
+        Model.model_validate_json(config["model"]),
+        Train.model_validate_json(config["settings"]),
+        place,
+        report,
+    )
+    if rank != 0:
+        ray_train.report({"done": True})
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        _write_weights(Path(folder) / _WEIGHTS, weights)
+        lines = [dataclasses.asdict(line) for line in curves]
+        (Path(folder) / _CURVES).write_text(json.dumps(lines))
+        ray_train.report({"done": True}, checkpoint=ray_train.Checkpoint.from_directory(folder))
+
+
+def _all_reduce_sum() -> Any:
+    """An all-reduce over the workers, and nothing else, of TensorFlow's multi-worker strategy.
+
+    Its scope is never entered: Keras 3 cannot train under it.
+    """
+    import tensorflow as tf
+
+    implementations = tf.distribute.experimental.CommunicationImplementation
+    gpus = tf.config.list_physical_devices("GPU")
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(
+        communication_options=tf.distribute.experimental.CommunicationOptions(
+            timeout_seconds=300.0,
+            implementation=implementations.NCCL if gpus else implementations.RING,
+        )
+    )
+
+    def all_reduce_sum(tensors: Any) -> list[Any]:
+        return list(
+            strategy.run(
+                # Without the identity: "destinations can not be empty".
+                lambda *parts: tf.distribute.get_replica_context().all_reduce(
+                    "SUM", [tf.identity(part) for part in parts]
+                ),
+                args=tuple(tensors),
+            )
+        )
+
+    return all_reduce_sum
+
+
+def _write_weights(path: Path, weights: list[np.ndarray]) -> None:
+    np.savez(path, *weights)
+
+
+def _read_weights(path: Path) -> list[np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return [arrays[f"arr_{number}"] for number in range(len(arrays.files))]

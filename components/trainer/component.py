@@ -1,0 +1,53 @@
+"""The Trainer step: pair shards and the preprocessing graph to a model that takes raw inputs."""
+
+# No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
+import json
+import shutil
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from diptych.schemas.artifacts import PairSet, TrainingLog
+from diptych.schemas.config import Model, Train
+from diptych.schemas.inputs import Inputs
+
+
+@component
+def Trainer(
+    pairs: InputArtifact[PairSet],
+    transform_graph: InputArtifact[standard_artifacts.TransformGraph],
+    model: OutputArtifact[standard_artifacts.Model],
+    training_log: OutputArtifact[TrainingLog],
+    model_settings: Parameter[str],
+    train_settings: Parameter[str],
+    inputs: Parameter[str],
+    code_hash: Parameter[str],
+) -> None:
+    """Trains on the training split, stops and sets the threshold on the calibration split."""
+    from diptych.components.trainer.calibration import CalibrationSet
+    from diptych.components.trainer.cluster import train_anywhere
+    from diptych.components.trainer.encoders import build_encoder
+    from diptych.components.trainer.export import export_model
+    from diptych.components.trainer.log import write_log
+
+    settings = Train.model_validate_json(train_settings)
+    architecture = Model.model_validate_json(model_settings)
+    raw = Inputs.model_validate_json(inputs)
+    folder = Path(training_log.uri)
+    weights, curves = train_anywhere(Path(pairs.uri), architecture, settings, folder)
+    best = write_log(folder, curves)
+    training_log.set_int_custom_property("epochs", len(curves))
+    training_log.set_int_custom_property("best_epoch", best["epoch"])
+
+    encoder = build_encoder(architecture, raw.shape)
+    encoder.set_weights(weights)
+    threshold = CalibrationSet(Path(pairs.uri) / "Split-calibration").threshold(encoder)
+    model.set_string_custom_property("threshold", json.dumps(threshold))
+    serving = Path(path_utils.serving_model_dir(model.uri))
+    beside = serving.with_name(serving.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    export_model(encoder, Path(transform_graph.uri), raw, threshold, beside)
+    beside.rename(serving)

@@ -1,0 +1,138 @@
+"""The exported model: preprocessing, encoder and threshold in one SavedModel."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from diptych.components.trainer.losses import euclidean_distance
+from diptych.schemas import inputs as features
+from diptych.schemas.inputs import Inputs
+
+
+def export_model(
+    encoder: keras.Model, transform_graph: Path, inputs: Inputs, threshold: float, path: Path
+) -> None:
+    """Writes a SavedModel that takes raw inputs.
+
+    Signatures (batch dimension free):
+      ``embed``: ``image`` (batch,) encoded bytes, or ``vector`` (batch, d) float32 in the order of
+        the data's columns, to ``embedding`` (batch, size).
+      ``compare``: ``left`` and ``right``, each as above, to ``distance`` (batch,) Euclidean, lower
+        is more alike; ``same`` (batch,) bool, whether it is at most the threshold; ``threshold``.
+
+    ``assets.extra/diptych.json`` says the same for programs that do not load TensorFlow.
+
+    Args:
+      encoder: the trained encoder.
+      transform_graph: folder of the artifact of Transform.
+      inputs: what a raw example holds.
+      threshold: the calibrated one, in the unit of the distance.
+      path: folder to write; must not exist.
+    """
+    graph = tf.saved_model.load(str(transform_graph / "transform_fn"))
+    preprocess = _preprocessing(graph, inputs)
+    name = "image" if inputs.kind == "image" else "vector"
+    if inputs.kind == "image":
+        spec = tf.TensorSpec([None], tf.string)
+    else:
+        spec = tf.TensorSpec([None, *inputs.shape.shape], tf.float32)
+
+    def embedding_of(raw: tf.Tensor) -> tf.Tensor:
+        return encoder(preprocess(raw), training=False)
+
+    def embed(raw: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"embedding": embedding_of(raw)}
+
+    def compare(left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
+        distance = euclidean_distance(embedding_of(left), embedding_of(right))
+        limit = tf.constant(threshold, tf.float32)
+        return {
+            "distance": distance,
+            "same": distance <= limit,
+            "threshold": tf.fill(tf.shape(distance), limit),
+        }
+
+    module = tf.Module()
+    # The module keeps alive what the functions use; what is not tracked is not saved.
+    module.graph, module.variables_of_encoder = graph, encoder.variables
+    signatures = {
+        "embed": tf.function(_renamed(embed, name)).get_concrete_function(
+            **{name: tf.TensorSpec(spec.shape, spec.dtype, name=name)}
+        ),
+        "compare": tf.function(compare).get_concrete_function(
+            left=tf.TensorSpec(spec.shape, spec.dtype, name="left"),
+            right=tf.TensorSpec(spec.shape, spec.dtype, name="right"),
+        ),
+    }
+    tf.saved_model.save(module, str(path), signatures=signatures)
+    card = {
+        "input": {"name": name, "kind": inputs.kind, "shape": list(inputs.shape.shape)},
+        "columns": [column.name for column in inputs.columns],
+        "embedding_size": encoder.output_shape[-1],
+        "threshold": threshold,
+    }
+    extra = path / "assets.extra"
+    extra.mkdir()
+    (extra / "diptych.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def _renamed(function: Any, name: str) -> Any:
+    """The signature's argument is named after the kind of input."""
+    if name == "image":
+        return lambda image: function(image)
+    return lambda vector: function(vector)
+
+
+def _preprocessing(graph: Any, inputs: Inputs) -> Any:
+    """Raw inputs to the encoder's input, by the graph of Transform."""
+    ((wanted,), _) = graph.transform_fn.structured_input_signature
+
+    def preprocess(raw: tf.Tensor) -> tf.Tensor:
+        known = _known_features(raw, inputs)
+        # The graph takes every feature of an example; those that only training has (label, id)
+        # are left empty, as the embedding does not depend on them.
+        given = {
+            name: _as(spec, known[name]) if name in known else _empty(spec, tf.shape(raw)[0])
+            for name, spec in wanted.items()
+        }
+        outputs = graph.transform_fn(given)
+        x = outputs[features.LEFT if inputs.paired else features.X]
+        if inputs.kind == "image":
+            return tf.reshape(tf.io.decode_raw(x, tf.uint8), [-1, *inputs.shape.shape])
+        return tf.ensure_shape(x, [None, *inputs.shape.shape])
+
+    return preprocess
+
+
+def _as(spec: Any, value: tf.Tensor) -> Any:
+    """The value as the graph takes it: sparse where an imported schema gives no shape."""
+    if isinstance(spec, tf.SparseTensorSpec):
+        return _every_value(tf.cast(value, spec.dtype))
+    return tf.cast(tf.reshape(value, [-1, *spec.shape[1:]]), spec.dtype)
+
+
+def _empty(spec: Any, batch: tf.Tensor) -> Any:
+    if isinstance(spec, tf.SparseTensorSpec):
+        return _every_value(tf.zeros([batch, 1], spec.dtype))
+    return tf.zeros([batch, *spec.shape[1:]], spec.dtype)
+
+
+def _every_value(dense: tf.Tensor) -> tf.SparseTensor:
+    """A sparse tensor of all values; ``tf.sparse.from_dense`` would lose the zeros."""
+    shape = tf.shape(dense, tf.int64)
+    places = tf.where(tf.ones(shape, tf.bool))
+    return tf.SparseTensor(places, tf.reshape(dense, [-1]), shape)
+
+
+def _known_features(raw: tf.Tensor, inputs: Inputs) -> dict[str, tf.Tensor]:
+    if inputs.kind == "image":
+        return {features.IMAGE: raw[:, None]}
+    widths = [column.width for column in inputs.columns]
+    parts = tf.split(raw, widths, axis=1)
+    known = dict(zip((column.name for column in inputs.columns), parts, strict=True))
+    # Data that came in pairs: the left half's outcome is used, the right one's is not.
+    known |= dict(zip((column.name for column in inputs.right_columns), parts, strict=True))
+    return known

@@ -1,0 +1,57 @@
+"""The command line. Heavy libraries are imported by the commands that need them."""
+
+import os
+from pathlib import Path
+
+import click
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="diptych")
+def main() -> None:
+    """From raw labelled data to a Siamese model in production."""
+
+
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY.PATH=VALUE",
+    help="Overrides a value of the configuration; may be repeated.",
+)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of metadata, artifacts, logs and pushed models. "
+    "Default: diptych-NAME in the working directory.",
+)
+def run(config: Path, settings: tuple[str, ...], root: Path | None) -> None:
+    """Runs the whole pipeline that CONFIG describes.
+
+    Steps whose data, settings and code have not changed are taken from the cache.
+    """
+    from diptych.pipeline.run import run_pipeline
+
+    raise SystemExit(run_pipeline(config, settings, root))
+
+
+@main.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Data to look at: a folder of images, or tables or TFRecords.",
+)
+@click.argument("out", type=click.Path(path_type=Path), default=Path("diptych.yaml"))
+def init(data: Path | None, out: Path) -> None:
+    """Writes a commented configuration to OUT (default: diptych.yaml) that fits the data."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from diptych.pipeline.init_config import write_config
+    from diptych.schemas.errors import DiptychError
+
+    try:
+        write_config(data, out)
+    except DiptychError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Wrote {out}. Look it over, then: diptych run {out}")

@@ -1,0 +1,112 @@
+"""What the user sees: a live line per step. Everything else goes to a log file."""
+
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+
+@contextmanager
+def quiet(log: Path) -> Iterator[Console]:
+    """Sends file descriptors 1 and 2 to a log file, and yields a console on the real one.
+
+    TensorFlow, Beam and Ray write to the descriptors from C++ and from processes of their own,
+    which no logging filter reaches.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    stdout, stderr = os.dup(1), os.dup(2)
+    terminal = os.fdopen(os.dup(stdout), "w", encoding="utf-8", errors="replace")
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        logging.basicConfig(
+            stream=sys.stderr,
+            level=logging.INFO,
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+            force=True,
+        )
+        logging.captureWarnings(True)
+        warnings.simplefilter("default")
+        yield Console(file=terminal, highlight=False)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(stdout, 1)
+        os.dup2(stderr, 2)
+        for descriptor in (target, stdout, stderr):
+            os.close(descriptor)
+        terminal.close()
+
+
+class Steps:
+    """A line for each step: a spinner while it runs, its time and outcome when it is done.
+
+    Where the output is not a terminal, a line is written when a step ends, and one for each
+    message in between is left to the log.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            SpinnerColumn(finished_text=" "),
+            TextColumn("{task.description:<16}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[message]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: int | None = None
+        self._name, self._message, self._started = "", "", 0.0
+
+    def __enter__(self) -> "Steps":
+        self._progress.start()
+        self._handler = _ToLine(self)
+        logging.getLogger("diptych.progress").addHandler(self._handler)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        logging.getLogger("diptych.progress").removeHandler(self._handler)
+        self._progress.stop()
+
+    def start(self, name: str) -> None:
+        """A step begins."""
+        self._name, self._message, self._started = name, "", time.perf_counter()
+        self._task = self._progress.add_task(name, total=None, message="")
+
+    def say(self, message: str) -> None:
+        """News of the running step, shown in its line."""
+        self._message = message
+        if self._task is not None:
+            self._progress.update(self._task, message=escape(message))
+
+    def end(self, outcome: str = "") -> None:
+        """The running step is done."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+        seconds = time.perf_counter() - self._started
+        text = outcome or self._message
+        self._console.print(f"  {self._name:<18}{seconds:6.1f} s  {escape(text)}".rstrip())
+
+
+class _ToLine(logging.Handler):
+    """Carries messages of the logger ``diptych.progress`` into the running step's line."""
+
+    def __init__(self, steps: Steps) -> None:
+        super().__init__(logging.INFO)
+        self._steps = steps
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._steps.say(record.getMessage())

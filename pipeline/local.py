@@ -1,0 +1,72 @@
+"""Runs the pipeline on this machine, step by step, and tells how each went."""
+
+import datetime
+import enum
+from collections.abc import Callable
+from typing import Any
+
+from ml_metadata.proto import metadata_store_pb2
+from tfx.dsl.compiler import compiler, constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.pipeline import Pipeline
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
+
+
+class Outcome(enum.Enum):
+    """How a step ended."""
+
+    RAN = "ran"
+    CACHED = "cached"
+
+
+def step_names(pipeline: Pipeline) -> list[str]:
+    """The steps in the order in which they run."""
+    return [node.id for node in pipeline.components]
+
+
+def run_locally(
+    pipeline: Pipeline,
+    on_start: Callable[[str], None],
+    on_end: Callable[[str, Outcome], None],
+) -> None:
+    """Launches each step as TFX's LocalDagRunner does, which tells nothing of its progress.
+
+    Args:
+      pipeline: with a metadata connection.
+      on_start: called with the name of a step before it.
+      on_end: called with the name and the outcome of a step after it.
+
+    Raises:
+      Whatever a step raises; the steps before it stay in the cache.
+    """
+    program = compiler.Compiler().compile(pipeline)
+    runtime_parameter_utils.substitute_runtime_parameter(
+        program,
+        {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now().isoformat()},
+    )
+    deployment = runner_utils.extract_local_deployment_config(program)
+    connection: Any = getattr(
+        deployment.metadata_connection_config,
+        deployment.metadata_connection_config.WhichOneof("connection_config"),
+    )
+    for node in program.nodes:
+        name = node.pipeline_node.node_info.id
+        on_start(name)
+        execution = launcher.Launcher(
+            pipeline_node=node.pipeline_node,
+            mlmd_connection=metadata.Metadata(connection),
+            pipeline_info=program.pipeline_info,
+            pipeline_runtime_spec=program.runtime_spec,
+            executor_spec=runner_utils.extract_executor_spec(deployment, name),
+            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+        ).launch()
+        on_end(name, _outcome(connection, execution))
+
+
+def _outcome(connection: Any, execution: Any) -> Outcome:
+    with metadata.Metadata(connection) as handle:
+        (stored,) = handle.store.get_executions_by_id([execution.execution_id])
+    if stored.last_known_state == metadata_store_pb2.Execution.CACHED:
+        return Outcome.CACHED
+    return Outcome.RAN

@@ -1,0 +1,104 @@
+"""What a run came to, read from ML Metadata and the artifacts it names."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from ml_metadata import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from diptych.schemas.shards import SPLITS, Manifest
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """The outputs of the latest execution of each step, cached or not."""
+
+    manifests: dict[str, Manifest]
+    rejected: int
+    read: int
+    evaluation: dict[str, Any]
+    report: Path
+    curves: Path
+    pushed: Path | None
+
+
+def summarize(database: Path, pipeline: str) -> Summary:
+    """Reads the summary of the latest run.
+
+    Args:
+      database: the SQLite file of ML Metadata.
+      pipeline: its name.
+    """
+    connection = metadata_store_pb2.ConnectionConfig()
+    connection.sqlite.filename_uri = str(database)
+    connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
+    store = metadata_store.MetadataStore(connection)
+
+    def output(step: str, key: str) -> metadata_store_pb2.Artifact:
+        context = store.get_context_by_type_and_name("node", f"{pipeline}.{step}")
+        execution = max(store.get_executions_by_context(context.id), key=lambda e: e.id)
+        ends = (metadata_store_pb2.Event.OUTPUT,)
+        for event in store.get_events_by_execution_ids([execution.id]):
+            if event.type in ends and event.path.steps[0].key == key:
+                return store.get_artifacts_by_id([event.artifact_id])[0]
+        raise KeyError(f"{step} has no output {key}")
+
+    pairs = Path(output("PairGen", "pairs").uri)
+    rejected = output("ExampleGen", "rejected").custom_properties
+    evaluation = Path(output("Evaluator", "evaluation").uri)
+    pushed = output("Pusher", "pushed_model").custom_properties
+    return Summary(
+        manifests={split: Manifest.read(pairs / f"Split-{split}") for split in SPLITS},
+        rejected=rejected["num_rejected"].int_value,
+        read=rejected["num_read"].int_value,
+        evaluation=json.loads((evaluation / "evaluation.json").read_text(encoding="utf-8")),
+        report=evaluation / "report.md",
+        curves=Path(output("Trainer", "training_log").uri),
+        pushed=Path(pushed["pushed_destination"].string_value)
+        if pushed["pushed"].int_value
+        else None,
+    )
+
+
+def show(summary: Summary, console: Console) -> None:
+    """Prints the summary as a table and a few lines."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("split", "examples", "classes", "same pairs", "different", "triplets"):
+        table.add_column(name, justify="left" if name == "split" else "right")
+    for split, manifest in summary.manifests.items():
+        table.add_row(
+            split,
+            f"{manifest.num_examples:,}",
+            f"{manifest.num_classes:,}",
+            f"{manifest.num_same:,}",
+            f"{manifest.num_different:,}",
+            f"{manifest.num_triplets:,}",
+        )
+    figures = summary.evaluation
+    console.print()
+    console.print(table)
+    console.print()
+    if summary.rejected:
+        console.print(f"Set aside     {summary.rejected:,} of {summary.read:,} rows or images")
+    for name in ("fixed", "calibrated"):
+        at = figures[name]
+        low, high = at["interval"]
+        console.print(
+            f"Accuracy      {at['accuracy']:.2%} at the {name} threshold {at['threshold']:.3f} "
+            f"(95 % interval {low:.2%} to {high:.2%})"
+        )
+    console.print(f"ROC AUC       {figures['roc_auc']:.4f}, on {figures['pairs']:,} test pairs")
+    verdict = "[green]blessed[/]" if figures["blessed"] else "[red]not blessed[/]"
+    console.print(f"Verdict       {verdict}: {escape('; '.join(figures['rules']))}")
+    if summary.pushed is None:
+        console.print("Model         not pushed")
+    else:
+        gone = "" if summary.pushed.exists() else " (no longer there)"
+        console.print(f"Model         {escape(str(summary.pushed))}{gone}", soft_wrap=True)
+    console.print(f"Report        {escape(str(summary.report))}", soft_wrap=True)
+    console.print(f"Curves        {escape(str(summary.curves))}", soft_wrap=True)

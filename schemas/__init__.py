@@ -1,0 +1,1 @@
+"""What the steps say to each other: configuration, artifact types, tables, errors."""

@@ -1,0 +1,44 @@
+"""The artifact types of ML Metadata that are Diptych's own.
+
+Their counts are written as custom properties (``artifact.set_int_custom_property``), not as
+declared ``PROPERTIES``: Kubeflow Pipelines v2 cannot read the latter.
+"""
+
+from tfx.types import artifact
+
+
+class Rejected(artifact.Artifact):
+    """Rows and images that could not be used: ``rejected-*.parquet`` (source, reason).
+
+    Custom properties: ``num_rejected``, ``num_read``.
+    """
+
+    TYPE_NAME = "diptych.Rejected"
+
+
+class PairSet(artifact.Artifact):
+    """Pair shards, a folder ``Split-<name>`` a split; see ``diptych.schemas.shards``.
+
+    Custom properties: ``num_examples``, ``num_classes``, ``num_batches``, ``num_pairs``,
+    ``num_triplets``: sums over the splits, but for ``num_classes``, that of the training split.
+    """
+
+    TYPE_NAME = "diptych.PairSet"
+
+
+class TrainingLog(artifact.Artifact):
+    """Learning curves: ``curves.json`` and TensorBoard events.
+
+    Custom properties: ``epochs``, ``best_epoch``.
+    """
+
+    TYPE_NAME = "diptych.TrainingLog"
+
+
+class Evaluation(artifact.Artifact):
+    """``evaluation.json``, ``pairs.parquet`` (the judged pairs) and ``report.md``.
+
+    Custom properties: ``accuracy``, ``blessed`` and the verdict in words, ``reason``.
+    """
+
+    TYPE_NAME = "diptych.Evaluation"

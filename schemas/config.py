@@ -1,0 +1,303 @@
+"""The configuration: one frozen model a step, checked when it is loaded.
+
+A step is given its own section as JSON, never the whole, so that a change of one section
+re-runs the steps it concerns and leaves the others in the cache.
+"""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from diptych.schemas.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+ColumnChoice = str | list[str] | PositiveInt
+"""Columns by name (``embedding``), by prefix (``pixel_*``), as a list, or by their number."""
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageFolder(_Section):
+    """A folder of images, one folder per class; nested folders give labels such as ``a/b``."""
+
+    kind: Literal["images"]
+    path: str
+    size: tuple[PositiveInt, PositiveInt] = (28, 28)  # height, width after resizing
+    channels: Literal[1, 3] = 3
+    max_bytes: PositiveInt = 20_000_000  # of a file; larger ones are set aside unread
+    max_pixels: PositiveInt = 25_000_000  # height times width, by the header; before decoding
+    max_rejected: Share = 0.01
+
+
+class Table(_Section):
+    """CSV or Parquet: a label column, and numeric columns or one list column as the vector."""
+
+    kind: Literal["table"]
+    path: str  # a file, a folder, or a pattern such as data/*.parquet
+    label: str
+    columns: ColumnChoice | None = None  # None: every numeric column that has no other part
+    id: str | None = None  # a column with a unique key; None: ids come from the content
+    group: str | None = None  # writer, patient: for split.by = group
+    max_rejected: Share = 0.01
+
+
+class PairTable(_Section):
+    """CSV or Parquet that is paired already: left columns, right columns, a same column."""
+
+    kind: Literal["pairs"]
+    path: str
+    same: str
+    same_value: int | str | bool = 1  # the value of ``same`` that means "alike"
+    left: ColumnChoice
+    right: ColumnChoice
+    id: str | None = None
+    group: str | None = None
+    max_rejected: Share = 0.01
+
+
+class TFRecords(_Section):
+    """TFRecord files (``.gz`` too) of tf.Example with a label and an image or a float vector."""
+
+    kind: Literal["tfrecord"]
+    path: str
+    label: str = "label"
+    image: str | None = None
+    vector: str | None = None
+    id: str | None = None
+    group: str | None = None
+    size: tuple[PositiveInt, PositiveInt] = (28, 28)
+    channels: Literal[1, 3] = 3
+    max_bytes: PositiveInt = 20_000_000
+    max_pixels: PositiveInt = 25_000_000
+    max_rejected: Share = 0.01
+
+    @pydantic.model_validator(mode="after")
+    def _one_input(self) -> "TFRecords":
+        if (self.image is None) == (self.vector is None):
+            raise ValueError("name one feature: either 'image' or 'vector'")
+        return self
+
+
+Data = ImageFolder | Table | PairTable | TFRecords
+
+
+class Split(_Section):
+    """Shares of the splits. An example's split is a hash of its key, so it never moves."""
+
+    by: Literal["example", "class", "group"] = "example"
+    train: Share = 0.6
+    calibration: Share = 0.2
+    test: Share = 0.2
+    seed: NonNegativeInt = 0
+
+    @pydantic.model_validator(mode="after")
+    def _shares(self) -> "Split":
+        shares = (self.train, self.calibration, self.test)
+        if abs(sum(shares) - 1) > 1e-6 or min(shares) <= 0:
+            raise ValueError(f"shares must be above 0 and sum to 1, got {shares}")
+        return self
+
+
+class Validation(_Section):
+    """Anomalies that TensorFlow Data Validation finds stop the run, or only warn."""
+
+    anomalies: Literal["stop", "warn"] = "stop"
+    schema_file: str | None = None  # a schema.pbtxt to import; None: inferred from the data
+
+
+Policy = Literal["oversample", "undersample", "natural", "inverse_frequency"]
+
+
+class Pairs(_Section):
+    """How batches of P classes with K examples each are laid out, and pairs drawn in them."""
+
+    classes_per_batch: Annotated[int, Field(ge=2)] = 8  # P
+    examples_per_class: Annotated[int, Field(ge=2)] = 4  # K
+    ratio: str = "1:1"  # same:different, exact in every batch
+    policy: Policy = "oversample"
+    max_repeats: PositiveInt = 10  # of one example in a round, under oversample
+    rounds: PositiveInt = 2  # each with its own pairs
+    evaluation_policy: Policy = "natural"  # of the calibration and test splits
+    evaluation_rounds: PositiveInt = 4
+    num_shards: PositiveInt = 8
+    seed: NonNegativeInt = 0
+
+    @pydantic.field_validator("ratio")
+    @classmethod
+    def _ratio(cls, value: str) -> str:
+        parts = value.split(":")
+        if len(parts) != 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
+            raise ValueError(f"needs two whole numbers above 0 such as 1:1 or 1:3, got {value!r}")
+        return value
+
+    @property
+    def different_per_same(self) -> Fraction:
+        """Different pairs for each same pair."""
+        same, different = self.ratio.split(":")
+        return Fraction(int(different), int(same))
+
+
+class Model(_Section):
+    """The encoder and its embedding. Distances are Euclidean."""
+
+    encoder: str | None = None  # cnn_small, mlp or package.module:function; None: by the input
+    embedding_size: PositiveInt = 64
+    normalize: bool = True  # embeddings of length 1, so that distances lie in [0, 2]
+    margin: PositiveFloat = 1.0  # of the contrastive loss, in the unit of the distance
+
+
+class Train(_Section):
+    """The training on Ray."""
+
+    epochs: PositiveInt = 30  # at most; early stopping on the calibration split ends it sooner
+    patience: PositiveInt = 6  # epochs without a better calibration loss
+    learning_rate: PositiveFloat = 1e-3
+    batches_per_step: PositiveInt = 2  # P x K batches in a step, shared out to the workers
+    num_workers: NonNegativeInt = 1  # 0: in this process, without Ray
+    cpus_per_worker: PositiveInt | None = None  # None: the machine's, shared out
+    ray_address: str | None = None  # of a cluster; None: RAY_ADDRESS, or a local Ray
+    seed: NonNegativeInt = 0
+
+    @pydantic.model_validator(mode="after")
+    def _shared_out(self) -> "Train":
+        if self.num_workers > 1 and self.batches_per_step % self.num_workers:
+            raise ValueError(
+                f"batches_per_step ({self.batches_per_step}) must be a multiple of "
+                f"num_workers ({self.num_workers}), so that every worker has as many"
+            )
+        return self
+
+
+class Evaluate(_Section):
+    """The judgement: absolute bar, and comparison with the model blessed before."""
+
+    threshold: PositiveFloat = 0.5  # the fixed one; the calibrated one is always there too
+    min_accuracy: Share = 0.8  # at the calibrated threshold, on the test split
+    max_drop: Share = 0.005  # below the model blessed before, on the same pairs
+    bootstrap: PositiveInt = 1000  # resamples of the 95 % interval
+    seed: NonNegativeInt = 0
+
+
+class Push(_Section):
+    """Where blessed models go."""
+
+    path: str | None = None  # None: serving/ in the root
+
+
+class Config(_Section):
+    """The whole configuration file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+    data: Annotated[Data, Field(discriminator="kind")]
+    split: Split = Split()
+    validation: Validation = Validation()
+    pairs: Pairs = Pairs()
+    model: Model = Model()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    push: Push = Push()
+
+    @pydantic.model_validator(mode="after")
+    def _fits_together(self) -> "Config":
+        if self.split.by == "group" and getattr(self.data, "group", None) is None:
+            raise ValueError("split.by = group needs data.group, the column that names the group")
+        if self.split.by == "class" and self.data.kind == "pairs":
+            raise ValueError("split.by = class needs classes; pairs have none: use example or group")
+        workers = max(self.train.num_workers, 1)
+        if self.pairs.num_shards % workers:
+            raise ValueError(
+                f"pairs.num_shards ({self.pairs.num_shards}) must be a multiple of "
+                f"train.num_workers ({workers}), so that workers read disjoint shards"
+            )
+        return self
+
+
+def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
+    """Reads a configuration file and lays ``settings`` over it.
+
+    Relative paths in the file are taken from the folder of the file, so that a scheduled run
+    does not depend on where it is started; those in ``settings`` from the working directory.
+
+    Args:
+      path: a YAML file.
+      settings: ``key.path=value`` each; the value is read as YAML.
+
+    Raises:
+      ConfigError: the file or a setting cannot be read, or a value does not fit.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read the configuration {path}: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} must hold keys such as name and data, got {type(tree).__name__}.")
+    _make_paths_absolute(tree, path.parent)
+    overlay: dict[str, Any] = {}
+    for setting in settings:
+        _apply(overlay, setting)
+    _make_paths_absolute(overlay, Path.cwd())
+    _merge(tree, overlay)
+    try:
+        return Config.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(error)}") from error
+
+
+_PATHS = (("data", "path"), ("validation", "schema_file"), ("push", "path"))
+
+
+def _make_paths_absolute(tree: dict[str, Any], folder: Path) -> None:
+    for section, key in _PATHS:
+        part = tree.get(section)
+        if isinstance(part, dict) and isinstance(part.get(key), str) and "://" not in part[key]:
+            # Not resolve(): a symbolic link in the path is the user's way to name the data.
+            part[key] = str((folder / Path(part[key]).expanduser()).absolute())
+
+
+def _apply(tree: dict[str, Any], setting: str) -> None:
+    keys, equals, text = setting.partition("=")
+    if not equals or not all(keys.split(".")):
+        raise ConfigError(f"--set needs key.path=value, got {setting!r}.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {keys}: {text!r} is not a value: {_one_line(error)}") from error
+    *parents, last = keys.split(".")
+    for key in parents:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {keys}: {key} is a value already, not a section.")
+    tree[last] = value
+
+
+def _merge(tree: dict[str, Any], overlay: dict[str, Any]) -> None:
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            _merge(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _explain(error: pydantic.ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        # The union's tag stands in the path after "data"; the user never wrote it.
+        where = [str(part) for part in problem["loc"]]
+        if len(where) > 1 and where[0] == "data":
+            del where[1]
+        message = problem["msg"].removeprefix("Value error, ")
+        got = "" if isinstance(problem["input"], dict) else f", got {problem['input']!r}"
+        lines.append(f"{'.'.join(where) or 'the whole'}: {message}{got}")
+    return "; ".join(lines) + "."

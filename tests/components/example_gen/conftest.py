@@ -1,0 +1,71 @@
+"""A run of the executor in real Beam, and a look at what it wrote."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+from diptych.components.example_gen.component import ExampleGen, Executor
+from diptych.components.example_gen.preflight import settle
+from diptych.schemas.artifacts import Rejected
+from diptych.schemas.config import Split
+from tfx.types import standard_artifacts
+
+FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+
+@dataclasses.dataclass
+class Run:
+    examples: standard_artifacts.Examples
+    rejected: Rejected
+
+    def split(self, name):
+        """Examples of a split as dicts; single values are not in lists."""
+        found = []
+        for path in sorted(Path(self.examples.uri, f"Split-{name}").iterdir()):
+            for record in tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator():
+                example = tf.train.Example.FromString(record)
+                found.append(
+                    {key: _values(value) for key, value in example.features.feature.items()}
+                )
+        return found
+
+    def everything(self):
+        return [e for name in json.loads(self.examples.split_names) for e in self.split(name)]
+
+    def reasons(self):
+        tables = [pq.read_table(path) for path in sorted(Path(self.rejected.uri).glob("*.parquet"))]
+        assert tables
+        return {row["source"]: row["reason"] for table in tables for row in table.to_pylist()}
+
+    def files(self):
+        root = Path(self.examples.uri)
+        return {
+            str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()
+        }
+
+
+def _values(feature):
+    values = list(getattr(feature, feature.WhichOneof("kind")).value)
+    return values[0] if len(values) == 1 else values
+
+
+@pytest.fixture
+def ingest(tmp_path):
+    """Runs the step as the launcher does, on data settled before."""
+    count = iter(range(100))
+
+    def run(data, split=None, inputs=None):
+        split = split or Split()
+        inputs = inputs or settle(data, split)
+        folder = tmp_path / f"run-{next(count)}"
+        examples, rejected = standard_artifacts.Examples(), Rejected()
+        examples.uri, rejected.uri = str(folder / "examples"), str(folder / "rejected")
+        parameters = ExampleGen(data, split, inputs).exec_properties
+        context = Executor.Context(beam_pipeline_args=[FN_API], unique_id="1")
+        Executor(context).Do({}, {"examples": [examples], "rejected": [rejected]}, parameters)
+        return Run(examples, rejected)
+
+    return run

@@ -1,0 +1,316 @@
+import gzip
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from diptych.components.example_gen.pairs import alike_text
+from diptych.components.example_gen.preflight import settle
+from diptych.components.example_gen.rows import read_rows
+from diptych.components.example_gen.tables import read_table
+from diptych.schemas.config import Split, Table
+from diptych.schemas.errors import ConfigError, DataError
+from diptych.schemas.inputs import Column
+
+
+def table(path, **options):
+    return Table(kind="table", path=str(path), **{"label": "y", **options})
+
+
+def read(path, split=None, **options):
+    """All rows of a file as dicts, and the rejected ones."""
+    data, split = table(path, **options), split or Split()
+    inputs = settle(data, split)
+    rows, rejected = [], {}
+    for chunk in read_table(path.parent, path.name, None, data, inputs, split):
+        rejected |= dict(chunk.rejected)
+        rows += [
+            {key: value[0] for key, value in row.items()} for row in chunk.features.to_pylist()
+        ]
+    return rows, rejected
+
+
+def write(path, text):
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def test_csv_oddities(tmp_path):
+    text = (
+        "\ufeffname,y,a,b\r\n"
+        '"x, y",007, 1 ,2\r\n'
+        "\r\n"
+        '"two\r\nlines",1.0,1e-3,-0.0\r\n'
+        "x,1,+1.5,0\r\n"
+        "x,NA,1,2\r\n"
+        'x," é ",1,2\r\n'
+        "x,1,,2\r\n"
+        "x,1,1,abc\r\n"
+        "x,1,NaN,2\r\n"
+        "x,1,inf,2\r\n"
+        "x,1,1e39,2\r\n"
+        "x,,1,2\r\n"
+        "x,1,1\r\n"
+        "x,1,1,2,3\r\n"
+        "x,1,1_0,2\r\n"
+        "x,2,1,2"
+    )
+    # A tenth of the cells of a column may be wrong; the rest of this file is right.
+    good = "\r\nx,3,4,5" * 60
+    rows, rejected = read(write(tmp_path / "t.csv", text + good), columns=["a", "b"])
+    first = [(row["label"], row["a"], row["b"], row["source"]) for row in rows[:6]]
+    assert first == [
+        (b"007", 1.0, 2.0, b"t.csv:2"),
+        (b"1", np.float32(1e-3), 0.0, b"t.csv:3"),
+        (b"1", 1.5, 0.0, b"t.csv:4"),
+        (b"NA", 1.0, 2.0, b"t.csv:5"),
+        ("é".encode(), 1.0, 2.0, b"t.csv:6"),
+        (b"2", 1.0, 2.0, b"t.csv:16"),
+    ]
+    not_finite = "is not finite (NaN, infinite or too large)"
+    assert rejected == {
+        "t.csv:7": "column 'a' has no value",
+        "t.csv:8": "column 'b' is not a number",
+        "t.csv:9": f"column 'a' {not_finite}",
+        "t.csv:10": f"column 'a' {not_finite}",
+        "t.csv:11": f"column 'a' {not_finite}",
+        "t.csv:12": "column 'y' has no value",
+        "t.csv:13": "not 4 fields in the row",
+        "t.csv:14": "not 4 fields in the row",
+        "t.csv:15": "column 'a' is not a number",
+    }
+
+
+def test_row_numbers_hold_over_blocks(tmp_path):
+    lines = [f"{i % 3},{i}" if i % 1000 else f"{i % 3},{i},extra" for i in range(1, 700_001)]
+    path = write(tmp_path / "t.csv", "y,a\n" + "\n".join(lines) + "\n")
+    seen = 0
+    for rows in read_rows(path, ["a"]):
+        values = rows.batch.column("a").cast(pa.string()).cast(pa.int64()).to_numpy()
+        np.testing.assert_array_equal(rows.numbers, values + 1)
+        assert all((number - 1) % 1000 == 0 for number, _ in rows.broken)
+        seen += len(values) + len(rows.broken)
+    assert seen == 700_000
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_delimiters_are_found(tmp_path, delimiter):
+    text = "y,a,b\nu,1,2\nv,3,4\n".replace(",", delimiter)
+    assert [row["b"] for row in read(write(tmp_path / "t.csv", text))[0]] == [2.0, 4.0]
+
+
+def test_gzipped_csv_is_read(tmp_path):
+    path = write(tmp_path / "t.csv.gz", gzip.compress(b"y,a\nu,1\nv,3\n"))
+    assert [row["a"] for row in read(path)[0]] == [1.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "text"),
+    [
+        (pa.array([1, 2], pa.int64()), "1 2"),
+        (pa.array([1.0, 2.0], pa.float64()), "1 2"),
+        (pa.array([1, 2], pa.uint8()).dictionary_encode(), "1 2"),
+        (pa.array(["1", "2"]), "1 2"),
+        (pa.array(["1.0", "2.0"]), "1 2"),
+        (pa.array(["007", "1.50"]), "007 1.50"),
+        (pa.array([True, False]), "True False"),
+        (pa.array([0.5, 1e20]), "0.5 1e+20"),
+        (pa.array(["u", "v"], pa.large_string()), "u v"),
+    ],
+)
+def test_labels_of_parquet_are_those_of_csv(tmp_path, cells, text):
+    pq.write_table(pa.table({"y": cells, "a": [1.0, 2.0]}), tmp_path / "t.parquet")
+    assert b" ".join(row["label"] for row in read(tmp_path / "t.parquet")[0]) == text.encode()
+    lines = [f"{label},{a}" for label, a in zip(text.split(), (1.0, 2.0), strict=True)]
+    path = write(tmp_path / "t.csv", "y,a\n" + "\n".join(lines))
+    assert b" ".join(row["label"] for row in read(path)[0]) == text.encode()
+
+
+def test_parquet_rows_without_numbers_are_set_aside(tmp_path):
+    columns = {
+        "y": ["u", "v", None, "v", "u", "u"],
+        "e": [[1, 2], [3.5, 4], [5, 6], None, [7, None], [float("nan"), 1]],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet", row_group_size=4)
+    rows, rejected = read(tmp_path / "t.parquet", id="y")
+    assert [row["source"] for row in rows] == [b"t.parquet:1", b"t.parquet:2"]
+    assert rejected == {
+        "t.parquet:3": "column 'y' has no value",
+        "t.parquet:4": "column 'e' has no value",
+        "t.parquet:5": "column 'e' has no value",
+        "t.parquet:6": "column 'e' is not finite (NaN, infinite or too large)",
+    }
+
+
+def test_equal_vectors_have_equal_ids_whatever_the_file(tmp_path):
+    pq.write_table(pa.table({"y": [1, 2, 2], "a": [0.1, 0.0, 3.0]}), tmp_path / "t.parquet")
+    write(tmp_path / "t.csv", "a,y\n0.10,1\n-0.0,2\n3,2\n")
+    ids = [[row["id"] for row in read(tmp_path / name)[0]] for name in ("t.csv", "t.parquet")]
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == 3 and {len(i) for i in ids[0]} == {32}
+
+
+def test_a_key_column_gives_the_ids(tmp_path):
+    path = write(tmp_path / "t.csv", "k,y,a\n1,u,5\n2,v,5\n1,v,6\n")
+    ids = [row["id"] for row in read(path, id="k")[0]]
+    assert ids[0] == ids[2] != ids[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({}, ["b2", "a", "b1"]),
+        ({"columns": "a"}, ["a"]),
+        ({"columns": "b*"}, ["b2", "b1"]),
+        ({"columns": ["b1", "a"]}, ["b1", "a"]),
+        ({"columns": ["a", "b*"]}, ["a", "b2", "b1"]),
+        ({"columns": 2}, ["b2", "a"]),
+        ({"group": "b2"}, ["a", "b1"]),
+    ],
+)
+def test_columns_are_chosen_in_the_users_order(tmp_path, options, wanted):
+    path = write(tmp_path / "t.csv", "Unnamed: 0,b2,name,a,y,b1\n0,1,x,2,u,3\n1,1,x,2,v,3\n")
+    assert [column.name for column in settle(table(path, **options), Split()).columns] == wanted
+
+
+def test_a_list_column_is_the_vector(tmp_path):
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(6, dtype=np.float32)), 3)
+    pq.write_table(pa.table({"y": ["u", "v"], "e": rows}), tmp_path / "t.parquet")
+    inputs = settle(table(tmp_path / "t.parquet"), Split())
+    assert inputs.columns == (Column(name="e", width=3),)
+    assert inputs.shape.shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        (
+            {"label": "yy"},
+            ConfigError,
+            r"no column 'yy'. Did you mean 'y'\? The columns are: 'id', 'y'",
+        ),
+        ({"columns": ["a", "z"]}, ConfigError, "data.columns: there is no column 'z'"),
+        ({"columns": "z*"}, ConfigError, "no column begins with 'z'"),
+        ({"columns": ["a", "a"]}, ConfigError, "more than once: 'a'"),
+        ({"columns": ["a", "y"]}, ConfigError, "column 'y' is data.label already"),
+        ({"columns": ["a", "t"]}, ConfigError, "not numeric: 't' .such as 'text'"),
+        ({"columns": 9}, ConfigError, "9 numeric columns are asked for"),
+        ({}, ConfigError, "'id' would be a part of the vector"),
+        (
+            {"columns": ["a"], "label": "one"},
+            DataError,
+            "At least 2 classes are needed, got one value",
+        ),
+        ({"columns": ["a"], "label": "none"}, DataError, "'none' has no values"),
+        ({"columns": "twin"}, DataError, "Several columns are named 'twin'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_the_run(tmp_path, options, error, match):
+    text = "id,y,a,t,one,none,twin,twin\n1,u,1,text,s,,1,1\n2,v,1,text,s,,1,1\n"
+    with pytest.raises(error, match=match):
+        settle(table(write(tmp_path / "t.csv", text), **options), Split())
+
+
+@pytest.mark.parametrize(
+    ("lists", "match"),
+    [([[], []], "are empty or differ"), ([[1.0], [1.0, 2.0]], "are empty or differ")],
+)
+def test_lists_of_no_or_varying_length_are_refused(tmp_path, lists, match):
+    columns = {"y": ["u", "v"], "e": pa.array(lists, pa.list_(pa.float32()))}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=match):
+        settle(table(tmp_path / "t.parquet"), Split())
+
+
+def test_files_without_rows_are_fine_among_others(tmp_path):
+    write(tmp_path / "a.csv", "")
+    write(tmp_path / "b.csv", "y,a\n")
+    write(tmp_path / "c.csv", "y,a\nu,1\nv,2\n")
+    assert len(settle(table(tmp_path), Split()).columns) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "match"),
+    [
+        ("t.csv", "", DataError, "0 bytes"),
+        ("t.csv", "\ufeff\n\n", DataError, "have no rows"),
+        ("t.csv", "y,a\n", DataError, "have no rows"),
+        ("t.parquet", b"PAR1 not really", DataError, "cannot be read as Parquet"),
+        ("t.csv", b"\xff\xfey\0,\0a\0", DataError, "(UTF-8|CSV|no column)"),
+        ("t.txt", "y,a\nu,1\n", DataError, r"No data files.*\*\*"),
+    ],
+)
+def test_unreadable_files_are_refused_before_the_run(tmp_path, name, content, error, match):
+    write(tmp_path / name, content)
+    with pytest.raises(error, match=match):
+        settle(table(tmp_path), Split())
+
+
+def test_paths_that_lead_nowhere_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        settle(table(tmp_path / "none.csv"), Split())
+    with pytest.raises(ConfigError, match="No file matches"):
+        settle(table(tmp_path / "*.parquet"), Split())
+
+
+def test_files_with_other_columns_are_refused(tmp_path):
+    write(tmp_path / "a.csv", "y,a\nu,1\nv,2\n")
+    write(tmp_path / "b.csv", "y,a,b\nu,1,1\n")
+    with pytest.raises(DataError, match=r"b\.csv has other columns than the first file: 'b'"):
+        settle(table(tmp_path), Split())
+    assert len(settle(table(tmp_path, columns=["a"]), Split()).columns) == 1
+    write(tmp_path / "c.csv", "y,b\nu,1\n")
+    with pytest.raises(DataError, match=r"c\.csv has no column 'a'"):
+        settle(table(tmp_path, columns=["a"]), Split())
+
+
+def make_csv(path, rows):
+    lines = [f"{label},g{group},{a!r},{b!r}" for label, group, a, b in rows]
+    return write(path, "y,g,a,b\n" + "\n".join(lines) + "\n")
+
+
+def random_rows(count):
+    random = np.random.default_rng(5)
+    return [(i % 4, i % 10, *random.random(2).round(6).tolist()) for i in range(count)]
+
+
+def content(examples):
+    return sorted((e["id"], e["label"], e["a"], e["b"]) for e in examples)
+
+
+def test_two_runs_give_the_same_bytes_and_another_order_the_same_examples(tmp_path, ingest):
+    rows = random_rows(200)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    make_csv(tmp_path / "one" / "t.csv", rows)
+    make_csv(tmp_path / "two" / "a.csv", rows[:40:-1])
+    make_csv(tmp_path / "two" / "b.csv", rows[:41])
+    first, again = (ingest(table(tmp_path / "one"), Split(seed=3)) for _ in range(2))
+    assert first.files() == again.files()
+    other = ingest(table(tmp_path / "two"), Split(seed=3))
+    for name in ("train", "calibration", "test"):
+        assert content(first.split(name)) == content(other.split(name))
+
+
+def test_groups_stay_together(tmp_path, ingest):
+    make_csv(tmp_path / "t.csv", random_rows(100))
+    run = ingest(table(tmp_path / "t.csv", group="g", max_rejected=0), Split(by="group"))
+    groups = {
+        name: {(int(e["source"].decode().split(":")[1]) - 2) % 10 for e in run.split(name)}
+        for name in ("train", "calibration", "test")
+    }
+    assert sum(len(found) for found in groups.values()) == 10
+    assert run.reasons() == {}
+
+
+def test_a_file_that_breaks_after_the_preflight_stops_the_run(tmp_path, ingest):
+    path = make_csv(tmp_path / "t.csv", random_rows(100))
+    inputs = settle(table(path), Split())
+    write(path, "y,a\nu,1\n")
+    with pytest.raises(DataError, match=r"t\.csv has no column 'b'"):
+        ingest(table(path), inputs=inputs)
+
+
+@pytest.mark.parametrize("value", [1, True, "1", "true", "1.0"])
+def test_values_that_mean_alike_are_one(value):
+    assert alike_text(value) == "1"

@@ -1,0 +1,75 @@
+"""The loop in this process and on a real Ray with one and with two workers."""
+
+import numpy as np
+import pytest
+from shard_writer import blobs, write_split
+
+from diptych.components.trainer.cluster import train_anywhere
+from diptych.schemas.config import Model, Train
+from diptych.schemas.errors import ConfigError, TrainingError
+
+MODEL = Model(embedding_size=4)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pairs")
+    write_split(folder / "Split-train", blobs(batches=10, seed=1), num_shards=4)
+    write_split(folder / "Split-calibration", blobs(batches=2, seed=2), num_shards=4)
+    return folder
+
+
+def _settings(workers, **changes):
+    return Train(
+        num_workers=workers, epochs=4, patience=4, batches_per_step=4, cpus_per_worker=1, **changes
+    )
+
+
+@pytest.fixture(scope="module")
+def in_process(pairs, tmp_path_factory):
+    return train_anywhere(pairs, MODEL, _settings(0), tmp_path_factory.mktemp("storage"))
+
+
+def test_it_learns(in_process):
+    _, curves = in_process
+    assert curves[-1]["loss"] < 0.5 * curves[0]["loss"]
+    assert curves[-1]["calibration_accuracy"] > 0.9
+
+
+def test_the_same_seed_gives_the_same_losses(in_process, pairs, tmp_path):
+    _, again = train_anywhere(pairs, MODEL, _settings(0), tmp_path)
+    losses = [line["loss"] for line in in_process[1]]
+    assert [line["loss"] for line in again] == pytest.approx(losses, rel=1e-6)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ray_workers_give_the_losses_and_weights_of_one_process(
+    in_process, pairs, tmp_path, workers
+):
+    weights, curves = train_anywhere(pairs, MODEL, _settings(workers), tmp_path)
+    alone_weights, alone = in_process
+    assert [line["loss"] for line in curves] == pytest.approx(
+        [line["loss"] for line in alone], rel=1e-4
+    )
+    for mine, theirs in zip(weights, alone_weights, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+
+
+def test_a_loss_that_is_not_finite_says_at_which_step(pairs, tmp_path):
+    reckless = _settings(0, learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"not finite at epoch \d, step \d of 3.*learning_rate"):
+        train_anywhere(pairs, MODEL, reckless, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "says"),
+    [
+        ("cnn_small", "needs images, got vectors"),
+        ("resnet", "cnn_small, mlp or package.module:function, got 'resnet'"),
+        ("no_such_module:build", "cannot be imported"),
+        ("builtins:print", "must return a Keras model"),
+    ],
+)
+def test_an_encoder_that_does_not_fit_is_named(pairs, tmp_path, encoder, says):
+    with pytest.raises(ConfigError, match=says):
+        train_anywhere(pairs, Model(encoder=encoder), _settings(0), tmp_path)

@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from diptych.schemas.config import load_config
+from diptych.schemas.errors import ConfigError
+
+SMALL = {"name": "toy", "data": {"kind": "images", "path": "pictures"}}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(tree):
+        path = tmp_path / "config.yaml"
+        path.write_text(tree if isinstance(tree, str) else yaml.safe_dump(tree))
+        return path
+
+    return write
+
+
+def test_paths_are_taken_from_the_folder_of_the_file(write, tmp_path):
+    assert load_config(write(SMALL)).data.path == str(tmp_path / "pictures")
+
+
+def test_paths_of_settings_are_taken_from_the_working_directory(write, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    config = load_config(write(SMALL), ("data.path=other", "train.epochs=3", "data.size=[8, 9]"))
+    assert config.data.path == str(Path.cwd() / "other")
+    assert (config.train.epochs, config.data.size) == (3, (8, 9))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"name": "Not A Name"}, "name: .*got 'Not A Name'"),
+        ({"nmae": "x"}, "nmae: Extra inputs are not permitted"),
+        ({"data": {"kind": "video", "path": "x"}}, "data: .*'images', 'table', 'pairs'"),
+        ({"data": {"kind": "table", "path": "x"}}, "data.label: Field required"),
+        ({"pairs": {"classes_per_batch": 1}}, "pairs.classes_per_batch: .*2, got 1"),
+        ({"pairs": {"examples_per_class": 1}}, "pairs.examples_per_class: .*2, got 1"),
+        ({"pairs": {"ratio": "-1:1"}}, "pairs.ratio: .*1:3, got '-1:1'"),
+        ({"pairs": {"policy": "balance"}}, "pairs.policy: .*'oversample'"),
+        ({"split": {"train": 0.9}}, "split: shares must be above 0 and sum to 1"),
+        ({"split": {"by": "group"}}, "split.by = group needs data.group"),
+        ({"train": {"num_workers": 2, "batches_per_step": 3}}, "must be a multiple of num_workers"),
+        ({"train": {"num_workers": 3, "batches_per_step": 3}}, "pairs.num_shards"),
+        (
+            {"data": {"kind": "tfrecord", "path": "x"}},
+            "name one feature: either 'image' or 'vector'",
+        ),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_with_what_came(write, change, says):
+    with pytest.raises(ConfigError, match=says):
+        load_config(write({**SMALL, **change}))
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "name: [", "\x00"])
+def test_a_file_that_is_no_configuration_is_refused(write, text):
+    with pytest.raises(ConfigError, match=r"config\.yaml"):
+        load_config(write(text))
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(ConfigError, match=r"Cannot read the configuration nowhere\.yaml"):
+        load_config(Path("nowhere.yaml"))
+
+
+@pytest.mark.parametrize("setting", ["train.epochs", "=3", "train..epochs=3", "name.x.y=[", ""])
+def test_a_setting_that_is_none_is_refused(write, setting):
+    with pytest.raises(ConfigError, match="--set"):
+        load_config(write(SMALL), (setting,))

@@ -1,0 +1,1 @@
+../../../diptych/__init__.py
