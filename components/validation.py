@@ -83,7 +83,9 @@ def AnomalyGate(
         lines += [f"{split} split, {line}" for line in describe_anomalies(found)]
     if not lines:
         return
-    shown = "; ".join(lines[:_SHOWN]) + (f"; and {len(lines) - _SHOWN} more" if lines[_SHOWN:] else "")
+    shown = "; ".join(lines[:_SHOWN]) + (
+        f"; and {len(lines) - _SHOWN} more" if lines[_SHOWN:] else ""
+    )
     if action == "stop":
         raise DataError(
             f"The data do not fit the schema: {shown}. Mend the data or the schema "

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def quiet(log: Path) -> Iterator[Console]:
         )
         logging.captureWarnings(True)
         warnings.simplefilter("default")
-        yield Console(file=terminal, highlight=False)
+        yield Console(file=terminal, highlight=False, soft_wrap=True)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -52,8 +52,8 @@ def quiet(log: Path) -> Iterator[Console]:
 class Steps:
     """A line for each step: a spinner while it runs, its time and outcome when it is done.
 
-    Where the output is not a terminal, a line is written when a step ends, and one for each
-    message in between is left to the log.
+    Where the output is not a terminal, a line is written when a step ends; the messages in between
+    are in the log alone.
     """
 
     def __init__(self, console: Console) -> None:
@@ -65,9 +65,11 @@ class Steps:
             TextColumn("{task.fields[message]}"),
             console=console,
             transient=True,
+            redirect_stdout=False,  # what others print belongs in the log
+            redirect_stderr=False,
             disable=not console.is_terminal,
         )
-        self._task: int | None = None
+        self._task: TaskID | None = None
         self._name, self._message, self._started = "", "", 0.0
 
     def __enter__(self) -> "Steps":

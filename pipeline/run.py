@@ -38,7 +38,7 @@ def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> in
     log = _new_folder(root / "runs", now) / "log.txt"
     failure = None
     with quiet(log) as console, Steps(console) as steps:
-        console.print(f"[bold]{config.name}[/]  root {root}", soft_wrap=True)
+        console.print(f"[bold]{config.name}[/]  root {root}")
         try:
             steps.start("Preparation")
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
@@ -64,7 +64,7 @@ def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> in
             if ran == ["Baseline"]:
                 console.print(f"Nothing has changed: all from the cache, in {seconds:.0f} s")
             else:
-                console.print(f"Done          in {seconds:.0f} s, log in {log}", soft_wrap=True)
+                console.print(f"Done          in {seconds:.0f} s, log in {log}")
         except DiptychError as error:
             _log.exception("The run failed")
             failure = str(error)

@@ -99,6 +99,6 @@ def show(summary: Summary, console: Console) -> None:
         console.print("Model         not pushed")
     else:
         gone = "" if summary.pushed.exists() else " (no longer there)"
-        console.print(f"Model         {escape(str(summary.pushed))}{gone}", soft_wrap=True)
-    console.print(f"Report        {escape(str(summary.report))}", soft_wrap=True)
-    console.print(f"Curves        {escape(str(summary.curves))}", soft_wrap=True)
+        console.print(f"Model         {escape(str(summary.pushed))}{gone}")
+    console.print(f"Report        {escape(str(summary.report))}")
+    console.print(f"Curves        {escape(str(summary.curves))}")

@@ -155,10 +155,11 @@ class Model(_Section):
 class Train(_Section):
     """The training on Ray."""
 
-    epochs: PositiveInt = 30  # at most; early stopping on the calibration split ends it sooner
+    epochs: PositiveInt = 20  # at most; early stopping on the calibration split ends it sooner
     patience: PositiveInt = 6  # epochs without a better calibration loss
     learning_rate: PositiveFloat = 1e-3
     batches_per_step: PositiveInt = 2  # P x K batches in a step, shared out to the workers
+    augmentation: bool = True  # of images: small random shifts, rotations and zooms
     num_workers: NonNegativeInt = 1  # 0: in this process, without Ray
     cpus_per_worker: PositiveInt | None = None  # None: the machine's, shared out
     ray_address: str | None = None  # of a cluster; None: RAY_ADDRESS, or a local Ray
@@ -208,7 +209,9 @@ class Config(_Section):
         if self.split.by == "group" and getattr(self.data, "group", None) is None:
             raise ValueError("split.by = group needs data.group, the column that names the group")
         if self.split.by == "class" and self.data.kind == "pairs":
-            raise ValueError("split.by = class needs classes; pairs have none: use example or group")
+            raise ValueError(
+                "split.by = class needs classes; pairs have none: use example or group"
+            )
         workers = max(self.train.num_workers, 1)
         if self.pairs.num_shards % workers:
             raise ValueError(
@@ -238,7 +241,9 @@ def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}") from error
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path} must hold keys such as name and data, got {type(tree).__name__}.")
+        raise ConfigError(
+            f"{path} must hold keys such as name and data, got {type(tree).__name__}."
+        )
     _make_paths_absolute(tree, path.parent)
     overlay: dict[str, Any] = {}
     for setting in settings:

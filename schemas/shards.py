@@ -191,4 +191,5 @@ def inputs_to_numpy(column: pa.Array, shape: InputShape) -> np.ndarray:
     if shape.kind == "image":
         width = int(np.prod(shape.shape))
         return fixed_binary_to_numpy(column, width).reshape(-1, *shape.shape)
-    return column.flatten().to_numpy(zero_copy_only=True).reshape(-1, *shape.shape)
+    values: np.ndarray = column.flatten().to_numpy(zero_copy_only=True)
+    return values.reshape(-1, *shape.shape)

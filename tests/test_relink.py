@@ -8,8 +8,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import elf
 import pytest
+
+import elf
 import relink
 
 SITE_PACKAGES = Path(sysconfig.get_path("platlib"))

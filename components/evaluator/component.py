@@ -8,6 +8,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import io_utils, path_utils
 
+from diptych.components.evaluator.metrics import Judged
 from diptych.schemas.artifacts import Evaluation, PairSet
 from diptych.schemas.config import Evaluate
 from diptych.schemas.inputs import Inputs
@@ -40,7 +41,7 @@ def Evaluator(
     folder = Path(artifact_utils.get_split_uri([examples], "test"))
     files = [str(file) for file in sorted(folder.iterdir())]
 
-    def judged(artifact: standard_artifacts.Model) -> tuple:
+    def judged(artifact: standard_artifacts.Model) -> tuple[Judged, float]:
         exported = ExportedModel(Path(path_utils.serving_model_path(artifact.uri)))
         return judge_pairs(exported, files, raw, split), exported.threshold
 

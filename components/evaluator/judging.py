@@ -29,11 +29,14 @@ class ExportedModel:
 
     def embed(self, raw: np.ndarray) -> np.ndarray:
         """(n,) encoded images or (n, d) vectors to (n, size) embeddings."""
-        embedding = self._model.signatures["embed"](**{self._input: tf.constant(raw)})
-        return embedding["embedding"].numpy()
+        outputs = self._model.signatures["embed"](**{self._input: tf.constant(raw)})
+        embedding: np.ndarray = outputs["embedding"].numpy()
+        return embedding
 
 
-def judge_pairs(model: ExportedModel, files: list[str], inputs: Inputs, pairs: SplitPairs) -> Judged:
+def judge_pairs(
+    model: ExportedModel, files: list[str], inputs: Inputs, pairs: SplitPairs
+) -> Judged:
     """Distances of the pairs, each example encoded once, from its raw form.
 
     Raises:

@@ -118,4 +118,5 @@ def _text(label: object) -> str:
 
 
 def _right(judged: Judged, threshold: float) -> np.ndarray:
-    return (judged.distance <= threshold) == (judged.same == 1)
+    right: np.ndarray = (judged.distance <= threshold) == (judged.same == 1)
+    return right

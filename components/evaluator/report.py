@@ -55,9 +55,7 @@ def _at(judged: Judged, threshold: float, settings: Evaluate) -> dict[str, Any]:
     return {
         "threshold": threshold,
         "accuracy": metrics.accuracy(judged, threshold),
-        "interval": metrics.accuracy_interval(
-            judged, threshold, settings.bootstrap, settings.seed
-        ),
+        "interval": metrics.accuracy_interval(judged, threshold, settings.bootstrap, settings.seed),
         "confusion": metrics.confusion(judged, threshold),
     }
 

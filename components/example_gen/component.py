@@ -94,6 +94,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             for artifact in (examples, rejected):
                 if tf.io.gfile.exists(artifact.uri):
                     tf.io.gfile.rmtree(artifact.uri)
+                # Empty, not gone: the launcher removes it once more, and fails if it cannot.
+                tf.io.gfile.makedirs(artifact.uri)
             raise
         _describe(examples, rejected, summary)
         _log.info(

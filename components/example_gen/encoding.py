@@ -29,6 +29,8 @@ def encode_examples(batch: pa.RecordBatch) -> list[bytes]:
     Returns:
       (n,) serialized tf.Examples.
     """
+    if not batch.num_rows:
+        return []
     floats: list[tuple[str, npt.NDArray[np.float32]]] = []
     parts: list[Sequence[bytes]] = []
     for name in batch.schema.names:

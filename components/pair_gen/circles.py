@@ -14,7 +14,6 @@ odd). Where clean orbits do not suffice, the different pairs of the others are t
 """
 
 import dataclasses
-import functools
 
 import numpy as np
 import numpy.typing as npt
@@ -143,25 +142,21 @@ def _from_orbits(
     orbit[in_part] = 0
     distance[by_order] = distances[order[batch[by_order], orbit[by_order]]]
     first = np.where(in_part, 0, from_whole % rows)
-    first[in_part] = _matching_order(rows)[distance[in_part], nth[in_part]]
+    first[in_part] = _nth_of_orbit(distance[in_part], nth[in_part], rows)
     turn = hash_of(seed, _TURN, batches.number) % np.uint64(max(rows, 1))
     first = (first + turn.astype(np.int64)[batch]) % rows
     return batch, first, (first + distance) % rows
 
 
-@functools.lru_cache(maxsize=64)
-def _matching_order(rows: int) -> I64:
-    """Entry [d, s]: the s-th pair (q, q + d) to take of orbit d, every other of a cycle first."""
-    result = np.zeros((rows // 2 + 1, rows), np.int64)
-    for distance in range(1, rows // 2 + 1):
-        cycles = np.gcd(distance, rows)
-        length = rows // cycles
-        along = np.arange(rows) // cycles
-        places = (np.arange(rows) % cycles + along * distance) % rows
-        colour = along % 2
-        colour[along == length - 1] = 2 if length % 2 else 1
-        result[distance] = places[np.argsort(colour, kind="stable")]
-    return result
+def _nth_of_orbit(distance: I64, nth: I64, rows: int) -> I64:
+    """Place q of the nth pair (q, q + d) to take of an orbit: every other of a cycle first."""
+    cycles = np.gcd(distance, rows)
+    turns = rows // cycles // 2  # pairs of a cycle that have no row in common
+    other = nth >= cycles * turns
+    along = 2 * (nth // cycles - np.where(other, turns, 0)) + other
+    # A cycle of odd length has one pair left over.
+    along = np.where(nth >= 2 * cycles * turns, rows // cycles - 1, along)
+    return (nth % cycles + along * distance) % rows
 
 
 def _from_list(
@@ -170,9 +165,8 @@ def _from_list(
     """Different pairs of all orbits, orbit after orbit; places on the circle."""
     del step, largest
     rows = circle.shape[1]
-    matching = _matching_order(rows)
     distance = np.repeat(np.arange(1, rows // 2 + 1), rows)
-    first = matching[1:].ravel()
+    first = _nth_of_orbit(distance, np.tile(np.arange(rows), rows // 2), rows)
     once = (2 * distance < rows) | (first < rows // 2)
     distance, first = distance[once], first[once]
     second = (first + distance) % rows

@@ -50,7 +50,10 @@ def PairGen(
     try:
         files = {name: _files(transformed_examples, name) for name in SPLITS}
         make_all(
-            beam_pipeline, files, folder, Pairs.model_validate_json(settings),
+            beam_pipeline,
+            files,
+            folder,
+            Pairs.model_validate_json(settings),
             Inputs.model_validate_json(inputs),
         )
     except BaseException:
@@ -91,15 +94,17 @@ def make_all(
                 rows | f"MakePairs[{name}]" >> made
     except Exception as error:
         # Runners report what a worker raised as text.
-        found = re.search(r"DataError: (.+?)(?: \[while running|\n|$)", str(error))
-        if found is None or isinstance(error, DataError):
+        text = f"DataError: {error}" if isinstance(error, DataError) else str(error)
+        found = re.search(r"DataError: (.+?)(?: \[while running|\n|$)", text)
+        if found is None:
             raise
         raise DataError(found.group(1)) from error
 
 
 def _files(examples: standard_artifacts.Examples, split: str) -> list[str]:
     folder = Path(artifact_utils.get_split_uri([examples], split))
-    files = sorted(str(path) for path in folder.iterdir() if not path.name.startswith((".", "_")))
+    paths = folder.iterdir() if folder.is_dir() else []
+    files = sorted(str(path) for path in paths if not path.name.startswith((".", "_")))
     if not files:
         raise DataError(
             f"The {split} split has no files in {folder}. Give it a larger share (split.{split})."

@@ -85,7 +85,9 @@ def draw(rows: Rows, ratio: tuple[int, int], seed: int) -> tuple[Pairs, Triplets
         triplets.append(tuple(side + cut.start for side in sides))
         begin = stop
     left, right = (_together([part[side] for part in pairs]) for side in (0, 1))
-    anchor, positive, negative = (_together([part[side] for part in triplets]) for side in (0, 1, 2))
+    anchor, positive, negative = (
+        _together([part[side] for part in triplets]) for side in (0, 1, 2)
+    )
     return Pairs(left, right, _together(sames).astype(bool)), Triplets(anchor, positive, negative)
 
 
@@ -159,9 +161,7 @@ def _keep_evenly(
     return first[keep], second[keep]
 
 
-def _different(
-    rows: Rows, local: I64, number: I64, needed: I64, seed: int
-) -> tuple[I64, I64]:
+def _different(rows: Rows, local: I64, number: I64, needed: I64, seed: int) -> tuple[I64, I64]:
     usable = np.flatnonzero(~rows.fill & (needed > 0)[local])
     counts = np.bincount(local[usable], minlength=needed.size)
     starts = counts.cumsum() - counts

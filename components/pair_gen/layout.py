@@ -141,18 +141,20 @@ def quotas(keys: U64, counts: I64, settings: Pairs, policy: Policy) -> Quotas:
 def class_weights(amounts: Quotas, policy: Policy) -> npt.NDArray[np.float64]:
     """Weight of the pairs of each class: what selection could not make equal.
 
-    ``natural``: 1. ``inverse_frequency``: N / (C * n). ``oversample`` and ``undersample``: rows that
-    the largest class places in a round, for each row of this class: 1 where a class has as many,
-    more for one that ``max_repeats`` or its size (fewer than K examples) kept smaller. A class
-    with one example follows the same formula; it is in different pairs only.
+    ``natural``: 1. ``inverse_frequency``: N / (C * n). ``oversample`` and ``undersample``: rows
+    that the largest class places in a round, for each row of this class: 1 where a class has as
+    many, more for one that ``max_repeats`` or its size (fewer than K examples) kept smaller. A
+    class with one example follows the same formula; it is in different pairs only.
     """
     counts = amounts.counts.astype(np.float64)
     if policy == "natural" or counts.size == 0:
         return np.ones_like(counts)
     if policy == "inverse_frequency":
-        return counts.sum() / (counts.size * counts)
+        weights: npt.NDArray[np.float64] = counts.sum() / (counts.size * counts)
+        return weights
     rows = amounts.rows.astype(np.float64)
-    return rows[np.argmax(counts)] / rows
+    weights = rows[np.argmax(counts)] / rows
+    return weights
 
 
 def make_layout(amounts: Quotas, settings: Pairs, rounds: int) -> Layout:

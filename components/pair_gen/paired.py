@@ -58,9 +58,9 @@ class PairRows:
 def make_pair_layout(counts: I64, settings: Pairs, policy: Policy, rounds: int) -> PairLayout:
     """Lays out pairs in batches of about P * K / 2 of them.
 
-    - ``oversample``: batches as the commoner kind needs for one pass; the rarer goes through further
-      passes, at most ``max_repeats`` a round. Where that ends the round early, the next one goes
-      on from there.
+    - ``oversample``: batches as the commoner kind needs for one pass; the rarer goes through
+      further passes, at most ``max_repeats`` a round. Where that ends the round early, the next
+      one goes on from there.
     - ``undersample``: batches as the rarer kind needs for one pass; rounds go through the commoner.
     - ``natural`` and ``inverse_frequency``: every pair once a round, in hash order. Alone among all
       policies these keep the ratio of the data, on average, not that of ``settings.ratio``.
@@ -134,7 +134,8 @@ def pair_weights(counts: I64, policy: Policy) -> npt.NDArray[np.float64]:
     """Weights of different and of same pairs: N / (2 n) under ``inverse_frequency``, or else 1."""
     if policy != "inverse_frequency":
         return np.ones(2)
-    return counts.sum() / (2.0 * np.maximum(counts, 1))
+    weights: npt.NDArray[np.float64] = counts.sum() / (2.0 * np.maximum(counts, 1))
+    return weights
 
 
 def distinct_examples(batch: I64, left_ids: U64, right_ids: U64) -> PairRows:

@@ -1,8 +1,8 @@
 """Record batches of rows on their way through the transforms.
 
-One row an example: ``id``, ``label``, ``class``, ``x``; or one a pair, where data came in pairs: ``id``,
-``left_id``, ``right_id``, ``same``, ``left``, ``right``. Both with ``key``, of the class, and ``hash``, of
-the id.
+One row an example: ``id``, ``label``, ``class``, ``x``; or one a pair, where data came in pairs:
+``id``, ``left_id``, ``right_id``, ``same``, ``left``, ``right``. Both with ``key``, of the class,
+and ``hash``, of the id.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from diptych.components.pair_gen.hashing import Bytes2D, I64, U64, class_keys, hash_ids
+from diptych.components.pair_gen.hashing import I64, U64, Bytes2D, class_keys, hash_ids
 from diptych.schemas import inputs as names
 from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import Inputs
@@ -46,7 +46,7 @@ def flat_rows(decoded: pa.RecordBatch, inputs: Inputs, seed: int) -> pa.RecordBa
     Raises:
       DataError: a feature lacks, or has another number of values than it should.
     """
-    columns = []
+    columns: list[pa.Array] = []
     for field in row_schema(inputs):
         if field.name == "key":
             columns.append(pa.array(_keys(columns, inputs)))
@@ -73,10 +73,14 @@ def int64_of(column: pa.Array) -> I64:
 
 def joined(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
     """One record batch of many, or an empty one."""
-    table = pa.Table.from_batches(list(batches), schema).combine_chunks()
-    if not table.num_rows:
-        return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
-    return pa.RecordBatch.from_arrays([column.chunk(0) for column in table.columns], schema=schema)
+    parts = list(batches)
+    columns = [
+        pa.concat_arrays([part.column(index) for part in parts])
+        if parts
+        else pa.array([], field.type)
+        for index, field in enumerate(schema)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def sort_order(rows: pa.RecordBatch, classes: I64) -> I64:
@@ -164,7 +168,8 @@ def _unhex(text: Bytes2D, name: str) -> Bytes2D:
     nibbles = _NIBBLES[text]
     if (nibbles == 255).any():
         raise DataError(f"The feature {name!r} must be {2 * ID_BYTES} hexadecimal digits.")
-    return (nibbles[:, 0::2] << 4) | nibbles[:, 1::2]
+    digits: Bytes2D = (nibbles[:, 0::2] << np.uint8(4)) | nibbles[:, 1::2]
+    return digits
 
 
 def _column(values: Bytes2D) -> pa.Array:

@@ -17,7 +17,12 @@ from diptych.schemas.config import Pairs
 from diptych.schemas.inputs import Inputs
 from diptych.schemas.shards import PAIRS, TRIPLETS, examples_schema
 
-_PLACES = [("batch", pa.int64()), ("chunk", pa.int64()), ("index", pa.int64()), ("fill", pa.bool_())]
+_PLACES = [
+    ("batch", pa.int64()),
+    ("chunk", pa.int64()),
+    ("index", pa.int64()),
+    ("fill", pa.bool_()),
+]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The Beam transforms of PairGen. Elements are Arrow record batches, never single rows."""
 
 import dataclasses
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,28 +8,29 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from diptych.components.pair_gen.plan import Plan, make_plan
-from diptych.components.pair_gen.rows import (
-    flat_rows,
-    joined,
-    row_bytes,
-    row_schema,
-    sort_order,
+from diptych.components.pair_gen.partition import (
+    Counts,
+    count_distinct,
+    count_keys,
+    deal,
+    example_ids,
+    place_partition,
+    sum_counts,
 )
-from diptych.components.pair_gen.shard import make_tables, placed_rows, placed_schema
+from diptych.components.pair_gen.plan import Plan, make_plan
+from diptych.components.pair_gen.rows import flat_rows, joined, row_bytes
+from diptych.components.pair_gen.shard import make_tables, placed_schema
+from diptych.components.pair_gen.writing import write_manifest, write_shard
 from diptych.schemas.config import Pairs
-from diptych.schemas.inputs import LEFT_ID, RIGHT_ID, Inputs
-from diptych.schemas.shards import Manifest, shard_name
+from diptych.schemas.inputs import Inputs
 
 _READ_BYTES = 16 * 2**20  # of a record batch, roughly
 _MAX_READ_ROWS = 4096
 _BUFFER_BYTES = 64 * 2**20  # rows gathered before they are dealt to partitions
-
-Counts = tuple[np.ndarray, np.ndarray]  # keys, sorted, and a count for each
+_SUM_EVERY = 64  # counts; summing at each would take time in the square of the classes
 
 
 class RecordBatchCoder(beam.coders.Coder):
@@ -103,47 +103,29 @@ class CountClasses(beam.PTransform):
     def expand(self, rows):
         return (
             rows
-            | "CountInBatch" >> beam.Map(_count_keys)
+            | "CountInBatch" >> beam.Map(count_keys)
             | "SumCounts" >> beam.CombineGlobally(_SumCounts())
         )
 
 
-def _count_keys(rows: pa.RecordBatch) -> Counts:
-    return np.unique(rows.column("key").to_numpy(), return_counts=True)
-
-
 class _SumCounts(beam.CombineFn):
-    """Accumulates a list of counts, merged as it grows."""
-
     def create_accumulator(self) -> list[Counts]:
         return []
 
     def add_input(self, accumulator: list[Counts], element: Counts) -> list[Counts]:
-        accumulator.append(element)
-        # Merging at every element would take time in the square of the classes.
-        return accumulator if len(accumulator) < 64 else self.compact(accumulator)
+        gathered = [*accumulator, element]
+        return gathered if len(gathered) < _SUM_EVERY else [sum_counts(gathered)]
 
     def merge_accumulators(self, accumulators: Iterable[list[Counts]]) -> list[Counts]:
-        return self.compact([counts for some in accumulators for counts in some])
-
-    def compact(self, accumulator: list[Counts]) -> list[Counts]:
-        if len(accumulator) < 2:
-            return accumulator
-        every = np.concatenate([keys for keys, _ in accumulator])
-        amounts = np.concatenate([counts for _, counts in accumulator])
-        keys, place = np.unique(every, return_inverse=True)
-        sums = np.zeros(keys.size, np.int64)
-        np.add.at(sums, place, amounts)
-        return [(keys, sums)]
+        return [sum_counts(counts for some in accumulators for counts in some)]
 
     def extract_output(self, accumulator: list[Counts]) -> Counts:
-        nothing = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
-        return self.compact([nothing, *accumulator])[0]
+        return sum_counts(accumulator)
 
 
 @dataclasses.dataclass(eq=False)
-class DealToPartitions(beam.PTransform):
-    """Deals rows to partitions, so that a worker can sort them.
+class DealRows(beam.PTransform):
+    """Deals rows to partitions that a worker can sort.
 
     Input:  record batches of rows.
     Output: (partition, record batch); all rows of a class, or of a range of a large one, are in
@@ -182,20 +164,7 @@ class _Deal(beam.DoFn):
             return []
         rows = joined(self._rows, self._rows[0].schema)
         self._rows, self._bytes = [], 0
-        partitions = _partitions(rows, self._plan)
-        order = np.argsort(partitions, kind="stable")
-        rows, partitions = rows.take(pa.array(order)), partitions[order]
-        numbers, starts = np.unique(partitions, return_index=True)
-        ends = np.append(starts[1:], partitions.size)
-        return [
-            (int(number), rows.slice(int(start), int(end - start)))
-            for number, start, end in zip(numbers, starts, ends, strict=True)
-        ]
-
-
-def _partitions(rows: pa.RecordBatch, plan: Plan) -> np.ndarray:
-    classes = plan.classes_of(rows.column("key").to_numpy())
-    return plan.partitions_of(classes, rows.column("hash").to_numpy())
+        return deal(rows, self._plan)
 
 
 @dataclasses.dataclass(eq=False)
@@ -212,12 +181,12 @@ class PlaceRows(beam.PTransform):
     plan: Any  # side input
 
     def expand(self, dealt):
-        counts = beam.pvalue.AsSingleton(
+        sizes = beam.pvalue.AsSingleton(
             dealt
-            | "CountDealt" >> beam.Map(_count_partition)
-            | "SumDealt" >> beam.CombineGlobally(_SumCounts())
+            | "PartitionSizes" >> beam.Map(_partition_size)
+            | "SumSizes" >> beam.CombineGlobally(_SumCounts())
         )
-        placed = beam.FlatMap(_place, self.plan, counts, self.inputs, self.num_shards)
+        placed = beam.FlatMap(place_partition, self.plan, sizes, self.inputs, self.num_shards)
         return (
             dealt
             | "GroupByPartition" >> beam.GroupByKey()
@@ -225,29 +194,8 @@ class PlaceRows(beam.PTransform):
         )
 
 
-def _place(
-    dealt: tuple[int, Iterable[pa.RecordBatch]],
-    plan: Plan,
-    partition_sizes: Counts,
-    inputs: Inputs,
-    num_shards: int,
-) -> list[tuple[int, pa.RecordBatch]]:
-    partition, batches = dealt
-    rows = joined(batches, row_schema(inputs))
-    classes = plan.classes_of(rows.column("key").to_numpy())
-    order = sort_order(rows, classes)
-    rows, classes = rows.take(pa.array(order)), classes[order]
-    sizes = np.zeros(plan.partitions.total, np.int64)
-    sizes[partition_sizes[0].astype(np.int64)] = partition_sizes[1]
-    first = np.searchsorted(classes, classes)
-    ranks = np.arange(classes.size) - first + plan.first_ranks(partition, sizes)[classes]
-    places = plan.places_of(classes, ranks)
-    return placed_rows(rows, classes, places, num_shards, inputs)
-
-
-def _count_partition(dealt: tuple[int, pa.RecordBatch]) -> Counts:
-    partition, rows = dealt
-    return np.array([partition], np.uint64), np.array([rows.num_rows], np.int64)
+def _partition_size(dealt: tuple[int, pa.RecordBatch]) -> Counts:
+    return np.array([dealt[0]], np.uint64), np.array([dealt[1].num_rows], np.int64)
 
 
 @dataclasses.dataclass(eq=False)
@@ -265,8 +213,7 @@ class WriteShards(beam.PTransform):
     plan: Any  # side input
 
     def expand(self, placed):
-        schema = placed_schema(self.inputs)
-        empty = joined([], schema)
+        empty = joined([], placed_schema(self.inputs))
         markers = (
             placed.pipeline
             | "AllShards" >> beam.Create(range(self.settings.num_shards))
@@ -282,66 +229,34 @@ class WriteShards(beam.PTransform):
 
 
 def _write(
-    grouped: tuple[int, Iterable[pa.RecordBatch]],
+    placed: tuple[int, Iterable[pa.RecordBatch]],
     plan: Plan,
     folder: str,
     settings: Pairs,
     inputs: Inputs,
 ) -> dict[str, int]:
-    shard, batches = grouped
+    shard, batches = placed
     tables = make_tables(joined(batches, placed_schema(inputs)), plan, settings, inputs)
-    for name in ("examples", "pairs", "triplets"):
-        path = Path(folder, shard_name(name, shard, settings.num_shards))
-        _write_beside(path, getattr(tables, name))
-    same = int(np.count_nonzero(tables.pairs.column("same").to_numpy()))
-    return {
-        "shard": shard,
-        "num_batches": tables.num_batches,
-        "num_placed": tables.examples.num_rows,
-        "num_same": same,
-        "num_different": tables.pairs.num_rows - same,
-        "num_triplets": tables.triplets.num_rows,
-    }
-
-
-def _write_beside(path: Path, table: pa.RecordBatch | pa.Table) -> None:
-    """Writes and renames: a worker that is run twice or killed leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
-    try:
-        if isinstance(table, pa.RecordBatch):
-            with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-                writer.write_batch(table)
-        else:
-            pq.write_table(table, beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    return write_shard(tables, shard, settings.num_shards, Path(folder))
 
 
 @dataclasses.dataclass(eq=False)
-class CountIds(beam.PTransform):
-    """Counts distinct examples by their ids, of data that came in pairs.
+class CountExamples(beam.PTransform):
+    """Counts the distinct examples by their ids, of data that came in pairs.
 
     Input:  record batches of rows.
     Output: one number.
+    Memory: a 256th of the ids.
     """
 
     def expand(self, rows):
         return (
             rows
-            | "IdsByPrefix" >> beam.FlatMap(_ids_by_prefix)
+            | "IdsByFirstByte" >> beam.FlatMap(example_ids)
             | "GroupIds" >> beam.GroupByKey()
-            | "Distinct" >> beam.MapTuple(lambda _, ids: np.unique(np.concatenate(list(ids))).size)
+            | "Distinct" >> beam.Map(count_distinct)
             | "SumDistinct" >> beam.CombineGlobally(sum)
         )
-
-
-def _ids_by_prefix(rows: pa.RecordBatch) -> Iterator[tuple[int, np.ndarray]]:
-    sides = [rows.column(name).to_numpy(zero_copy_only=False) for name in (LEFT_ID, RIGHT_ID)]
-    ids = np.unique(np.concatenate(sides).astype("V16").view(np.uint8).reshape(-1, 16), axis=0)
-    for prefix in np.unique(ids[:, 0]):
-        yield int(prefix), np.ascontiguousarray(ids[ids[:, 0] == prefix]).view("V16").ravel()
 
 
 @dataclasses.dataclass(eq=False)
@@ -349,7 +264,8 @@ class MakePairs(beam.PTransform):
     """All of PairGen, for one split.
 
     Input:  record batches of rows.
-    Output: the path of the manifest, when all is written.
+    Output: the folder of the split, when all is written.
+    Errors: DataError where no same or no different pairs could be drawn.
     """
 
     split: str
@@ -358,43 +274,26 @@ class MakePairs(beam.PTransform):
     inputs: Inputs
 
     def expand(self, rows):
+        counts = rows | CountClasses()
         plan = beam.pvalue.AsSingleton(
-            rows | CountClasses() | "Plan" >> beam.Map(self._plan).with_output_types(Plan)
+            counts | "Plan" >> beam.Map(self._plan).with_output_types(Plan)
         )
-        distinct = (
-            rows | CountIds()
-            if self.inputs.paired
-            else rows.pipeline | "NoIds" >> beam.Create([0])
-        )
+        if self.inputs.paired:
+            num_examples = rows | CountExamples()
+        else:
+            num_examples = counts | "NumExamples" >> beam.Map(lambda counts: int(counts[1].sum()))
         return (
             rows
-            | DealToPartitions(plan)
+            | DealRows(plan)
             | PlaceRows(self.inputs, self.settings.num_shards, plan)
             | WriteShards(self.folder, self.settings, self.inputs, plan)
             | "AllStats" >> beam.combiners.ToList()
-            | "Manifest" >> beam.Map(self._manifest, plan, beam.pvalue.AsSingleton(distinct))
+            | "Manifest" >> beam.Map(self._finish, plan, beam.pvalue.AsSingleton(num_examples))
         )
 
     def _plan(self, counts: Counts) -> Plan:
         return make_plan(self.split, *counts, self.settings, self.inputs)
 
-    def _manifest(self, stats: list[dict[str, int]], plan: Plan, distinct: int) -> str:
-        counts = np.zeros(0) if self.inputs.paired else plan.counts
-        stats = sorted(stats, key=lambda shard: shard["shard"])
-        sums = {
-            name: sum(shard[name] for shard in stats) for name in stats[0] if name != "shard"
-        }
-        manifest = Manifest(
-            input=self.inputs.shape,
-            num_shards=self.settings.num_shards,
-            num_examples=distinct if self.inputs.paired else int(plan.counts.sum()),
-            num_classes=counts.size,
-            num_singletons=int((counts == 1).sum()),
-            batches_per_shard=tuple(shard["num_batches"] for shard in stats),
-            **sums,
-        )
-        folder = Path(self.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        manifest.write(folder)
-        return str(folder)
-
+    def _finish(self, stats: list[dict[str, int]], plan: Plan, num_examples: int) -> str:
+        write_manifest(stats, plan, num_examples, self.inputs, Path(self.folder))
+        return self.folder

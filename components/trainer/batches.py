@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from diptych.components.trainer.augmentation import random_views
 from diptych.schemas.shards import Manifest, inputs_to_numpy, shard_name
 
 
@@ -16,7 +17,8 @@ class Batch:
     """Examples, each once, and their pairs by row number.
 
     ``x`` is (n, *shape); ``left`` and ``right`` (m,) int32 rows of it; ``same`` (m,) float32,
-    1 or 0; ``weight`` (m,) float32.
+    1 or 0; ``weight`` (m,) float32. ``views`` (n, 8) float32 are affine transforms of images, see
+    ``augmentation``; (n, 0) where there is no augmentation.
     """
 
     x: np.ndarray
@@ -24,6 +26,7 @@ class Batch:
     right: np.ndarray
     same: np.ndarray
     weight: np.ndarray
+    views: np.ndarray
 
 
 class _Shard:
@@ -43,7 +46,7 @@ class _Shard:
         self.pairs = np.searchsorted(pairs["batch"].to_numpy(), batches)
 
     def batch(self, place: int) -> Batch:
-        """The batch at a place in this shard; views, no copies but for the row numbers."""
+        """The batch at a place in this shard; no copies but for the row numbers."""
         rows = slice(self.rows[place], self.rows[place + 1])
         pairs = slice(self.pairs[place], self.pairs[place + 1])
         return Batch(
@@ -52,6 +55,7 @@ class _Shard:
             right=self.right[pairs] - self.rows[place].astype(np.int32),
             same=self.same[pairs],
             weight=self.weight[pairs],
+            views=np.zeros((rows.stop - rows.start, 0), np.float32),
         )
 
 
@@ -67,13 +71,21 @@ class ShardReader:
       batches_per_step: a multiple of ``workers``.
       rank: of this worker.
       workers: a divisor of the number of shards.
-      seed: of the order of the steps, another one in each epoch.
+      seed: of the order of the steps and of the augmentation, other ones in each epoch.
+      augment: draw random views of images.
     """
 
     def __init__(
-        self, folder: Path, batches_per_step: int, rank: int, workers: int, seed: int
+        self,
+        folder: Path,
+        batches_per_step: int,
+        rank: int,
+        workers: int,
+        seed: int,
+        augment: bool = False,
     ) -> None:
         self.manifest = Manifest.read(folder)
+        self._augment = augment
         self._mine = range(rank, batches_per_step, workers)
         self._shards = {
             shard: _Shard(folder, shard, self.manifest)
@@ -92,18 +104,30 @@ class ShardReader:
         for step in np.random.default_rng((self._seed, epoch)).permutation(self.num_steps):
             numbers = [step * self._batches_per_step + offset for offset in self._mine]
             yield concatenate(
-                [self._batch(number) for number in numbers if number < self.manifest.num_batches]
+                [
+                    self._batch(epoch, number)
+                    for number in numbers
+                    if number < self.manifest.num_batches
+                ]
                 or [self._empty()]
             )
 
-    def _batch(self, number: int) -> Batch:
+    def _batch(self, epoch: int, number: int) -> Batch:
         place, shard = divmod(number, self.manifest.num_shards)
-        return self._shards[shard].batch(place)
+        batch = self._shards[shard].batch(place)
+        if not self._augment:
+            return batch
+        # From the batch's number, not from the worker's state: the same views on any worker.
+        generator = np.random.default_rng((self._seed, epoch, number))
+        height, width, _ = self.manifest.input.shape
+        views = random_views(generator, len(batch.x), height, width)
+        return dataclasses.replace(batch, views=views)
 
     def _empty(self) -> Batch:
         rows, numbers = np.zeros(0, np.int32), np.zeros(0, np.float32)
         x = next(iter(self._shards.values())).x[:0]
-        return Batch(x=x, left=rows, right=rows, same=numbers, weight=numbers)
+        views = np.zeros((0, 8 if self._augment else 0), np.float32)
+        return Batch(x=x, left=rows, right=rows, same=numbers, weight=numbers, views=views)
 
 
 def concatenate(batches: list[Batch]) -> Batch:
@@ -113,8 +137,13 @@ def concatenate(batches: list[Batch]) -> Batch:
     starts = np.cumsum([0, *(len(batch.x) for batch in batches[:-1])], dtype=np.int32)
     return Batch(
         x=np.concatenate([batch.x for batch in batches]),
-        left=np.concatenate([batch.left + start for batch, start in zip(batches, starts, strict=True)]),
-        right=np.concatenate([batch.right + start for batch, start in zip(batches, starts, strict=True)]),
+        left=np.concatenate(
+            [batch.left + start for batch, start in zip(batches, starts, strict=True)]
+        ),
+        right=np.concatenate(
+            [batch.right + start for batch, start in zip(batches, starts, strict=True)]
+        ),
         same=np.concatenate([batch.same for batch in batches]),
         weight=np.concatenate([batch.weight for batch in batches]),
+        views=np.concatenate([batch.views for batch in batches]),
     )

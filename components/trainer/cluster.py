@@ -117,7 +117,9 @@ def _train_on_ray(
     from ray.train.tensorflow import TensorflowTrainer
 
     class Progress(ray_train.UserCallback):
-        def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+        def after_report(
+            self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any
+        ) -> None:
             if "epoch" in metrics[0]:
                 _show(metrics[0], settings)
 

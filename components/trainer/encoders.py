@@ -56,7 +56,7 @@ def build_encoder(settings: Model, shape: InputShape) -> keras.Model:
 def _cnn_small(inputs: keras.KerasTensor, size: int) -> keras.KerasTensor:
     """Three 3 x 3 convolutions with pooling; further pooling until the map is at most 8 wide."""
     x = layers.Rescaling(1 / 255)(inputs)
-    filters = 32
+    filters = 16
     while True:
         x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
         if max(x.shape[1:3]) <= 8:

@@ -43,8 +43,8 @@ def export_model(
     def embedding_of(raw: tf.Tensor) -> tf.Tensor:
         return encoder(preprocess(raw), training=False)
 
-    def embed(raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"embedding": embedding_of(raw)}
+    def embed(**raw: tf.Tensor) -> dict[str, tf.Tensor]:  # named after the kind of input
+        return {"embedding": embedding_of(raw[name])}
 
     def compare(left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
         distance = euclidean_distance(embedding_of(left), embedding_of(right))
@@ -59,7 +59,7 @@ def export_model(
     # The module keeps alive what the functions use; what is not tracked is not saved.
     module.graph, module.variables_of_encoder = graph, encoder.variables
     signatures = {
-        "embed": tf.function(_renamed(embed, name)).get_concrete_function(
+        "embed": tf.function(embed).get_concrete_function(
             **{name: tf.TensorSpec(spec.shape, spec.dtype, name=name)}
         ),
         "compare": tf.function(compare).get_concrete_function(
@@ -77,13 +77,6 @@ def export_model(
     extra = path / "assets.extra"
     extra.mkdir()
     (extra / "diptych.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-
-
-def _renamed(function: Any, name: str) -> Any:
-    """The signature's argument is named after the kind of input."""
-    if name == "image":
-        return lambda image: function(image)
-    return lambda vector: function(vector)
 
 
 def _preprocessing(graph: Any, inputs: Inputs) -> Any:

@@ -10,13 +10,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from diptych.components.trainer.augmentation import view
 from diptych.components.trainer.batches import Batch, ShardReader
 from diptych.components.trainer.calibration import CalibrationSet
 from diptych.components.trainer.encoders import build_encoder
 from diptych.components.trainer.losses import ContrastiveLoss, euclidean_distance
 from diptych.schemas.config import Model, Train
 from diptych.schemas.errors import TrainingError
-from diptych.schemas.shards import InputShape
+from diptych.schemas.shards import InputShape, Manifest
 
 AllReduceSum = Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
 _LAST_LEARNING_RATE = 0.02  # of the first, at the end of the cosine
@@ -68,8 +69,10 @@ def train(
       TrainingError: the loss is not finite.
     """
     keras.utils.set_random_seed(settings.seed)
+    split = pairs / "Split-train"
+    augment = settings.augmentation and Manifest.read(split).input.kind == "image"
     reader = ShardReader(
-        pairs / "Split-train", settings.batches_per_step, place.rank, place.workers, settings.seed
+        split, settings.batches_per_step, place.rank, place.workers, settings.seed, augment
     )
     calibration = CalibrationSet(pairs / "Split-calibration")
     encoder = build_encoder(model, reader.manifest.input)
@@ -79,7 +82,7 @@ def train(
     )
     optimizer = keras.optimizers.Adam(schedule)
     optimizer.build(encoder.trainable_variables)
-    step = make_step(encoder, loss, optimizer, reader.manifest.input, place.all_reduce_sum)
+    step = make_step(encoder, loss, optimizer, reader.manifest.input, place.all_reduce_sum, augment)
 
     best, best_weights, curves = np.inf, encoder.get_weights(), []
     for epoch in range(settings.epochs):
@@ -119,8 +122,9 @@ def make_step(
     optimizer: keras.optimizers.Optimizer,
     shape: InputShape,
     all_reduce_sum: AllReduceSum,
+    augment: bool,
 ) -> Callable[..., tf.Tensor]:
-    """One compiled training step: (x, left, right, same, weight) to the loss of the whole step.
+    """One compiled training step: the fields of a ``Batch`` to the loss of the whole step.
 
     The loss is the weighted mean over the pairs of all workers. Each worker sums its own; sums and
     gradients are added up, and divided by the sum of all weights, so that the result does not
@@ -131,10 +135,19 @@ def make_step(
     x_type = tf.uint8 if shape.kind == "image" else tf.float32
     x_spec = tf.TensorSpec([None, *shape.shape], x_type)
 
-    @tf.function(input_signature=[x_spec, row, row, number, number])
+    views_spec = tf.TensorSpec([None, 8 if augment else 0], tf.float32)
+
+    @tf.function(input_signature=[x_spec, row, row, number, number, views_spec])
     def step(
-        x: tf.Tensor, left: tf.Tensor, right: tf.Tensor, same: tf.Tensor, weight: tf.Tensor
+        x: tf.Tensor,
+        left: tf.Tensor,
+        right: tf.Tensor,
+        same: tf.Tensor,
+        weight: tf.Tensor,
+        views: tf.Tensor,
     ) -> tf.Tensor:
+        if augment:
+            x = view(x, views)
         with tf.GradientTape() as tape:
             embedding = encoder(x, training=True)
             distance = euclidean_distance(tf.gather(embedding, left), tf.gather(embedding, right))
@@ -158,7 +171,7 @@ def make_step(
 
 
 def _tensors(batch: Batch) -> tuple[Any, ...]:
-    return batch.x, batch.left, batch.right, batch.same, batch.weight
+    return batch.x, batch.left, batch.right, batch.same, batch.weight, batch.views
 
 
 def _best_epoch(curves: list[Epoch]) -> int:

@@ -47,7 +47,9 @@ def _pushed(done, root):
 
 def _in_fresh_process(model, code):
     """Runs code that knows only TensorFlow and the model, as a server would; it prints JSON."""
-    program = "import json, sys, tensorflow as tf\nmodel = tf.saved_model.load(sys.argv[1])\n" + code
+    program = (
+        "import json, sys, tensorflow as tf\nmodel = tf.saved_model.load(sys.argv[1])\n" + code
+    )
     done = subprocess.run(
         [sys.executable, "-c", program, str(model)],
         capture_output=True,
@@ -102,7 +104,8 @@ def test_images_on_ray_to_a_model_that_compares_raw_pictures(image_run, pictures
     _, root, done = image_run
     model = _pushed(done, root)
     names = [
-        str(pictures / "data" / name) for name in ("bars/lying/1.png", "bars/lying/2.png", "cross/3.gif")
+        str(pictures / "data" / name)
+        for name in ("bars/lying/1.png", "bars/lying/2.png", "cross/3.gif")
     ]
     answer = _in_fresh_process(
         model,
@@ -204,7 +207,9 @@ def test_a_table_with_number_columns(tmp_path):
     config = _config(tmp_path, {"kind": "table", "path": "data.csv", "label": "species"})
     model = _pushed(_run(config, tmp_path / "root"), tmp_path / "root")
     ant, bee = x[labels == 0], x[labels == 1]
-    told = _same(model, np.concatenate([ant[:20], ant[:20]]), np.concatenate([ant[20:40], bee[:20]]))
+    told = _same(
+        model, np.concatenate([ant[:20], ant[:20]]), np.concatenate([ant[20:40], bee[:20]])
+    )
     assert np.mean(told[:20]) > 0.7
     assert np.mean(told[20:]) < 0.3
 
@@ -232,7 +237,9 @@ def test_a_parquet_table_with_a_list_column_and_classes_unseen_in_training(tmp_p
 def test_a_table_that_is_paired_already(tmp_path):
     x, labels = _blobs(1200, seed=2)
     left, right = x[:600], x[600:]
-    table = pd.DataFrame(np.concatenate([left, right], axis=1), columns=[f"v{i}" for i in range(10)])
+    table = pd.DataFrame(
+        np.concatenate([left, right], axis=1), columns=[f"v{i}" for i in range(10)]
+    )
     table["class"] = (labels[:600] == labels[600:]).astype(int)
     table.to_parquet(tmp_path / "data.parquet")
     data = {"kind": "pairs", "path": "data.parquet", "same": "class", "left": 5, "right": 5}
@@ -297,9 +304,10 @@ def test_an_anomaly_stops_the_run_or_warns(tmp_path):
     table["label"] = labels
     table.to_csv(tmp_path / "data.csv", index=False)
     schema = schema_pb2.Schema()
-    for name, kind in [*((c, schema_pb2.FLOAT) for c in "abcde"), *(
-        (c, schema_pb2.BYTES) for c in ("label", "id", "source")
-    )]:
+    for name, kind in [
+        *((c, schema_pb2.FLOAT) for c in "abcde"),
+        *((c, schema_pb2.BYTES) for c in ("label", "id", "source")),
+    ]:
         feature = schema.feature.add(name=name, type=kind)
         feature.presence.min_fraction = 1
         feature.shape.dim.add(size=1)

@@ -7,11 +7,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+from tfx.types import standard_artifacts
+
 from diptych.components.example_gen.component import ExampleGen, Executor
 from diptych.components.example_gen.preflight import settle
 from diptych.schemas.artifacts import Rejected
 from diptych.schemas.config import Split
-from tfx.types import standard_artifacts
 
 FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 

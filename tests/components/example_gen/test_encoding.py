@@ -1,11 +1,12 @@
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
-from diptych.components.example_gen.chunk import bytes_feature, lists_of
-from diptych.components.example_gen.encoding import encode_examples
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from diptych.components.example_gen.chunk import bytes_feature, lists_of
+from diptych.components.example_gen.encoding import encode_examples
 
 names = st.lists(st.text(min_size=1, max_size=200), min_size=1, max_size=4, unique=True)
 

@@ -6,13 +6,14 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+
 from diptych.components.example_gen.files import find_files
 from diptych.components.example_gen.images import find_fault
 from diptych.components.example_gen.preflight import settle
 from diptych.components.images import decode_image
 from diptych.schemas.config import ImageFolder, Split
 from diptych.schemas.errors import ConfigError, DataError
-from PIL import Image
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
 PICTURE = Image.fromarray(NOISE)
@@ -243,7 +244,9 @@ def test_above_the_bar_the_run_stops_and_says_why(tmp_path, ingest):
     assert "4 of 24" in message and "(16.67%), above data.max_rejected (10.00%)" in message
     assert "3 x not a PNG, JPEG, GIF or BMP by its content (as a/bad0.png)" in message
     assert "1 x empty (0 bytes) (as b/empty.png)" in message
-    assert not list(tmp_path.glob("run-*/*"))  # nothing is left of what was written
+    assert not [
+        path for path in tmp_path.glob("run-*/**/*") if path.is_file()
+    ]  # nothing is left of what was written
     assert len(ingest(images(root, max_rejected=0.2)).everything()) == 20
 
 

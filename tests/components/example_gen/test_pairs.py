@@ -2,6 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from diptych.components.example_gen.preflight import settle
 from diptych.schemas.config import PairTable, Split
 from diptych.schemas.errors import ConfigError, DataError

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from diptych.components.example_gen.splits import assign_splits
-from diptych.schemas.config import Split
 from hypothesis import given
 from hypothesis import strategies as st
+
+from diptych.components.example_gen.splits import assign_splits
+from diptych.schemas.config import Split
 
 
 @given(

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from diptych.components.example_gen.pairs import alike_text
 from diptych.components.example_gen.preflight import settle
 from diptych.components.example_gen.rows import read_rows

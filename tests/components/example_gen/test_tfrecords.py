@@ -3,11 +3,12 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+
 from diptych.components.example_gen.preflight import settle
 from diptych.components.example_gen.tfrecords import read_tfrecords
 from diptych.schemas.config import Split, TFRecords
 from diptych.schemas.errors import ConfigError, DataError
-from PIL import Image
 
 
 def feature(value):
@@ -21,12 +22,14 @@ def feature(value):
 def write(path, rows, compression="GZIP"):
     with tf.io.TFRecordWriter(str(path), compression) as writer:
         for row in rows:
-            if not isinstance(row, bytes):
-                features = {name: feature(value) for name, value in row.items()}
-                message = tf.train.Example(features=tf.train.Features(feature=features))
-                row = message.SerializeToString()
-            writer.write(row)
+            writer.write(row if isinstance(row, bytes) else serialize(row))
     return path
+
+
+def serialize(row):
+    features = {name: feature(value) for name, value in row.items()}
+    message = tf.train.Example(features=tf.train.Features(feature=features))
+    return message.SerializeToString()
 
 
 def records(path, **options):

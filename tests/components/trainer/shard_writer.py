@@ -53,9 +53,7 @@ def write_split(
         pq.write_table(
             pa.table(arrays, schema=PAIRS), folder / shard_name("pairs", shard, num_shards)
         )
-        pq.write_table(
-            TRIPLETS.empty_table(), folder / shard_name("triplets", shard, num_shards)
-        )
+        pq.write_table(TRIPLETS.empty_table(), folder / shard_name("triplets", shard, num_shards))
     Manifest(
         input=shape,
         num_shards=num_shards,

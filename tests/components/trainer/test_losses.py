@@ -17,9 +17,7 @@ def test_it_equals_a_slow_loop():
     generator = np.random.default_rng(3)
     same = generator.integers(0, 2, 50).astype(np.float32)
     distance = generator.uniform(0, 2, 50).astype(np.float32)
-    slow = [
-        d * d if s == 1 else max(0.7 - d, 0) ** 2 for s, d in zip(same, distance, strict=True)
-    ]
+    slow = [d * d if s == 1 else max(0.7 - d, 0) ** 2 for s, d in zip(same, distance, strict=True)]
     loss = ContrastiveLoss(margin=0.7)(same, distance)
     assert float(loss) == pytest.approx(np.mean(slow), rel=1e-5)
 

@@ -1,0 +1,86 @@
+"""What is done with the rows of one batch or one partition: count, deal, rank, place."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from diptych.components.pair_gen.hashing import I64, U64, id_words
+from diptych.components.pair_gen.plan import Plan
+from diptych.components.pair_gen.rows import bytes_of, joined, row_schema, sort_order
+from diptych.components.pair_gen.shard import placed_rows
+from diptych.schemas.inputs import LEFT_ID, RIGHT_ID, Inputs
+
+Counts = tuple[U64, I64]  # keys, sorted, and a count for each
+
+
+def count_keys(rows: pa.RecordBatch) -> Counts:
+    """Rows of each class."""
+    keys, counts = np.unique(rows.column("key").to_numpy(), return_counts=True)
+    return keys, counts.astype(np.int64)
+
+
+def sum_counts(parts: Iterable[Counts]) -> Counts:
+    """Adds up the counts of each key."""
+    nothing = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
+    every, amounts = (np.concatenate(column) for column in zip(nothing, *parts, strict=True))
+    keys, place = np.unique(every, return_inverse=True)
+    sums = np.zeros(keys.size, np.int64)
+    np.add.at(sums, place, amounts)
+    return keys, sums
+
+
+def deal(rows: pa.RecordBatch, plan: Plan) -> list[tuple[int, pa.RecordBatch]]:
+    """Rows by partition."""
+    classes = plan.classes_of(rows.column("key").to_numpy())
+    partitions = plan.partitions_of(classes, rows.column("hash").to_numpy())
+    order = np.argsort(partitions, kind="stable")
+    rows, partitions = rows.take(pa.array(order)), partitions[order]
+    numbers, starts = np.unique(partitions, return_index=True)
+    ends = np.append(starts[1:], partitions.size)
+    return [
+        (int(number), rows.slice(int(start), int(end - start)))
+        for number, start, end in zip(numbers, starts, ends, strict=True)
+    ]
+
+
+def place_partition(
+    dealt: tuple[int, Iterable[pa.RecordBatch]],
+    plan: Plan,
+    partition_sizes: Counts,
+    inputs: Inputs,
+    num_shards: int,
+) -> list[tuple[int, pa.RecordBatch]]:
+    """Ranks the rows of a partition and gives each its places, by shard.
+
+    Args:
+      dealt: number of the partition, and its rows in any order.
+      plan: of the split.
+      partition_sizes: rows of each partition.
+      inputs, num_shards: of the run.
+    """
+    partition, batches = dealt
+    rows = joined(batches, row_schema(inputs))
+    classes = plan.classes_of(rows.column("key").to_numpy())
+    order = sort_order(rows, classes)
+    rows, classes = rows.take(pa.array(order)), classes[order]
+    sizes = np.zeros(plan.partitions.total, np.int64)
+    sizes[partition_sizes[0].astype(np.int64)] = partition_sizes[1]
+    first = np.searchsorted(classes, classes)
+    ranks = np.arange(classes.size) - first + plan.first_ranks(partition, sizes)[classes]
+    places = plan.places_of(classes, ranks)
+    return placed_rows(rows, classes, places, num_shards, inputs)
+
+
+def example_ids(rows: pa.RecordBatch) -> list[tuple[int, U64]]:
+    """Ids of both sides of pairs, (n, 2) and distinct, by their first byte."""
+    ids = np.concatenate([id_words(bytes_of(rows.column(name))) for name in (LEFT_ID, RIGHT_ID)])
+    ids = np.unique(ids, axis=0)
+    prefixes: npt.NDArray[np.uint64] = ids[:, 0] >> np.uint64(56)
+    return [(int(prefix), ids[prefixes == prefix]) for prefix in np.unique(prefixes)]
+
+
+def count_distinct(group: tuple[int, Iterable[U64]]) -> int:
+    """How many different ids there are with a first byte."""
+    return int(np.unique(np.concatenate(list(group[1])), axis=0).shape[0])

@@ -1,0 +1,205 @@
+"""``diptych init``: a commented CONFIG.yaml, its data section filled from a look at the data."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from diptych.components.example_gen.guess import Look, look_at_data
+from diptych.schemas import config
+from diptych.schemas.errors import ConfigError
+
+_SECTIONS: dict[str, type[pydantic.BaseModel]] = {
+    "split": config.Split,
+    "validation": config.Validation,
+    "pairs": config.Pairs,
+    "model": config.Model,
+    "train": config.Train,
+    "evaluate": config.Evaluate,
+    "push": config.Push,
+}
+_KINDS: dict[str, type[pydantic.BaseModel]] = {
+    "images": config.ImageFolder,
+    "table": config.Table,
+    "pairs": config.PairTable,
+    "tfrecord": config.TFRecords,
+}
+
+_ABOUT = {
+    "data": "The raw data. Relative paths start from the folder of this file.",
+    "split": "Shares of the examples. An example never moves to another split when data are added.",
+    "validation": "What TensorFlow Data Validation does about anomalies.",
+    "pairs": "Batches of P classes with K examples of each; every pair in a batch can be used.",
+    "model": "The encoder and its embedding.",
+    "train": "The training on Ray.",
+    "evaluate": "When a model is good enough.",
+    "push": "Where good models go.",
+}
+
+_COMMENTS = {
+    "data": {
+        "kind": "images, table, pairs or tfrecord",
+        "path": "",
+        "size": "height, width after resizing",
+        "channels": "1 grey, 3 colour",
+        "max_bytes": "of a file; larger ones are set aside unread",
+        "max_pixels": "height x width; checked in the header, before decoding",
+        "max_rejected": "share of unusable rows or images above which the run stops",
+        "label": "the class of each row",
+        "columns": "of the vector: names, a prefix such as v*, a number; null: all numeric ones",
+        "id": "a column with a unique key; null: ids come from the content",
+        "group": "writer, patient; for split.by: group",
+        "same": "the column that says whether the two are alike",
+        "same_value": "its value that means alike",
+        "left": "columns of one side: names, a prefix such as left_*, or how many",
+        "right": "columns of the other side, as many",
+        "image": "the feature with the encoded image, or",
+        "vector": "the feature with the numbers",
+    },
+    "split": {
+        "by": "example; class: test classes are never seen in training (one-shot); group",
+        "train": "",
+        "calibration": "early stopping and the threshold",
+        "test": "the accuracy that is reported",
+        "seed": "another seed, another split",
+    },
+    "validation": {
+        "anomalies": "stop or warn",
+        "schema_file": "a schema.pbtxt to hold the data to; null: inferred",
+    },
+    "pairs": {
+        "classes_per_batch": "P",
+        "examples_per_class": "K",
+        "ratio": "same:different, exact in every batch",
+        "policy": "oversample, undersample, natural or inverse_frequency (weights)",
+        "max_repeats": "of one example in a round, under oversample",
+        "rounds": "passes over the examples, each with its own pairs",
+        "evaluation_policy": "of the calibration and test splits",
+        "evaluation_rounds": "",
+        "num_shards": "a multiple of train.num_workers",
+        "seed": "",
+    },
+    "model": {
+        "encoder": "cnn_small, mlp or package.module:function; null: by the input",
+        "embedding_size": "",
+        "normalize": "embeddings of length 1: distances lie in [0, 2]",
+        "margin": "of the contrastive loss, in the unit of the distance",
+    },
+    "train": {
+        "epochs": "at most",
+        "patience": "epochs without a better calibration loss",
+        "learning_rate": "",
+        "augmentation": "of images: small random shifts, rotations and zooms",
+        "batches_per_step": "shared out to the workers",
+        "num_workers": "0: in this process, without Ray",
+        "cpus_per_worker": "null: the machine's, shared out",
+        "ray_address": "of a cluster; null: RAY_ADDRESS, or a local Ray",
+        "seed": "",
+    },
+    "evaluate": {
+        "threshold": "a fixed distance to judge at; the calibrated one is judged too",
+        "min_accuracy": "on the test split, at the calibrated threshold",
+        "max_drop": "below the model in production, on the same pairs",
+        "bootstrap": "resamples of the 95 % interval",
+        "seed": "",
+    },
+    "push": {"path": "null: serving/ beside the runs"},
+}
+
+_OTHER_KINDS = """\
+# Other kinds of data, instead of the section above:
+#
+# data:                        # CSV or Parquet: a label column, the rest is the vector
+#   kind: table
+#   path: measurements.csv     # a file, a folder, or a pattern such as data/*.parquet
+#   label: species
+#
+# data:                        # CSV or Parquet that is paired already
+#   kind: pairs
+#   path: pairs.parquet
+#   same: same                 # 1: alike, 0: different
+#   left: left_*
+#   right: right_*
+#
+# data:                        # TFRecord files of tf.Example
+#   kind: tfrecord
+#   path: records/
+#   label: label
+#   image: image_raw           # or vector: embedding
+"""
+
+
+def write_config(data_path: Path | None, out: Path) -> str:
+    """Writes a commented configuration.
+
+    Args:
+      data_path: data to look at; None: a template for a folder of images.
+      out: the file to write.
+
+    Returns:
+      The text; ``schemas.config.load_config`` reads it as it is.
+
+    Raises:
+      ConfigError: ``out`` exists, or there are no data of a known kind at ``data_path``.
+      DataError: the data cannot be read.
+    """
+    if out.exists():
+        raise ConfigError(f"{out} exists already. Remove it, or write to another file.")
+    if data_path is None:
+        look = Look({"kind": "images", "path": "data"}, {}, ["Put one folder per class in there."])
+        text = _text("my-pairs", look, _OTHER_KINDS)
+    else:
+        look = look_at_data(data_path)
+        text = _text(_name(data_path), _relative(look, out), "")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # "x": never over a file that came since.
+    with out.open("x", encoding="utf-8") as file:
+        file.write(text)
+    return text
+
+
+def _text(name: str, look: Look, after_data: str) -> str:
+    lines = ["# Diptych: see the documentation of each key in diptych/schemas/config.py.", ""]
+    lines += [_line("name", name, "of the pipeline; lower case"), "", f"# {_ABOUT['data']}"]
+    lines += [f"# {note}" for note in look.notes]
+    lines.append("data:")
+    kind = _KINDS[look.data["kind"]]
+    lines += _keys(kind, look.data, "data")
+    if after_data:
+        lines += ["", after_data.rstrip()]
+    for section, model in _SECTIONS.items():
+        lines += ["", f"# {_ABOUT[section]}", f"{section}:"]
+        lines += _keys(model, look.settings.get(section, {}), section)
+    return "\n".join(lines) + "\n"
+
+
+def _keys(model: type[pydantic.BaseModel], chosen: Mapping[str, Any], section: str) -> list[str]:
+    lines = []
+    for key, field in model.model_fields.items():
+        value = chosen.get(key, field.default)
+        lines.append("  " + _line(key, value, _COMMENTS[section].get(key, "")))
+    return lines
+
+
+def _line(key: str, value: object, comment: str) -> str:
+    if isinstance(value, tuple):
+        value = list(value)
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9)
+    line = f"{key}: {text.removesuffix('...' + chr(10)).strip()}"
+    return f"{line:<34}  # {comment}" if comment else line
+
+
+def _name(path: Path) -> str:
+    stem = path.stem if path.stem.strip("*") else path.parent.name
+    name = re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-_")
+    return name[:63] or "my-pairs"
+
+
+def _relative(look: Look, out: Path) -> Look:
+    """The path as seen from the file, where the data lie beside or below it."""
+    path, folder = Path(look.data["path"]).absolute(), out.absolute().parent
+    shown = path.relative_to(folder) if path.is_relative_to(folder) else path
+    return Look({**look.data, "path": shown.as_posix()}, look.settings, look.notes)

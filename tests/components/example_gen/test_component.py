@@ -1,0 +1,59 @@
+"""The component in a real pipeline, with ML Metadata and its cache."""
+
+import os
+
+import ml_metadata as mlmd
+import pytest
+from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration import metadata, pipeline
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+from diptych.components.example_gen.component import ExampleGen
+from diptych.components.example_gen.preflight import settle
+from diptych.schemas.config import Split, Table
+from diptych.schemas.errors import DataError
+
+
+FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+
+@pytest.fixture
+def launch(tmp_path):
+    data = Table(kind="table", path=str(tmp_path / "t.csv"), label="y")
+    connection = metadata.sqlite_metadata_connection_config(str(tmp_path / "mlmd.sqlite"))
+
+    def run(text, code_hash="1"):
+        """Runs on a file, and returns the state of the last execution."""
+        path = tmp_path / "t.csv"
+        if text is not None:
+            path.write_text(text)
+        step = ExampleGen(data, Split(), settle(data, Split()), code_hash)
+        root = str(tmp_path / "root")
+        steps = pipeline.Pipeline(
+            "p", root, connection, [step], enable_cache=True, beam_pipeline_args=[FN_API]
+        )
+        LocalDagRunner().run(steps)
+        executions = mlmd.MetadataStore(connection).get_executions()
+        last = max(executions, key=lambda execution: execution.id)
+        assert last.properties["fingerprint"].string_value or last.custom_properties
+        return metadata_store_pb2.Execution.State.Name(last.last_known_state)
+
+    return run
+
+
+def rows(count):
+    return "y,a\n" + "".join(f"{i % 3},{i / 7}\n" for i in range(count))
+
+
+def test_only_new_data_or_new_code_run_again(launch, tmp_path):
+    assert launch(rows(60)) == "COMPLETE"
+    assert launch(None) == "CACHED"
+    os.utime(tmp_path / "t.csv", (1, 1))
+    assert launch(None) == "COMPLETE"
+    assert launch(None, code_hash="2") == "COMPLETE"
+
+
+def test_errors_reach_the_caller_as_they_are(launch, tmp_path):
+    with pytest.raises(DataError, match=r"30 of 90 .*above data\.max_rejected"):
+        launch(rows(60) + ",1\n" * 30)
+    assert not list((tmp_path / "root").rglob("*.gz"))

@@ -1,0 +1,114 @@
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from tfx.types import artifact_utils, standard_artifacts
+
+from diptych.components.pair_gen.component import PairGen
+from diptych.schemas.artifacts import PairSet
+from diptych.schemas.config import Pairs
+from diptych.schemas.errors import DataError
+from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.shards import SPLITS, Manifest, inputs_to_numpy, shard_name
+
+VECTOR = Inputs(kind="vector", columns=(Column(name="a", width=3),))
+PAIRED = VECTOR.model_copy(update={"right_columns": (Column(name="b", width=3),)})
+SETTINGS = Pairs(num_shards=2, classes_per_batch=2, examples_per_class=2, evaluation_rounds=2)
+
+
+def labelled(sizes, split):
+    for kind, size in enumerate(sizes):
+        for place in range(size):
+            number = 1000 * SPLITS.index(split) + 100 * kind + place
+            yield {
+                "id": [b"%032x" % number],
+                "label": [b"%d" % kind],
+                "class": [kind],
+                "x": [float(number), 0.5, -1.0],
+            }
+
+
+def in_pairs(same, different):
+    for number in range(same + different):
+        left, right = number, number + (1 if number < same else 3)
+        yield {
+            "id": [b"%032x" % (7000 + number)],
+            "left_id": [b"%032x" % left],
+            "right_id": [b"%032x" % right],
+            "same": [int(number < same)],
+            "left": [float(left)] * 3,
+            "right": [float(right)] * 3,
+        }
+
+
+@pytest.fixture
+def generate(tmp_path, write_records):
+    def run(splits, inputs):
+        examples, pairs = standard_artifacts.Examples(), PairSet()
+        examples.uri, pairs.uri = str(tmp_path / "in"), str(tmp_path / "out")
+        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        for name, rows in splits.items():
+            write_records(tmp_path / "in" / f"Split-{name}" / "transformed-00000.gz", rows)
+        PairGen.test_call(
+            transformed_examples=examples,
+            pairs=pairs,
+            settings=SETTINGS.model_dump_json(),
+            inputs=inputs.model_dump_json(),
+            code_hash="",
+            beam_pipeline=beam.Pipeline(runner=FnApiRunner()),
+        )
+        return pairs
+
+    return run
+
+
+def test_three_splits_of_vectors_are_paired_within_themselves(generate, tmp_path):
+    sizes = {"train": [5, 4, 3], "calibration": [3, 2], "test": [2, 2, 1]}
+    pairs = generate({name: labelled(size, name) for name, size in sizes.items()}, VECTOR)
+    manifests = [Manifest.read(tmp_path / "out" / f"Split-{name}") for name in SPLITS]
+    assert pairs.get_int_custom_property("num_examples") == 22
+    assert pairs.get_int_custom_property("num_classes") == 3
+    for name in ("num_pairs", "num_batches", "num_triplets"):
+        total = sum(getattr(manifest, name) for manifest in manifests)
+        assert pairs.get_int_custom_property(name) == total > 0
+    for number, (name, manifest) in enumerate(zip(SPLITS, manifests, strict=True)):
+        for shard in range(2):
+            path = tmp_path / "out" / f"Split-{name}" / shard_name("examples", shard, 2)
+            table = pa.ipc.open_file(path).read_all()
+            x = inputs_to_numpy(table["x"].combine_chunks(), manifest.input)
+            ids = [int(value.hex(), 16) for value in table["id"].to_pylist()]
+            assert x[:, 0].tolist() == ids
+            assert set(np.array(ids) // 1000) <= {number}
+
+
+def test_data_that_came_in_pairs_keep_their_pairs(generate, tmp_path):
+    rows = {"train": in_pairs(4, 12), "calibration": in_pairs(3, 3), "test": in_pairs(2, 5)}
+    generate(rows, PAIRED)
+    folder = tmp_path / "out" / "Split-train"
+    manifest = Manifest.read(folder)
+    assert manifest.num_same == manifest.num_different == 2 * 12
+    assert manifest.num_examples == 19
+    assert manifest.num_classes == 0
+    for shard in range(2):
+        table = pa.ipc.open_file(folder / shard_name("examples", shard, 2)).read_all()
+        x = inputs_to_numpy(table["x"].combine_chunks(), manifest.input)[:, 0]
+        assert x.tolist() == [int(value.hex(), 16) for value in table["id"].to_pylist()]
+        assert set(table["class"].to_pylist()) <= {-1}
+        pairs = pq.read_table(folder / shard_name("pairs", shard, 2))
+        apart = x[pairs["right"].to_numpy()] - x[pairs["left"].to_numpy()]
+        assert apart.tolist() == np.where(pairs["same"].to_numpy() == 1, 1, 3).tolist()
+
+
+def test_a_split_without_pairs_says_what_to_do_and_leaves_nothing(generate, tmp_path):
+    sizes = {"train": [3, 3], "calibration": [3, 3], "test": [1, 1]}
+    message = r"^The test split needs.*larger share \(split\.test\).*split\.seed\.$"
+    with pytest.raises(DataError, match=message):
+        generate({name: labelled(size, name) for name, size in sizes.items()}, VECTOR)
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_split_without_files_is_told(generate):
+    with pytest.raises(DataError, match=r"test split has no files"):
+        generate({name: labelled([3, 3], name) for name in SPLITS[:2]}, VECTOR)

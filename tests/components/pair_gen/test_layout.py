@@ -1,0 +1,162 @@
+import collections
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diptych.components.pair_gen.hashing import hash_of
+from diptych.components.pair_gen.layout import class_weights, quotas
+from diptych.schemas.config import Pairs
+
+POLICIES = ["natural", "inverse_frequency", "oversample", "undersample"]
+SIZES = st.one_of(
+    st.lists(st.integers(1, 40), min_size=2, max_size=20),
+    st.integers(2, 20).map(lambda count: [max(60 // place, 1) for place in range(1, count + 1)]),
+    st.tuples(st.integers(2, 20), st.integers(2, 15)).map(lambda pair: [pair[1]] * pair[0]),
+).filter(lambda sizes: max(sizes) >= 2)
+SETTINGS = st.builds(
+    Pairs,
+    classes_per_batch=st.integers(2, 6),
+    examples_per_class=st.integers(2, 5),
+    max_repeats=st.integers(1, 5),
+    seed=st.integers(0, 2**32),
+)
+some = settings(max_examples=30, deadline=None)
+
+
+@some
+@given(sizes=SIZES, config=SETTINGS, policy=st.sampled_from(POLICIES[:3]))
+def test_every_example_is_in_every_round(lay_out, sizes, config, policy):
+    drawn = lay_out(sizes, config, policy, rounds=3)
+    for number in range(3):
+        assert np.unique(drawn.example[drawn.round == number]).size == sum(sizes)
+
+
+@some
+@given(sizes=SIZES, config=SETTINGS)
+def test_one_pass_places_each_example_once_but_for_fills(lay_out, sizes, config):
+    drawn = lay_out(sizes, config, "natural", rounds=2)
+    placed = np.bincount(drawn.example[~drawn.fill], minlength=sum(sizes))
+    assert (placed == 2).all()
+
+
+@some
+@given(sizes=SIZES, config=SETTINGS, policy=st.sampled_from(POLICIES))
+def test_a_chunk_never_holds_an_example_twice_nor_more_than_k(lay_out, sizes, config, policy):
+    drawn = lay_out(sizes, config, policy)
+    members = collections.defaultdict(list)
+    entries = zip(drawn.round, drawn.kind, drawn.chunk, drawn.batch, drawn.example, strict=True)
+    for number, kind, chunk, batch, example in entries:
+        members[int(number), int(kind), int(chunk)].append((int(batch), int(example)))
+    for (_, kind, _), rows in members.items():
+        examples = {example for _, example in rows}
+        assert len({batch for batch, _ in rows}) == 1
+        assert len(examples) == len(rows)
+        assert len(rows) == min(drawn.amounts.chunk_size[kind], sizes[kind])
+
+
+@some
+@given(sizes=SIZES, config=SETTINGS, policy=st.sampled_from(POLICIES))
+def test_every_class_has_the_chunks_that_its_quota_says(lay_out, sizes, config, policy):
+    drawn = lay_out(sizes, config, policy)
+    for number in range(2):
+        for kind, quota in enumerate(drawn.amounts.per_round):
+            here = (drawn.round == number) & (drawn.kind == kind)
+            assert sorted(set(drawn.chunk[here].tolist())) == list(range(quota))
+
+
+@some
+@given(sizes=SIZES, config=SETTINGS, policy=st.sampled_from(POLICIES))
+def test_batches_hold_at_least_p_classes_once_while_so_many_are_left(
+    lay_out, sizes, config, policy
+):
+    drawn = lay_out(sizes, config, policy)
+    per_round = drawn.amounts.per_round
+    fewest = min(config.classes_per_batch, len(sizes))
+    deepest = sorted(per_round.tolist(), reverse=True)[fewest - 1]  # layers with P classes or more
+    for batch in range(drawn.layout.num_batches):
+        here = drawn.batch == batch
+        assert here.any()
+        chunks = set(zip(drawn.kind[here].tolist(), drawn.chunk[here].tolist(), strict=True))
+        full = [kind for kind, chunk in chunks if chunk < deepest]
+        if full:
+            assert len(full) == len(set(full))
+            assert fewest <= len(full) < 2 * fewest
+
+
+@some
+@given(sizes=SIZES, config=SETTINGS, policy=st.sampled_from(POLICIES))
+def test_no_batch_is_of_one_class_unless_one_class_outweighs_all(lay_out, sizes, config, policy):
+    drawn = lay_out(sizes, config, policy, rounds=1)
+    quotas = np.sort(drawn.amounts.per_round)
+    alone = quotas[-1] - quotas[-2]
+    for batch in range(drawn.layout.num_batches):
+        if np.unique(drawn.kind[drawn.batch == batch]).size == 1:
+            others = np.unique(drawn.batch[drawn.kind != drawn.kind[drawn.batch == batch][0]])
+            assert alone > others.size * drawn.layout.classes_per_batch
+
+
+@some
+@given(sizes=SIZES, config=SETTINGS)
+def test_oversample_gives_each_class_as_much_as_the_largest_up_to_the_cap(lay_out, sizes, config):
+    drawn = lay_out(sizes, config, "oversample", rounds=1)
+    size = config.examples_per_class
+    largest = -(-max(sizes) // size)
+    uses = np.bincount(drawn.example[~drawn.fill], minlength=sum(sizes))
+    assert uses.max() <= config.max_repeats
+    for kind, count in enumerate(sizes):
+        rows = int((drawn.kind == kind).sum())
+        if -(-count // size) * config.max_repeats >= largest and count >= size:
+            assert rows == largest * size
+
+
+@settings(max_examples=8, deadline=None)
+@given(sizes=SIZES, config=SETTINGS)
+def test_undersample_takes_as_much_of_each_and_rotates_through_all(lay_out, sizes, config):
+    rounds = 3 * max(sizes)
+    drawn = lay_out(sizes, config, "undersample", rounds=rounds)
+    usable = [size for size in sizes if size >= 2]
+    for kind, count in enumerate(sizes):
+        per_round = np.bincount(drawn.round[drawn.kind == kind], minlength=rounds)
+        assert len(set(per_round.tolist())) == 1
+        assert count < 2 or per_round[0] <= min(usable)
+    assert np.unique(drawn.example).size == sum(sizes)
+
+
+def test_quotas_by_hand():
+    counts, keys = np.array([10, 4, 3, 1]), hash_of(0, np.arange(4))
+    config = Pairs(examples_per_class=4, max_repeats=2)
+    natural = quotas(keys, counts, config, "natural")
+    assert natural.per_round.tolist() == [3, 1, 1, 1]
+    assert natural.fill.tolist() == [2, 0, 0, 0]
+    over = quotas(keys, counts, config, "oversample")
+    assert over.per_round.tolist() == [3, 2, 2, 2]
+    assert over.advance.tolist() == [3, 2, 2, 2]
+    under = quotas(keys, counts, config, "undersample")  # K falls to 3, that of the third class
+    assert under.chunk_size.tolist() == [3] * 4
+    assert under.per_round.tolist() == [1] * 4
+    assert under.fill.tolist() == [2, 2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("natural", [1, 1, 1, 1]),
+        ("inverse_frequency", [18 / 40, 18 / 16, 18 / 12, 18 / 4]),
+        ("oversample", [12 / 12, 12 / 8, 12 / 6, 12 / 2]),
+        ("undersample", [1, 1, 1, 3]),
+    ],
+)
+def test_weights_by_hand(policy, expected):
+    counts, keys = np.array([10, 4, 3, 1]), hash_of(0, np.arange(4))
+    config = Pairs(examples_per_class=4, max_repeats=2)
+    weights = class_weights(quotas(keys, counts, config, policy), policy)
+    assert weights.tolist() == pytest.approx(expected)
+
+
+def test_more_classes_a_batch_than_there_are_is_lowered_and_told(lay_out, caplog):
+    with caplog.at_level("INFO", logger="diptych"):
+        drawn = lay_out([4, 4, 4], Pairs(classes_per_batch=8))
+    assert "there are 3 classes" in caplog.text
+    assert drawn.layout.classes_per_batch == 3

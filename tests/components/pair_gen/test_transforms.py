@@ -1,0 +1,126 @@
+import hashlib
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from diptych.components.pair_gen import plan, transforms
+from diptych.components.pair_gen.transforms import MakePairs, ReadRows, RecordBatchCoder
+from diptych.schemas.config import Pairs
+from diptych.schemas.inputs import Inputs
+from diptych.schemas.shards import Manifest, read_split_pairs, shard_name
+
+INPUTS = Inputs(kind="image", size=(3, 2), channels=1)
+SETTINGS = Pairs(classes_per_batch=4, num_shards=3, rounds=2, policy="natural")
+SIZES = [400, 90, 30, 7, 4, 2, 1]
+
+
+def examples():
+    for number, size in enumerate(SIZES):
+        for place in range(size):
+            digest = hashlib.blake2b(b"%d %d" % (number, place), digest_size=16)
+            yield {
+                "id": [digest.hexdigest().encode()],
+                "label": [b"class %d" % number],
+                "class": [number],
+                "x": [digest.digest()[:6]],
+            }
+
+
+def run(paths, folder):
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        rows = pipeline | beam.Create(paths) | ReadRows(INPUTS, SETTINGS.seed)
+        rows | MakePairs("train", str(folder), SETTINGS, INPUTS)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, write_records):
+    folder = tmp_path_factory.mktemp("made")
+    path = write_records(folder / "in" / "all.gz", examples())
+    return folder / "out", run([path], folder / "out")
+
+
+def read(folder, table):
+    tables = []
+    for shard in range(SETTINGS.num_shards):
+        path = folder / shard_name(table, shard, SETTINGS.num_shards)
+        if table == "examples":
+            reader = pa.ipc.open_file(path)
+            assert reader.num_record_batches == 1
+            tables.append(reader.read_all())
+        else:
+            tables.append(pq.read_table(path))
+    return tables
+
+
+def test_order_files_batches_and_partitions_change_no_byte(
+    made, tmp_path, write_records, monkeypatch
+):
+    monkeypatch.setattr(plan, "PARTITION_BYTES", 50 * 134)  # the largest class takes 8 partitions
+    monkeypatch.setattr(transforms, "_MAX_READ_ROWS", 17)
+    monkeypatch.setattr(transforms, "_BUFFER_BYTES", 3000)
+    shuffled = list(examples())
+    np.random.default_rng(1).shuffle(shuffled)
+    paths = [
+        write_records(tmp_path / "in" / f"{number}{ending}", shuffled[number::3])
+        for number, ending in enumerate(["", ".gz", ""])
+    ]
+    assert run(paths, tmp_path / "out") == made[1]
+
+
+def test_examples_keep_what_they_hold(made):
+    originals = {bytes.fromhex(row["id"][0].decode()): row for row in examples()}
+    seen = set()
+    for table in read(made[0], "examples"):
+        for row in table.to_pylist():
+            original = originals[row["id"]]
+            assert [row["label"], row["class"], row["x"]] == [
+                original[name][0] for name in ("label", "class", "x")
+            ]
+            seen.add(row["id"])
+    assert len(seen) == sum(SIZES)
+
+
+def test_batches_are_dealt_to_shards_in_turn_and_pairs_stay_inside(made):
+    for shard, (rows, *drawn) in enumerate(
+        zip(*(read(made[0], name) for name in ("examples", "pairs", "triplets")), strict=True)
+    ):
+        batch = rows["batch"].to_numpy()
+        assert (np.diff(batch) >= 0).all()
+        assert (batch % SETTINGS.num_shards == shard).all()
+        for table in drawn:
+            for side in table.column_names[1:3]:
+                assert (batch[table[side].to_numpy()] == table["batch"].to_numpy()).all()
+
+
+def test_same_says_whether_labels_are_equal_and_ids_never_are(made):
+    pairs = read_split_pairs(made[0])
+    alike = pairs.labels[pairs.left] == pairs.labels[pairs.right]
+    assert (alike == (pairs.same == 1)).all()
+    assert (pairs.left != pairs.right).all()
+
+
+def test_manifest_counts_what_the_files_hold(made):
+    manifest = Manifest.read(made[0])
+    tables = {name: read(made[0], name) for name in ("examples", "pairs", "triplets")}
+    same = sum(int(table["same"].to_numpy().sum()) for table in tables["pairs"])
+    batches = tuple(len(table["batch"].unique()) for table in tables["examples"])
+    assert manifest.num_examples == sum(SIZES)
+    assert manifest.num_classes == len(SIZES)
+    assert manifest.num_singletons == 1
+    assert manifest.num_placed == sum(table.num_rows for table in tables["examples"])
+    assert manifest.num_same == manifest.num_different == same
+    assert manifest.num_triplets == sum(table.num_rows for table in tables["triplets"])
+    assert manifest.batches_per_shard == batches
+    assert manifest.num_batches == sum(batches)
+
+
+def test_record_batches_are_coded_as_arrow_streams():
+    batch = pa.record_batch({"a": pa.array([[1], []], pa.list_(pa.int32()))}).slice(1)
+    coder = beam.coders.registry.get_coder(pa.RecordBatch)
+    assert isinstance(coder, RecordBatchCoder)
+    assert coder.decode(coder.encode(batch)).equals(batch)
