@@ -106,7 +106,7 @@ _COMMENTS = {
         "bootstrap": "resamples of the 95 % interval",
         "seed": "",
     },
-    "push": {"path": "null: serving/ beside the runs"},
+    "push": {"path": "null: serving/ in the root of the runs"},
 }
 
 _OTHER_KINDS = """\

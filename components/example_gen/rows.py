@@ -4,7 +4,9 @@ CSV cells stay bytes here: types guessed from the first block would differ betwe
 one bad cell would fail the whole of it.
 """
 
+import csv
 import dataclasses
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,17 +55,18 @@ def read_schema(path: Path) -> pa.Schema:
     if is_parquet(path):
         with _opened_parquet(path) as file:
             return file.schema_arrow
-    with pa.input_stream(str(path)) as stream:
-        header = bytes(stream.read(_CSV_BLOCK))
-    if not header.strip(b"\xef\xbb\xbf \r\n\t"):
-        return pa.schema([])
-    options = pyarrow.csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK)
     try:
-        with _CsvErrors(path), pa.input_stream(str(path)) as stream:
-            reader = pyarrow.csv.open_csv(stream, options, _parse_options(path, []))
-            names = reader.schema.names
-    except UnicodeDecodeError as error:
-        raise DataError(f"The header of {path} is not UTF-8. Save the file as UTF-8.") from error
+        with (
+            pa.input_stream(str(path)) as stream,
+            io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text,
+        ):
+            lines = csv.reader(text, delimiter=_delimiter(path))
+            names = next((names for names in lines if names), [])  # blank lines may stand above
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise DataError(
+            f"The header of {path} cannot be read: {_one_line(error)}. "
+            "Save the file as CSV in UTF-8."
+        ) from error
     return pa.schema([(name, pa.binary()) for name in names])
 
 

@@ -156,7 +156,8 @@ def _nth_of_orbit(distance: I64, nth: I64, rows: int) -> I64:
     along = 2 * (nth // cycles - np.where(other, turns, 0)) + other
     # A cycle of odd length has one pair left over.
     along = np.where(nth >= 2 * cycles * turns, rows // cycles - 1, along)
-    return (nth % cycles + along * distance) % rows
+    place: I64 = ((nth % cycles + along * distance) % rows).astype(np.int64)
+    return place
 
 
 def _from_list(

@@ -9,7 +9,8 @@ A round takes a number of chunks of each class, by the policy. Its chunk number 
 j, which so holds all classes with more than j chunks, each once, in an order permuted anew. A
 layer is cut in batches of at least P classes; where fewer than P classes are left, several
 layers make a batch. Chunks of a class that is left alone could make no different pairs, and join
-the other batches of the round, in turn.
+the other batches of the round in turn, up to as many a batch as P asked for. What is left even
+then goes without pairs, and is logged.
 
 All of it is arithmetic on the table of the classes: a row's places follow from its class and its
 rank there, wherever the row is.
@@ -67,6 +68,8 @@ class Segments:
       per_layer: batches a layer is cut in; 0 where layers go together.
       layers_per_batch: layers that make a batch together.
       num_batches: of a round.
+      joining: chunks of a class left alone that each batch before them takes in, at most.
+      unpaired: chunks that are left even then, in batches of their own.
     """
 
     first_layer: I64
@@ -75,6 +78,8 @@ class Segments:
     per_layer: I64
     layers_per_batch: I64
     num_batches: int
+    joining: int
+    unpaired: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,11 +176,18 @@ def make_layout(amounts: Quotas, settings: Pairs, rounds: int) -> Layout:
         classes = amounts.counts.size
     order = np.empty_like(amounts.counts)
     order[np.argsort(-amounts.per_round, kind="stable")] = np.arange(order.size)
-    segments = _segments(amounts.per_round, classes)
+    segments = _segments(amounts.per_round, classes, settings.classes_per_batch)
+    if segments.unpaired:
+        _LOG.warning(
+            "The largest class outweighs all others: %d of its %d chunks of a round find no "
+            "partner and give no pairs. Add examples of other classes, or choose another "
+            "pairs.policy.",
+            *(segments.unpaired, amounts.per_round.max()),
+        )
     return Layout(amounts, segments, order, classes, rounds, settings.seed)
 
 
-def _segments(per_round: I64, classes_per_batch: int) -> Segments:
+def _segments(per_round: I64, classes_per_batch: int, joining: int) -> Segments:
     ends, ending = np.unique(per_round, return_counts=True)
     num_classes = ending[::-1].cumsum()[::-1]
     first_layer = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[: ends.size]
@@ -185,14 +197,15 @@ def _segments(per_round: I64, classes_per_batch: int) -> Segments:
     layers_per_batch = np.where(together, -(-classes_per_batch // num_classes), 1)
     batches = np.where(together, -(-layers // layers_per_batch), layers * per_layer)
     alone = (num_classes == 1) & (ends.size > 1)
-    # A class left alone joins the batches before, up to P more chunks each.
     before = batches[~alone].sum()
-    left = np.maximum(layers - before * classes_per_batch, 0)
-    batches = np.where(alone, -(-left // classes_per_batch), batches)
+    left = np.where(alone, np.maximum(layers - before * joining, 0), 0)
+    batches = np.where(alone, -(-left // joining), batches)
     first_batch = batches.cumsum() - batches
     return Segments(
         *(first_layer, num_classes, first_batch, per_layer, layers_per_batch),
         num_batches=int(batches.sum()),
+        joining=joining,
+        unpaired=int(left.sum()),
     )
 
 
@@ -258,9 +271,9 @@ def _batches(layout: Layout, number: int, order: I64, layer: I64) -> I64:
 
     if segments.num_classes.size > 1 and segments.num_classes[-1] == 1:
         before = int(segments.first_batch[-1])
-        room = before * layout.classes_per_batch
+        room = before * segments.joining
         joined = np.where(since < room, since % before, before)
-        joined += np.maximum(since - room, 0) // layout.classes_per_batch
+        joined += np.maximum(since - room, 0) // segments.joining
         batch = np.where(num_classes == 1, joined, batch)
 
     total = np.full(1, segments.num_batches)

@@ -113,7 +113,7 @@ def _laid_out(
     keys = np.arange(number, dtype=np.uint64)
     amounts = Quotas(keys, sizes, chunk_size, fill, per_pass, per_round, per_round)
     nothing, one = np.zeros(1, np.int64), np.ones(1, np.int64)
-    segments = Segments(nothing, number * one, nothing, one, one, int(batches[0]))
+    segments = Segments(nothing, number * one, nothing, one, one, int(batches[0]), 1, 0)
     return PairLayout(Layout(amounts, segments, np.arange(number), number, rounds, seed), counts)
 
 

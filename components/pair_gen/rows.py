@@ -75,9 +75,7 @@ def joined(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBat
     """One record batch of many, or an empty one."""
     parts = list(batches)
     columns = [
-        pa.concat_arrays([part.column(index) for part in parts])
-        if parts
-        else pa.array([], field.type)
+        pa.concat_arrays([pa.array([], field.type), *(part.column(index) for part in parts)])
         for index, field in enumerate(schema)
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -13,7 +13,6 @@ from diptych.components.example_gen.preflight import settle
 from diptych.schemas.config import Split, Table
 from diptych.schemas.errors import DataError
 
-
 FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
 

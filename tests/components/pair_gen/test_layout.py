@@ -94,7 +94,7 @@ def test_no_batch_is_of_one_class_unless_one_class_outweighs_all(lay_out, sizes,
     for batch in range(drawn.layout.num_batches):
         if np.unique(drawn.kind[drawn.batch == batch]).size == 1:
             others = np.unique(drawn.batch[drawn.kind != drawn.kind[drawn.batch == batch][0]])
-            assert alone > others.size * drawn.layout.classes_per_batch
+            assert alone > others.size * config.classes_per_batch
 
 
 @some
@@ -153,6 +153,13 @@ def test_weights_by_hand(policy, expected):
     config = Pairs(examples_per_class=4, max_repeats=2)
     weights = class_weights(quotas(keys, counts, config, policy), policy)
     assert weights.tolist() == pytest.approx(expected)
+
+
+def test_chunks_that_find_no_partner_are_told(lay_out, caplog):
+    drawn = lay_out([80, 4], Pairs(classes_per_batch=2), rounds=1)
+    assert "17 of its 20 chunks of a round find no partner" in caplog.text
+    shared = drawn.batch == drawn.batch[drawn.kind == 1][0]
+    assert np.bincount(drawn.kind[shared]).tolist() == [12, 4]
 
 
 def test_more_classes_a_batch_than_there_are_is_lowered_and_told(lay_out, caplog):

@@ -66,5 +66,7 @@ def test_evaluation_splits_follow_their_own_policy():
     keys, counts = hash_of(0, np.arange(2)), np.array([400, 2])
     config = Pairs(policy="oversample", rounds=1, evaluation_rounds=3)
     train, test = (make_plan(name, keys, counts, config, VECTOR) for name in ("train", "test"))
-    assert train.layout.num_batches == 100
-    assert test.layout.num_batches == 3 * 50  # P is 2: what one class has more joins the others
+    # 10 and 1 batches of both classes; of what the first has more, 8 chunks join each of them,
+    # and the others make batches of 8.
+    assert train.layout.num_batches == 10 + 2
+    assert test.layout.num_batches == 3 * (1 + 12)

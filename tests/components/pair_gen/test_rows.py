@@ -40,7 +40,7 @@ def test_features_become_flat_columns_of_one_width():
             [[b"12"], [b"345"]],
             None,
             IMAGE,
-            r"Need 2 bytes of 'x' in every example, got 3 in 1 of 2",
+            r"Need 2 bytes of 'x' in every.*got 3 in 1 of 2",
         ),
         ([[b"12"], None], None, IMAGE, r"Need 1 values of the feature 'x'.*got 0 in 1 of 2"),
         ([[1.0, 2.0], [1.0, 2.0, 3.0]], None, VECTOR, r"Need 3 values.*got 2 in 1 of 2"),

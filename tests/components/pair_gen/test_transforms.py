@@ -69,7 +69,14 @@ def test_order_files_batches_and_partitions_change_no_byte(
         write_records(tmp_path / "in" / f"{number}{ending}", shuffled[number::3])
         for number, ending in enumerate(["", ".gz", ""])
     ]
+    made_partitions = []
+    make = plan.make_partitions
+    monkeypatch.setattr(
+        plan, "make_partitions", lambda *args: made_partitions.append(make(*args)) or make(*args)
+    )
     assert run(paths, tmp_path / "out") == made[1]
+    (partitions,) = made_partitions
+    assert sorted(partitions.ranges.tolist()) == [0, 0, 0, 0, 0, 2, 8]
 
 
 def test_examples_keep_what_they_hold(made):
