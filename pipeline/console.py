@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,21 +26,24 @@ def quiet(log: Path) -> Iterator[Console]:
     stdout, stderr = os.dup(1), os.dup(2)
     terminal = os.fdopen(os.dup(stdout), "w", encoding="utf-8", errors="replace")
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    to_log = logging.StreamHandler(os.fdopen(os.dup(target), "w", encoding="utf-8"))
+    to_log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    level = root.level
     try:
         os.dup2(target, 1)
         os.dup2(target, 2)
-        logging.basicConfig(
-            stream=sys.stderr,
-            level=logging.INFO,
-            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-            force=True,
-        )
+        root.addHandler(to_log)
+        root.setLevel(logging.INFO)
         logging.captureWarnings(True)
-        warnings.simplefilter("default")
         yield Console(file=terminal, highlight=False, soft_wrap=True)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        logging.captureWarnings(False)
+        root.setLevel(level)
+        root.removeHandler(to_log)
+        to_log.stream.close()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         for descriptor in (target, stdout, stderr):

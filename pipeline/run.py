@@ -98,5 +98,6 @@ def _cause(error: BaseException) -> str:
         if isinstance(seen, DiptychError):
             return str(seen)
         seen = seen.__cause__ or seen.__context__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    # TensorFlow begins with "in user code:" and a trace; the cause stands last.
+    return f"{type(error).__name__}: {lines[-1] if lines[0].endswith(':') else lines[0]}"

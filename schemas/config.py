@@ -155,8 +155,8 @@ class Model(_Section):
 class Train(_Section):
     """The training on Ray."""
 
-    epochs: PositiveInt = 20  # at most; early stopping on the calibration split ends it sooner
-    patience: PositiveInt = 6  # epochs without a better calibration loss
+    epochs: PositiveInt = 15  # at most; early stopping on the calibration split ends it sooner
+    patience: PositiveInt = 5  # epochs without a better calibration loss
     learning_rate: PositiveFloat = 1e-3
     batches_per_step: PositiveInt = 2  # P x K batches in a step, shared out to the workers
     augmentation: bool = True  # of images: small random shifts, rotations and zooms

@@ -126,6 +126,8 @@ def _known_features(raw: tf.Tensor, inputs: Inputs) -> dict[str, tf.Tensor]:
     widths = [column.width for column in inputs.columns]
     parts = tf.split(raw, widths, axis=1)
     known = dict(zip((column.name for column in inputs.columns), parts, strict=True))
-    # Data that came in pairs: the left half's outcome is used, the right one's is not.
-    known |= dict(zip((column.name for column in inputs.right_columns), parts, strict=True))
+    # Data that came in pairs: the graph wants both halves, and the outcome of the left is used.
+    if inputs.paired:
+        names = (column.name for column in inputs.right_columns)
+        known |= dict(zip(names, parts, strict=True))
     return known

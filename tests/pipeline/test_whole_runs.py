@@ -222,7 +222,7 @@ def test_a_parquet_table_with_a_list_column_and_classes_unseen_in_training(tmp_p
     config = _config(
         tmp_path,
         {"kind": "table", "path": "data.parquet", "label": "label", "columns": "embedding"},
-        split={"by": "class", "train": 0.5, "calibration": 0.25, "test": 0.25, "seed": 1},
+        split={"by": "class", "train": 0.5, "calibration": 0.25, "test": 0.25, "seed": 8},
         evaluate={"min_accuracy": 0.5, "bootstrap": 100},
     )
     root = tmp_path / "root"
@@ -279,7 +279,7 @@ def test_one_class_only_stops_before_anything_starts(tmp_path):
     (tmp_path / "data" / "only").mkdir(parents=True)
     Image.new("L", (8, 8)).save(tmp_path / "data" / "only" / "1.png")
     config = _config(tmp_path, {"kind": "images", "path": "data"})
-    log = _fails(_run(config, tmp_path / "root"), "at least 2 classes", "only")
+    log = _fails(_run(config, tmp_path / "root"), "At least 2 classes", "only")
     assert log.is_file()
     assert not (tmp_path / "root" / "artifacts").exists()
 
