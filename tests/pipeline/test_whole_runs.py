@@ -11,6 +11,8 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
+from diptych.pipeline.run import run_pipeline
+
 DIPTYCH = [str(Path(sys.executable).with_name("diptych"))]
 QUICK = {
     "split": {"train": 0.5, "calibration": 0.25, "test": 0.25},
@@ -35,6 +37,18 @@ def _run(config, root, *options):
         timeout=400,
         check=False,
     )
+
+
+@pytest.fixture
+def run_here(capfd):
+    """The same in this process, where TFX is imported once for all tests."""
+
+    def run(config, root, *settings):
+        code = run_pipeline(config, settings, root)
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(["run"], code, out, err)
+
+    return run
 
 
 def _pushed(done, root):
@@ -199,13 +213,22 @@ def _same(model, left, right):
     return _in_fresh_process(model, code)
 
 
-def test_a_table_with_number_columns(tmp_path):
+def test_a_table_and_an_imported_schema_whose_anomalies_stop_the_run_or_warn(tmp_path, run_here):
     x, labels = _blobs(400, seed=1)
-    table = pd.DataFrame(x, columns=[f"v{i}" for i in range(5)])
+    table = pd.DataFrame(x, columns=list("abcde"))
     table.insert(0, "species", np.array(["ant", "bee", "cat"])[labels])
     table.to_csv(tmp_path / "data.csv", index=False)
-    config = _config(tmp_path, {"kind": "table", "path": "data.csv", "label": "species"})
-    model = _pushed(_run(config, tmp_path / "root"), tmp_path / "root")
+    _write_schema(tmp_path / "schema.pbtxt", numbers="abcde", bounded="c")
+    config = _config(
+        tmp_path,
+        {"kind": "table", "path": "data.csv", "label": "species"},
+        validation={"schema_file": "schema.pbtxt"},
+    )
+    stopped = run_here(config, tmp_path / "root")
+    _fails(stopped, "do not fit the schema", "train split, c: Unexpectedly high", "warn")
+
+    warned = run_here(config, tmp_path / "root", "validation.anomalies=warn")
+    model = _pushed(warned, tmp_path / "root")
     ant, bee = x[labels == 0], x[labels == 1]
     told = _same(
         model, np.concatenate([ant[:20], ant[:20]]), np.concatenate([ant[20:40], bee[:20]])
@@ -214,7 +237,25 @@ def test_a_table_with_number_columns(tmp_path):
     assert np.mean(told[20:]) < 0.3
 
 
-def test_a_parquet_table_with_a_list_column_and_classes_unseen_in_training(tmp_path):
+def _write_schema(path, numbers, bounded):
+    from tensorflow_metadata.proto.v0 import schema_pb2
+    from tfx.utils import io_utils
+
+    schema = schema_pb2.Schema()
+    kinds = dict.fromkeys(numbers, schema_pb2.FLOAT)
+    for name, kind in {
+        **kinds,
+        **dict.fromkeys(("label", "id", "source"), schema_pb2.BYTES),
+    }.items():
+        feature = schema.feature.add(name=name, type=kind)
+        feature.presence.min_fraction = 1
+        feature.shape.dim.add(size=1)
+        if name == bounded:
+            feature.float_domain.max = 0.5
+    io_utils.write_pbtxt_file(str(path), schema)
+
+
+def test_a_parquet_table_with_a_list_column_and_classes_unseen_in_training(tmp_path, run_here):
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 12, 600)
     x = generator.normal(size=(12, 5))[labels] * 4 + generator.normal(size=(600, 5))
@@ -226,7 +267,7 @@ def test_a_parquet_table_with_a_list_column_and_classes_unseen_in_training(tmp_p
         evaluate={"min_accuracy": 0.5, "bootstrap": 100},
     )
     root = tmp_path / "root"
-    _pushed(_run(config, root), root)
+    _pushed(run_here(config, root), root)
     (file,) = root.glob("artifacts/Evaluator/evaluation/*/evaluation.json")
     tested = {row["label"] for row in json.loads(file.read_text())["classes"]}
     (vocabulary,) = root.glob("artifacts/Transform/transform_graph/*/transform_fn/assets/classes")
@@ -234,7 +275,7 @@ def test_a_parquet_table_with_a_list_column_and_classes_unseen_in_training(tmp_p
     assert not tested & set(vocabulary.read_text().split())
 
 
-def test_a_table_that_is_paired_already(tmp_path):
+def test_a_table_that_is_paired_already(tmp_path, run_here):
     x, labels = _blobs(1200, seed=2)
     left, right = x[:600], x[600:]
     table = pd.DataFrame(
@@ -244,12 +285,12 @@ def test_a_table_that_is_paired_already(tmp_path):
     table.to_parquet(tmp_path / "data.parquet")
     data = {"kind": "pairs", "path": "data.parquet", "same": "class", "left": 5, "right": 5}
     config = _config(tmp_path, data, evaluate={"min_accuracy": 0.6, "bootstrap": 100})
-    model = _pushed(_run(config, tmp_path / "root"), tmp_path / "root")
+    model = _pushed(run_here(config, tmp_path / "root"), tmp_path / "root")
     told = _same(model, left, right)
     assert np.mean(np.array(told) == (table["class"] == 1)) > 0.7
 
 
-def test_tfrecords(tmp_path):
+def test_tfrecords(tmp_path, run_here):
     import tensorflow as tf
 
     x, labels = _blobs(400, seed=3)
@@ -263,7 +304,7 @@ def test_tfrecords(tmp_path):
             writer.write(example.SerializeToString())
     data = {"kind": "tfrecord", "path": "data.tfrecord.gz", "label": "y", "vector": "v"}
     config = _config(tmp_path, data)
-    _pushed(_run(config, tmp_path / "root"), tmp_path / "root")
+    _pushed(run_here(config, tmp_path / "root"), tmp_path / "root")
 
 
 def _fails(done, *words):
@@ -284,39 +325,12 @@ def test_one_class_only_stops_before_anything_starts(tmp_path):
     assert not (tmp_path / "root" / "artifacts").exists()
 
 
-def test_too_many_rejected_rows_stop_the_run_with_the_reason_and_the_log(tmp_path):
+def test_too_many_rejected_rows_stop_the_run_with_the_reason_and_the_log(tmp_path, run_here):
     x, labels = _blobs(100, seed=1)
     table = pd.DataFrame(x, columns=list("abcde"))
     table["label"] = labels
     table.loc[:9, "c"] = np.nan
     table.to_csv(tmp_path / "data.csv", index=False)
     config = _config(tmp_path, {"kind": "table", "path": "data.csv", "label": "label"})
-    log = _fails(_run(config, tmp_path / "root"), "10", "1", "max_rejected")
+    log = _fails(run_here(config, tmp_path / "root"), "10", "1", "max_rejected")
     assert "DataError" in log.read_text()
-
-
-def test_an_anomaly_stops_the_run_or_warns(tmp_path):
-    from tensorflow_metadata.proto.v0 import schema_pb2
-    from tfx.utils import io_utils
-
-    x, labels = _blobs(300, seed=1)
-    table = pd.DataFrame(x, columns=list("abcde"))
-    table["label"] = labels
-    table.to_csv(tmp_path / "data.csv", index=False)
-    schema = schema_pb2.Schema()
-    for name, kind in [
-        *((c, schema_pb2.FLOAT) for c in "abcde"),
-        *((c, schema_pb2.BYTES) for c in ("label", "id", "source")),
-    ]:
-        feature = schema.feature.add(name=name, type=kind)
-        feature.presence.min_fraction = 1
-        feature.shape.dim.add(size=1)
-        if name == "c":
-            feature.float_domain.max = 0.5
-    io_utils.write_pbtxt_file(str(tmp_path / "schema.pbtxt"), schema)
-    data = {"kind": "table", "path": "data.csv", "label": "label"}
-    validation = {"schema_file": "schema.pbtxt"}
-    config = _config(tmp_path, data, validation=validation)
-    _fails(_run(config, tmp_path / "root"), "do not fit the schema", "train split, c:", "warn")
-    warned = _run(config, tmp_path / "root", "--set", "validation.anomalies=warn")
-    _pushed(warned, tmp_path / "root")
