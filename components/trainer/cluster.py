@@ -6,8 +6,9 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -116,12 +117,18 @@ def _train_on_ray(
     from ray import train as ray_train
     from ray.train.tensorflow import TensorflowTrainer
 
+    storage.mkdir(parents=True, exist_ok=True)
+    news = storage / "news.jsonl"
+
     class Progress(ray_train.UserCallback):
+        """Runs in Ray's controller, a process of its own on this machine."""
+
         def after_report(
             self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any
         ) -> None:
             if "epoch" in metrics[0]:
-                _show(metrics[0], settings)
+                with news.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(metrics[0]) + "\n")
 
     # One GPU a worker where there are GPUs for all of them; NCCL carries the gradients then.
     use_gpu = ray.cluster_resources().get("GPU", 0) >= settings.num_workers
@@ -143,7 +150,8 @@ def _train_on_ray(
         ),
     )
     try:
-        result = trainer.fit()
+        with _following(news, lambda line: _show(line, settings)):
+            result = trainer.fit()
     except Exception as error:
         raise _cause(error) from error
     with result.checkpoint.as_directory() as folder:
@@ -151,6 +159,31 @@ def _train_on_ray(
         curves = json.loads((Path(folder) / _CURVES).read_text())
     shutil.rmtree(storage / "training", ignore_errors=True)
     return weights, curves
+
+
+@contextmanager
+def _following(news: Path, on_line: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Reads the lines of a growing file in a thread; the file is removed in the end."""
+    news.touch()
+    done = threading.Event()
+
+    def follow() -> None:
+        with news.open(encoding="utf-8") as file:
+            while True:
+                last_look = done.wait(0.2)
+                for line in file:
+                    on_line(json.loads(line))
+                if last_look:
+                    return
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        news.unlink()
 
 
 def _cause(error: BaseException) -> DiptychError:
