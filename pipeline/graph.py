@@ -1,6 +1,7 @@
 """The one pipeline: which step feeds which. Runners only decide where it runs."""
 
 import hashlib
+import importlib.util
 from pathlib import Path
 
 from tfx.components.example_validator.component import ExampleValidator
@@ -26,6 +27,7 @@ from diptych.components.pusher import AtomicPusher
 from diptych.components.trainer.component import Trainer
 from diptych.components.validation import AnomalyGate, SchemaCurator
 from diptych.schemas.config import Config
+from diptych.schemas.errors import ConfigError
 from diptych.schemas.inputs import Inputs
 
 # DirectRunner would first try to download another runner; this is its in-process engine.
@@ -49,6 +51,9 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
       config: the whole configuration; each step is given its own section.
       inputs: what a raw example holds, as settled by looking at the data.
       root: folder of metadata, artifacts and pushed models.
+
+    Raises:
+      ConfigError: the module of the user's own encoder is not there.
     """
     raw = inputs.model_dump_json()
     example_gen = ExampleGen(
@@ -97,7 +102,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
         model_settings=config.model.model_dump_json(),
         train_settings=config.train.model_dump_json(),
         inputs=raw,
-        code_hash=_code_of("trainer"),
+        code_hash=_code_of("trainer") + _code_of_own_encoder(config.model.encoder),
     )
     baseline = Resolver(
         strategy_class=BlessedBefore,
@@ -155,3 +160,22 @@ def _code_of(*parts: str) -> str:
         for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
             digest.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
     return digest.hexdigest()
+
+
+def _code_of_own_encoder(encoder: str | None) -> str:
+    """Digest of the module that the user's own encoder is in; empty for ours."""
+    if encoder is None or ":" not in encoder:
+        return ""
+    name = encoder.partition(":")[0]
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # a parent package is missing, or the name is no name
+        found = None
+    if found is None or found.origin is None:
+        raise ConfigError(
+            f"model.encoder {encoder}: there is no module {name}. It must be importable from "
+            "the folder where diptych runs, or installed."
+        )
+    origin = Path(found.origin)
+    content = origin.read_bytes() if origin.is_file() else b""
+    return "-" + hashlib.blake2b(content, digest_size=8).hexdigest()

@@ -3,6 +3,7 @@
 import datetime
 import logging
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> in
     except DiptychError as error:
         click.echo(f"Error: {error}", err=True)
         return _FAILED
+    if ":" in (config.model.encoder or ""):
+        _make_importable(Path.cwd())
     root = (root or Path(f"diptych-{config.name}")).absolute()
     started = time.perf_counter()
     now = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
@@ -77,6 +80,14 @@ def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> in
         click.echo(f"Error: {failure}\nLog: {log}", err=True)
         return _FAILED
     return 0
+
+
+def _make_importable(folder: Path) -> None:
+    """The user's own encoder may lie in the working directory; Ray workers look there, too."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    known = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *([known] if known else [])])
 
 
 def _new_folder(parent: Path, name: str) -> Path:

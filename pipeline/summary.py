@@ -83,8 +83,7 @@ def show(summary: Summary, console: Console) -> None:
     console.print()
     console.print(table)
     console.print()
-    if summary.rejected:
-        console.print(f"Set aside     {summary.rejected:,} of {summary.read:,} rows or images")
+    console.print(f"Set aside     {summary.rejected:,} of {summary.read:,} rows or images")
     for name in ("fixed", "calibrated"):
         at = figures[name]
         low, high = at["interval"]

@@ -146,7 +146,8 @@ class Pairs(_Section):
 class Model(_Section):
     """The encoder and its embedding. Distances are Euclidean."""
 
-    encoder: str | None = None  # cnn_small, mlp or package.module:function; None: by the input
+    # cnn_small, mlp or package.module:function; None: by the input
+    encoder: Annotated[str, Field(pattern=r"^(cnn_small|mlp|[\w.]+:\w+)$")] | None = None
     embedding_size: PositiveInt = 64
     normalize: bool = True  # embeddings of length 1, so that distances lie in [0, 2]
     margin: PositiveFloat = 1.0  # of the contrastive loss, in the unit of the distance
@@ -212,6 +213,9 @@ class Config(_Section):
             raise ValueError(
                 "split.by = class needs classes; pairs have none: use example or group"
             )
+        vectors = self.data.kind in ("table", "pairs") or getattr(self.data, "vector", None)
+        if self.model.encoder == "cnn_small" and vectors:
+            raise ValueError("model.encoder cnn_small needs images, the data are vectors: use mlp")
         workers = max(self.train.num_workers, 1)
         if self.pairs.num_shards % workers:
             raise ValueError(

@@ -290,7 +290,7 @@ def test_a_table_that_is_paired_already(tmp_path, run_here):
     assert np.mean(np.array(told) == (table["class"] == 1)) > 0.7
 
 
-def test_tfrecords(tmp_path, run_here):
+def test_tfrecords_and_an_encoder_of_the_users_own(tmp_path, run_here, monkeypatch):
     import tensorflow as tf
 
     x, labels = _blobs(400, seed=3)
@@ -303,8 +303,21 @@ def test_tfrecords(tmp_path, run_here):
             example = tf.train.Example(features=tf.train.Features(feature=features))
             writer.write(example.SerializeToString())
     data = {"kind": "tfrecord", "path": "data.tfrecord.gz", "label": "y", "vector": "v"}
-    config = _config(tmp_path, data)
-    _pushed(run_here(config, tmp_path / "root"), tmp_path / "root")
+    config = _config(tmp_path, data, model={"encoder": "own_encoder:build", "embedding_size": 3})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("PYTHONPATH", "")
+    absent = run_here(config, tmp_path / "root")
+    _fails(absent, "model.encoder own_encoder:build: there is no module own_encoder")
+    assert not (tmp_path / "root" / "artifacts").exists()
+
+    (tmp_path / "own_encoder.py").write_text(
+        "import keras\n\n\ndef build(shape, embedding_size):\n"
+        "    return keras.Sequential([keras.Input(shape), keras.layers.Dense(embedding_size)])\n"
+    )
+    model = _pushed(run_here(config, tmp_path / "root"), tmp_path / "root")
+    (card,) = model.glob("assets.extra/diptych.json")
+    assert json.loads(card.read_text())["embedding_size"] == 3
 
 
 def _fails(done, *words):

@@ -64,8 +64,6 @@ def test_a_loss_that_is_not_finite_says_at_which_step(pairs, tmp_path):
 @pytest.mark.parametrize(
     ("encoder", "says"),
     [
-        ("cnn_small", "needs images, got vectors"),
-        ("resnet", "cnn_small, mlp or package.module:function, got 'resnet'"),
         ("no_such_module:build", "cannot be imported"),
         ("builtins:print", "must return a Keras model"),
     ],
