@@ -55,6 +55,16 @@ def test_ray_workers_give_the_losses_and_weights_of_one_process(
         np.testing.assert_allclose(mine, theirs, atol=1e-4)
 
 
+def test_batches_without_pairs_change_nothing(tmp_path):
+    x, labels = blobs(batches=1, seed=9)[0]
+    alone = [(x[:1], labels[:1])] * 4  # one row makes no pair; four batches make one step
+    write_split(tmp_path / "Split-train", alone, num_shards=4)
+    write_split(tmp_path / "Split-calibration", blobs(batches=2, seed=2), num_shards=4)
+    weights, curves = train_anywhere(tmp_path, MODEL, _settings(0), tmp_path)
+    assert [line["loss"] for line in curves] == [0, 0, 0, 0]
+    assert all(np.isfinite(value).all() for value in weights)
+
+
 def test_a_loss_that_is_not_finite_says_at_which_step(pairs, tmp_path):
     reckless = _settings(0, learning_rate=1e30)
     with pytest.raises(TrainingError, match=r"not finite at epoch \d, step \d of 3.*learning_rate"):
