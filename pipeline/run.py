@@ -1,6 +1,8 @@
 """``diptych run``: from a configuration to a summary."""
 
+import contextlib
 import datetime
+import itertools
 import logging
 import os
 import sys
@@ -8,6 +10,7 @@ import time
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from diptych.pipeline.console import Steps, quiet
 from diptych.schemas.config import load_config
@@ -38,10 +41,14 @@ def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> in
     root = (root or Path(f"diptych-{config.name}")).absolute()
     started = time.perf_counter()
     now = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
-    log = _new_folder(root / "runs", now) / "log.txt"
+    try:
+        log = _new_folder(root / "runs", now) / "log.txt"
+    except OSError as error:
+        click.echo(f"Error: Cannot write into the root {root}: {error.strerror}.", err=True)
+        return _FAILED
     failure = None
     with quiet(log) as console, Steps(console) as steps:
-        console.print(f"[bold]{config.name}[/]  root {root}")
+        console.print(f"[bold]{config.name}[/]  root {escape(str(root))}")
         try:
             steps.start("Preparation")
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
@@ -67,15 +74,17 @@ def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> in
             if ran == ["Baseline"]:
                 console.print(f"Nothing has changed: all from the cache, in {seconds:.0f} s")
             else:
-                console.print(f"Done          in {seconds:.0f} s, log in {log}")
+                console.print(f"Done          in {seconds:.0f} s, log in {escape(str(log))}")
         except DiptychError as error:
             _log.exception("The run failed")
-            failure = str(error)
+            failure = " ".join(str(error).split())
         except KeyboardInterrupt:
             failure = "Interrupted. Finished steps are kept; run again to go on."
         except Exception as error:
             _log.exception("The run failed")
             failure = _cause(error)
+        if failure is not None:
+            steps.end("failed")
     if failure is not None:
         click.echo(f"Error: {failure}\nLog: {log}", err=True)
         return _FAILED
@@ -92,14 +101,12 @@ def _make_importable(folder: Path) -> None:
 
 def _new_folder(parent: Path, name: str) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
-    for number in range(1000):
+    for number in itertools.count():  # another run may have started in the same second
         folder = parent / (name if number == 0 else f"{name}-{number}")
-        try:
+        with contextlib.suppress(FileExistsError):
             folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise DiptychError(f"{parent} holds a thousand runs of this second.")
+            break
+    return folder
 
 
 def _cause(error: BaseException) -> str:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pandas as pd
@@ -338,6 +339,16 @@ def test_one_class_only_stops_before_anything_starts(tmp_path):
     assert not (tmp_path / "root" / "artifacts").exists()
 
 
+def test_a_root_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    config = _config(tmp_path, {"kind": "images", "path": "data"})
+    done = _run(config, tmp_path / "file" / "root")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Error: Cannot write into the root {tmp_path / 'file' / 'root'}: Not a directory.\n"
+    )
+
+
 def test_too_many_rejected_rows_stop_the_run_with_the_reason_and_the_log(tmp_path, run_here):
     x, labels = _blobs(100, seed=1)
     table = pd.DataFrame(x, columns=list("abcde"))
@@ -345,5 +356,7 @@ def test_too_many_rejected_rows_stop_the_run_with_the_reason_and_the_log(tmp_pat
     table.loc[:9, "c"] = np.nan
     table.to_csv(tmp_path / "data.csv", index=False)
     config = _config(tmp_path, {"kind": "table", "path": "data.csv", "label": "label"})
-    log = _fails(run_here(config, tmp_path / "root"), "10", "1", "max_rejected")
+    failed = run_here(config, tmp_path / "root")
+    log = _fails(failed, "10 of 100", "column 'c' has no value", "max_rejected")
+    assert failed.stdout.splitlines()[-1].split() == ["ExampleGen", ANY, "s", "failed"]
     assert "DataError" in log.read_text()
