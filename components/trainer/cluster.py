@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -150,7 +151,7 @@ def _train_on_ray(
         ),
     )
     try:
-        with _following(news, lambda line: _show(line, settings)):
+        with _own_interrupt(), _following(news, lambda line: _show(line, settings)):
             result = trainer.fit()
     except Exception as error:
         raise _cause(error) from error
@@ -159,6 +160,19 @@ def _train_on_ray(
         curves = json.loads((Path(folder) / _CURVES).read_text())
     shutil.rmtree(storage / "training", ignore_errors=True)
     return weights, curves
+
+
+@contextmanager
+def _own_interrupt() -> Iterator[None]:
+    """Ctrl-C stays an interrupt: Ray's handler ends the program without a word, and stays on."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
