@@ -74,7 +74,7 @@ def show(summary: Summary, console: Console) -> None:
         table.add_row(
             split,
             f"{manifest.num_examples:,}",
-            f"{manifest.num_classes:,}",
+            f"{manifest.num_classes:,}" if manifest.num_classes else "-",  # data that came in pairs
             f"{manifest.num_same:,}",
             f"{manifest.num_different:,}",
             f"{manifest.num_triplets:,}",
