@@ -19,8 +19,9 @@ class Summary:
     """The outputs of the latest execution of each step, cached or not."""
 
     manifests: dict[str, Manifest]
-    rejected: int
-    read: int
+    num_rejected: int
+    num_read: int
+    rejected: Path
     evaluation: dict[str, Any]
     report: Path
     curves: Path
@@ -49,13 +50,14 @@ def summarize(database: Path, pipeline: str) -> Summary:
         raise KeyError(f"{step} has no output {key}")
 
     pairs = Path(output("PairGen", "pairs").uri)
-    rejected = output("ExampleGen", "rejected").custom_properties
+    rejected = output("ExampleGen", "rejected")
     evaluation = Path(output("Evaluator", "evaluation").uri)
     pushed = output("Pusher", "pushed_model").custom_properties
     return Summary(
         manifests={split: Manifest.read(pairs / f"Split-{split}") for split in SPLITS},
-        rejected=rejected["num_rejected"].int_value,
-        read=rejected["num_read"].int_value,
+        num_rejected=rejected.custom_properties["num_rejected"].int_value,
+        num_read=rejected.custom_properties["num_read"].int_value,
+        rejected=Path(rejected.uri),
         evaluation=json.loads((evaluation / "evaluation.json").read_text(encoding="utf-8")),
         report=evaluation / "report.md",
         curves=Path(output("Trainer", "training_log").uri),
@@ -83,7 +85,10 @@ def show(summary: Summary, console: Console) -> None:
     console.print()
     console.print(table)
     console.print()
-    console.print(f"Set aside     {summary.rejected:,} of {summary.read:,} rows or images")
+    reasons = f", reasons in {escape(str(summary.rejected))}" if summary.num_rejected else ""
+    console.print(
+        f"Set aside     {summary.num_rejected:,} of {summary.num_read:,} rows or images{reasons}"
+    )
     for name in ("fixed", "calibrated"):
         at = figures[name]
         low, high = at["interval"]

@@ -46,7 +46,7 @@ class Ingest(beam.PTransform):
 
     Input:  the pipeline.
     Output: a PCollection of the paths written: ``<examples>/Split-<name>/data_tfrecord-*.gz``,
-      ``<rejected>/rejected-*.parquet`` and ``<rejected>/summary.json``. Nothing that depends
+      ``<rejected>/rejected-*.parquet`` and ``<rejected>/_summary.json``. Nothing that depends
       on the runner is in them: rows are sorted by id, and the number of shards depends on the data.
     Memory: one shard a worker, some 64 MB of input.
     Errors: a file that cannot be read is a failure in the summary.
@@ -97,7 +97,7 @@ class Ingest(beam.PTransform):
 
 def summary_path(rejected: str) -> str:
     """Where the summary is, in the folder of the rejected rows."""
-    return os.path.join(rejected, "summary.json")
+    return os.path.join(rejected, "_summary.json")
 
 
 def plan(found: Found, data: Data) -> Iterator[str]:
