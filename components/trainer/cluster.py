@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -21,6 +22,7 @@ from diptych.schemas.errors import DiptychError, TrainingError
 
 _WEIGHTS, _CURVES = "weights.npz", "curves.json"
 _START_ATTEMPTS = 3  # raylet gives up when its agent needs more than 15 s to start
+_CONNECT_TIMEOUT_S = 10
 _progress = logging.getLogger("diptych.progress")
 
 
@@ -69,37 +71,14 @@ def _ray(settings: Train) -> Iterator[int]:
     # The controller asks its workers for news this often; the default of 2 s would hold up
     # every epoch that is shorter.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
-    address = settings.ray_address or os.environ.get("RAY_ADDRESS")
-    machine = len(os.sched_getaffinity(0))
     own = not ray.is_initialized()
     if own:
-        for attempt in range(1, _START_ATTEMPTS + 1):
-            try:
-                if address:
-                    ray.init(address=address)
-                else:
-                    # A worker needs a whole CPU of Ray's count, whatever the machine has.
-                    cpus = max(machine, settings.num_workers)
-                    ray.init(address="local", num_cpus=cpus, include_dashboard=False)
-                break
-            except Exception as error:
-                ray.shutdown()
-                if attempt == _START_ATTEMPTS or address:
-                    where = f"reach the Ray cluster at {address}" if address else "start Ray"
-                    raise TrainingError(
-                        f"Cannot {where}: {str(error).strip().splitlines()[0]} "
-                        "With train.num_workers=0 training runs without Ray."
-                    ) from error
-                _progress.info("Ray did not start, attempt %d of %d", attempt + 1, _START_ATTEMPTS)
-                time.sleep(2 * attempt)
+        _start_ray(settings)
     try:
         there = int(ray.cluster_resources().get("CPU", 0))
-        each = settings.cpus_per_worker or max(
-            (there if address else machine) // settings.num_workers, 1
-        )
+        each = settings.cpus_per_worker or max(there // settings.num_workers, 1)
         if each * settings.num_workers > there:
             raise TrainingError(
                 f"Training needs {settings.num_workers} workers with {each} CPUs each, the Ray "
@@ -109,6 +88,47 @@ def _ray(settings: Train) -> Iterator[int]:
     finally:
         if own:
             ray.shutdown()
+
+
+def _start_ray(settings: Train) -> None:
+    import ray
+
+    address = settings.ray_address or os.environ.get("RAY_ADDRESS")
+    where: dict[str, Any] = {"address": address}
+    if address:
+        _check_reachable(address)
+    else:
+        # A worker needs a whole CPU by Ray's count, whatever the machine has.
+        cpus = max(len(os.sched_getaffinity(0)), settings.num_workers)
+        where = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+    for attempt in range(1, _START_ATTEMPTS + 1):
+        try:
+            ray.init(**where)
+            return
+        except Exception as error:
+            ray.shutdown()
+            if attempt == _START_ATTEMPTS or address:
+                what = f"reach the Ray cluster at {address}" if address else "start Ray"
+                raise TrainingError(
+                    f"Cannot {what}: {' '.join(str(error).split()) or repr(error)} "
+                    "With train.num_workers=0 training runs without Ray."
+                ) from error
+            _progress.info("Ray did not start, attempt %d of %d", attempt + 1, _START_ATTEMPTS)
+            time.sleep(2 * attempt)
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for many minutes before it gives up on an address."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:  # auto: Ray looks for a cluster on this machine
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT_S).close()
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"Cannot reach the Ray cluster at {address}: {error}. Start it, mend train.ray_address "
+            "or RAY_ADDRESS, or set train.num_workers=0 to train without Ray."
+        ) from error
 
 
 def _train_on_ray(
