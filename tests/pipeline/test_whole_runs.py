@@ -30,9 +30,9 @@ def _config(folder, data, **sections):
     return path
 
 
-def _run(config, root, *options):
+def _run(config, root):
     return subprocess.run(
-        [*DIPTYCH, "run", str(config), "--root", str(root), *options],
+        [*DIPTYCH, "run", str(config), "--root", str(root)],
         capture_output=True,
         text=True,
         timeout=400,
@@ -171,20 +171,22 @@ def test_curves_are_kept_as_json_and_as_tensorboard_events(image_run):
     assert list(curves.parent.glob("tensorboard/events.out.tfevents.*"))
 
 
-def test_a_second_run_is_served_from_the_cache_and_says_so(image_run):
+def test_a_second_run_is_served_from_the_cache_and_says_so(image_run, run_here):
     config, root, first = image_run
     _pushed(first, root)
-    again = _run(config, root)
+    again = run_here(config, root)
     _pushed(again, root)
     assert "Nothing has changed: all from the cache" in again.stdout
     assert again.stdout.count("unchanged, from the cache") == 11
 
 
-def test_a_changed_setting_runs_what_depends_on_it_and_compares_with_the_blessed(image_run):
+def test_a_changed_setting_runs_what_depends_on_it_and_compares_with_the_blessed(
+    image_run, run_here
+):
     config, root, first = image_run
     _pushed(first, root)
-    bars = ("--set", "evaluate.max_drop=0", "--set", "evaluate.min_accuracy=1")
-    worse = _run(config, root, "--set", "train.num_workers=0", "--set", "train.epochs=1", *bars)
+    bars = ("evaluate.max_drop=0", "evaluate.min_accuracy=1")
+    worse = run_here(config, root, "train.num_workers=0", "train.epochs=1", *bars)
     assert worse.returncode == 0, worse.stderr
     assert "not blessed: accuracy" in worse.stdout
     assert "the model blessed before" in worse.stdout
