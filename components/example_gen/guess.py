@@ -15,10 +15,10 @@ import pydantic
 from PIL import Image
 
 from diptych.components.example_gen import values
-from diptych.components.example_gen.columns import Sample, look_at
+from diptych.components.example_gen.columns import Sample
 from diptych.components.example_gen.files import Found, find_files
-from diptych.components.example_gen.preflight import settle
-from diptych.components.example_gen.rows import listed, read_rows, read_schema
+from diptych.components.example_gen.preflight import first_rows, settle
+from diptych.components.example_gen.rows import listed, read_rows
 from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
 from diptych.schemas.config import Data, ImageFolder, Pairs, Split, Table, TFRecords
 from diptych.schemas.errors import ConfigError, DataError, DiptychError
@@ -171,7 +171,7 @@ def _with_classes(
 
 def _look_at_table(place: str) -> Look:
     found = find_files(Table(kind="table", path=place, label=""))
-    sample, batch = _first_rows(found)
+    sample, batch = first_rows(found)
     paired = _paired(place, sample, batch)
     if paired is not None:
         return paired
@@ -193,18 +193,6 @@ def _look_at_table(place: str) -> Look:
         notes.append(f"The vector is made of {len(numeric)} numeric columns: {listed(numeric, 6)}.")
     counts, more = _count(found, label)
     return _with_classes(data, counts, notes, more)
-
-
-def _first_rows(found: Found) -> tuple[Sample, pa.RecordBatch]:
-    for file in found.files:
-        path = found.root / file.name
-        names = read_schema(path).names
-        single = [name for name in names if names.count(name) == 1]
-        for rows in read_rows(path, single, batch_size=_SAMPLE_ROWS) if single else ():
-            if rows.batch.num_rows:
-                batch = rows.batch.slice(0, _SAMPLE_ROWS)
-                return look_at(batch, names), batch
-    raise DataError(f"The data in {found.root} have no rows. Check how they were written.")
 
 
 def _paired(place: str, sample: Sample, batch: pa.RecordBatch) -> Look | None:

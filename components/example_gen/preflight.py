@@ -62,7 +62,7 @@ def _settle_images(found: Found, data: ImageFolder, split: Split) -> Inputs:
 
 
 def _settle_table(found: Found, data: Table) -> Inputs:
-    sample = _sample(found)
+    sample, _ = first_rows(found)
     taken = _taken(data, {"data.label": data.label}, sample)
     columns = choose(data.columns, "data.columns", sample, taken)
     whole = data.columns is None or isinstance(data.columns, int) or _has_prefix(data.columns)
@@ -78,7 +78,7 @@ def _settle_table(found: Found, data: Table) -> Inputs:
 
 
 def _settle_pairs(found: Found, data: PairTable) -> Inputs:
-    sample = _sample(found)
+    sample, _ = first_rows(found)
     taken = _taken(data, {"data.same": data.same}, sample)
     sides: dict[str, tuple[Column, ...]] = {}
     # Those with names first: what they leave is counted off, the left ones before the right.
@@ -184,15 +184,20 @@ def _check_features(batch: pa.RecordBatch, data: TFRecords) -> None:
             )
 
 
-def _sample(found: Found) -> Sample:
-    """The first rows of the first file that has any."""
+def first_rows(found: Found) -> tuple[Sample, pa.RecordBatch]:
+    """The first rows of the first file that has any, and what their columns hold.
+
+    Raises:
+      DataError: no file has rows.
+    """
     for file in found.files:
         path = found.root / file.name
         names = read_schema(path).names
         single = [name for name in names if names.count(name) == 1]
         for rows in read_rows(path, single, batch_size=_SAMPLE_ROWS) if single else ():
             if rows.batch.num_rows:
-                return look_at(rows.batch.slice(0, _SAMPLE_ROWS), names)
+                batch = rows.batch.slice(0, _SAMPLE_ROWS)
+                return look_at(batch, names), batch
     raise DataError(
         f"The data in {found.root} have no rows (0 in {len(found.files)} files). "
         "Check data.path and how the data were written."

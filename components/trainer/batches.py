@@ -72,7 +72,7 @@ class ShardReader:
       rank: of this worker.
       workers: a divisor of the number of shards.
       seed: of the order of the steps and of the augmentation, other ones in each epoch.
-      augment: draw random views of images.
+      augment: draw random views, if the inputs are images.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class ShardReader:
         augment: bool = False,
     ) -> None:
         self.manifest = Manifest.read(folder)
-        self._augment = augment
+        self.augment = augment and self.manifest.input.kind == "image"
         self._mine = range(rank, batches_per_step, workers)
         self._shards = {
             shard: _Shard(folder, shard, self.manifest)
@@ -115,7 +115,7 @@ class ShardReader:
     def _batch(self, epoch: int, number: int) -> Batch:
         place, shard = divmod(number, self.manifest.num_shards)
         batch = self._shards[shard].batch(place)
-        if not self._augment:
+        if not self.augment:
             return batch
         # From the batch's number, not from the worker's state: the same views on any worker.
         generator = np.random.default_rng((self._seed, epoch, number))
@@ -126,7 +126,7 @@ class ShardReader:
     def _empty(self) -> Batch:
         rows, numbers = np.zeros(0, np.int32), np.zeros(0, np.float32)
         x = next(iter(self._shards.values())).x[:0]
-        views = np.zeros((0, 8 if self._augment else 0), np.float32)
+        views = np.zeros((0, 8 if self.augment else 0), np.float32)
         return Batch(x=x, left=rows, right=rows, same=numbers, weight=numbers, views=views)
 
 

@@ -17,7 +17,7 @@ from diptych.components.trainer.encoders import build_encoder
 from diptych.components.trainer.losses import ContrastiveLoss, euclidean_distance
 from diptych.schemas.config import Model, Train
 from diptych.schemas.errors import TrainingError
-from diptych.schemas.shards import InputShape, Manifest
+from diptych.schemas.shards import InputShape
 
 AllReduceSum = Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
 _LAST_LEARNING_RATE = 0.02  # of the first, at the end of the cosine
@@ -69,10 +69,13 @@ def train(
       TrainingError: the loss is not finite.
     """
     keras.utils.set_random_seed(settings.seed)
-    split = pairs / "Split-train"
-    augment = settings.augmentation and Manifest.read(split).input.kind == "image"
     reader = ShardReader(
-        split, settings.batches_per_step, place.rank, place.workers, settings.seed, augment
+        pairs / "Split-train",
+        settings.batches_per_step,
+        place.rank,
+        place.workers,
+        settings.seed,
+        settings.augmentation,
     )
     calibration = CalibrationSet(pairs / "Split-calibration")
     encoder = build_encoder(model, reader.manifest.input)
@@ -82,7 +85,9 @@ def train(
     )
     optimizer = keras.optimizers.Adam(schedule)
     optimizer.build(encoder.trainable_variables)
-    step = make_step(encoder, loss, optimizer, reader.manifest.input, place.all_reduce_sum, augment)
+    step = make_step(
+        encoder, loss, optimizer, reader.manifest.input, place.all_reduce_sum, reader.augment
+    )
 
     best, best_weights, curves = np.inf, encoder.get_weights(), []
     for epoch in range(settings.epochs):
