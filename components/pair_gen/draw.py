@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from diptych.components.pair_gen.circles import Batches, different_pairs
 from diptych.components.pair_gen.hashing import I64, U64, hash_of
+from diptych.components.pair_gen.ordering import order_by
 
-_KEEP, _SWAP, _ANCHOR, _NEGATIVE = 21, 22, 23, 24  # what a key is for
+_KEEP, _TURN = 21, 22  # what a key is for
 _ROWS_AT_ONCE = 2**16  # rows drawn from together; bounds the memory, changes nothing
 
 
@@ -100,17 +101,18 @@ def _draw_some(rows: Rows, ratio: tuple[int, int], seed: int) -> tuple[Pairs, Tr
     available_same = np.bincount(local[first], minlength=starts.size)
     available_different = _count_different(rows, local, starts.size)
     times = np.minimum(available_same // ratio[0], available_different // ratio[1])
-    first, second = _keep_evenly(rows, local, first, second, times * ratio[0], seed)
+    keep = _keep_evenly(rows, local, number, (first, second), times * ratio[0], seed)
+    first, second = first[keep], second[keep]
     third, fourth = _different(rows, local, number, times * ratio[1], seed)
 
     left, right = np.concatenate([first, third]), np.concatenate([second, fourth])
     same = np.arange(left.size) < first.size
     left, right = np.minimum(left, right), np.maximum(left, right)
-    swap = _bit(hash_of(seed, _SWAP, rows.batch[left], *_inside(local, starts, left, right)))
-    left, right = np.where(swap, right, left), np.where(swap, left, right)
-    order = np.lexsort((right, left, local[left]))
+    turns = _pair_keys(_TURN, number, local, left, right, seed)
+    left, right = _turned(left, right, turns, bit=0)
+    order = order_by(local[left], left, right)
     pairs = Pairs(left[order], right[order], same[order])
-    return pairs, _triplets(rows, local, starts, pairs, seed)
+    return pairs, _triplets(rows, local, starts, pairs, turns[order])
 
 
 def _same_candidates(rows: Rows, local: I64) -> tuple[I64, I64]:
@@ -139,26 +141,20 @@ def _count_different(rows: Rows, local: I64, num_batches: int) -> I64:
 
 
 def _keep_evenly(
-    rows: Rows, local: I64, first: I64, second: I64, needed: I64, seed: int
-) -> tuple[I64, I64]:
-    """As many same pairs as are needed in each batch, evenly from its classes, by key."""
+    rows: Rows, local: I64, number: I64, pairs: tuple[I64, I64], needed: I64, seed: int
+) -> npt.NDArray[np.bool_]:
+    """Which same pairs to keep: as many as are needed in each batch, evenly of its classes."""
+    first, second = pairs
     available = np.bincount(local[first], minlength=needed.size)
-    surplus = (available > needed)[local[first]]
-    if not surplus.any():
-        return first, second
-    some = np.flatnonzero(surplus)
+    keep = (available <= needed)[local[first]]
+    some = np.flatnonzero(~keep)
     batch, kind = local[first[some]], rows.classes[first[some]]
-    starts = np.flatnonzero(_changes(local))
-    inside = _inside(local, starts, first[some], second[some])
-    keys = hash_of(seed, _KEEP, rows.batch[first[some]], *inside)
-    order = np.lexsort((keys, kind, batch))
+    keys = _pair_keys(_KEEP, number, local, first[some], second[some], seed)
+    order = order_by(batch, kind, keys)
     nth = _nth_of_run(batch[order], kind[order])
-    again = np.lexsort((keys[order], nth, batch[order]))
-    order = order[again]
-    kept = _nth_of_run(batch[order]) < needed[batch[order]]
-    keep = ~surplus
-    keep[some[order[kept]]] = True
-    return first[keep], second[keep]
+    order = order[order_by(batch[order], nth, keys[order])]
+    keep[some[order]] = _nth_of_run(batch[order]) < needed[batch[order]]
+    return keep
 
 
 def _different(rows: Rows, local: I64, number: I64, needed: I64, seed: int) -> tuple[I64, I64]:
@@ -176,12 +172,10 @@ def _different(rows: Rows, local: I64, number: I64, needed: I64, seed: int) -> t
     return np.concatenate(lefts), np.concatenate(rights)
 
 
-def _triplets(rows: Rows, local: I64, starts: I64, pairs: Pairs, seed: int) -> Triplets:
+def _triplets(rows: Rows, local: I64, starts: I64, pairs: Pairs, turns: U64) -> Triplets:
     """Each same pair with a row of another class of its batch, all alike by key."""
-    left, right = pairs.left[pairs.same], pairs.right[pairs.same]
-    inside = _inside(local, starts, left, right)
-    swap = _bit(hash_of(seed, _ANCHOR, rows.batch[left], *inside))
-    anchor, positive = np.where(swap, right, left), np.where(swap, left, right)
+    turns = turns[pairs.same]
+    anchor, positive = _turned(pairs.left[pairs.same], pairs.right[pairs.same], turns, bit=1)
     # The rows of a class lie together, so those of the others are two ranges.
     new_class = _changes(local) | _changes(rows.classes)
     class_starts = np.flatnonzero(new_class)
@@ -189,15 +183,28 @@ def _triplets(rows: Rows, local: I64, starts: I64, pairs: Pairs, seed: int) -> T
     group = (new_class.cumsum() - 1)[anchor]
     sizes = np.diff(np.append(starts, local.size))[local[anchor]]
     others = (sizes - class_sizes[group]).astype(np.uint64)
-    draws = hash_of(seed, _NEGATIVE, rows.batch[left], *inside) % np.maximum(others, 1)
+    draws = (turns >> np.uint64(2)) % np.maximum(others, 1)
     negative = starts[local[anchor]] + draws.astype(np.int64)
     negative += np.where(negative >= class_starts[group], class_sizes[group], 0)
     return Triplets(anchor, positive, negative)
 
 
-def _inside(local: I64, starts: I64, *rows: I64) -> tuple[I64, ...]:
-    """Row numbers within the batch: those in a shard depend on its other batches."""
-    return tuple(row - starts[local[row]] for row in rows)
+def _pair_keys(purpose: int, number: I64, local: I64, left: I64, right: I64, seed: int) -> U64:
+    """A key of each pair, from its batch's number and its rows' within the batch.
+
+    Row numbers in the shard would depend on what other batches it holds.
+    """
+    batch = hash_of(seed, purpose, number)[local[left]]
+    starts = np.flatnonzero(_changes(local))[local[left]]
+    return hash_of(batch, (left - starts) << np.int64(32) | (right - starts))
+
+
+def _turned(
+    left: I64, right: I64, turns: U64, bit: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Left and right rows, exchanged where a bit of the key is set."""
+    turned = (turns >> np.uint64(bit)) & np.uint64(1) == 1
+    return np.where(turned, right, left), np.where(turned, left, right)
 
 
 def _changes(values: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
@@ -211,10 +218,6 @@ def _nth_of_run(*columns: I64) -> I64:
     new = np.logical_or.reduce([_changes(column) for column in columns])
     place = np.arange(new.size)
     return place - np.maximum.accumulate(np.where(new, place, 0))
-
-
-def _bit(keys: U64) -> npt.NDArray[np.bool_]:
-    return (keys >> np.uint64(63)).astype(bool)
 
 
 def _together(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:

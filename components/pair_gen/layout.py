@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diptych.components.pair_gen.hashing import I64, U64, hash_of, permute
+from diptych.components.pair_gen.ordering import distinct
 from diptych.schemas.config import Pairs, Policy
 
 _LOG = logging.getLogger("diptych")
@@ -254,7 +255,10 @@ def _place_round(layout: Layout, number: int, classes: I64, ranks: I64) -> Place
     chunk = chunk + pass_number[entry] * per_pass[entry] - start[kind]
     kept = (chunk >= 0) & (chunk < amounts.per_round[kind])
     row, kind, chunk, index, fill = (part[kept] for part in (row, kind, chunk, index, fill))
-    batch = _batches(layout, number, layout.order[kind], chunk)
+    # Rows of a chunk go to one batch, which is found once.
+    span = int(amounts.per_round.max())
+    pairs, chunk_of = distinct(kind * span + chunk)
+    batch = _batches(layout, number, layout.order[pairs // span], pairs % span)[chunk_of]
     return Places(row, batch, chunk, index, fill)
 
 

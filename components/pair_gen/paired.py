@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from diptych.components.pair_gen.hashing import I64, U64, hash_of
 from diptych.components.pair_gen.layout import Layout, Places, Quotas, Segments, place
+from diptych.components.pair_gen.ordering import order_by
 from diptych.schemas.config import Pairs, Policy
 from diptych.schemas.errors import DataError
 
@@ -147,7 +148,7 @@ def distinct_examples(batch: I64, left_ids: U64, right_ids: U64) -> PairRows:
     """
     ids = np.concatenate([left_ids, right_ids])
     batches = np.concatenate([batch, batch])
-    order = np.lexsort((ids[:, 1], ids[:, 0], batches))  # stable: the first of equal ones leads
+    order = order_by(batches, ids[:, 0], ids[:, 1])  # stable: the first of equal ones leads
     new = np.ones(order.size, bool)
     new[1:] = (ids[order[1:]] != ids[order[:-1]]).any(axis=1)
     new[1:] |= batches[order[1:]] != batches[order[:-1]]
@@ -168,7 +169,7 @@ def pair_triplets(
     # Both directions of all different pairs, sorted: the negatives of a row lie together.
     anchors = np.concatenate([rows.left[~same], rows.right[~same]])
     negatives = np.concatenate([rows.right[~same], rows.left[~same]])
-    order = np.lexsort((negatives, anchors))
+    order = order_by(anchors, negatives)
     anchors, negatives = anchors[order], negatives[order]
     amount = np.bincount(anchors, minlength=rows.batch.size)
     first = amount.cumsum() - amount

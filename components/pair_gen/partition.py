@@ -1,16 +1,19 @@
 """What is done with the rows of one batch or one partition: count, deal, rank, place."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from diptych.components.pair_gen.hashing import I64, U64, id_words
+from diptych.components.pair_gen.ordering import order_by
 from diptych.components.pair_gen.plan import Plan
 from diptych.components.pair_gen.rows import bytes_of, joined, row_schema, sort_order
 from diptych.components.pair_gen.shard import placed_rows
 from diptych.schemas.inputs import LEFT_ID, RIGHT_ID, Inputs
+
+_PLACES_AT_ONCE = 2**19  # bounds the memory, changes nothing
 
 Counts = tuple[U64, I64]  # keys, sorted, and a count for each
 
@@ -35,7 +38,7 @@ def deal(rows: pa.RecordBatch, plan: Plan) -> list[tuple[int, pa.RecordBatch]]:
     """Rows by partition."""
     classes = plan.classes_of(rows.column("key").to_numpy())
     partitions = plan.partitions_of(classes, rows.column("hash").to_numpy())
-    order = np.argsort(partitions, kind="stable")
+    order = order_by(partitions)
     rows, partitions = rows.take(pa.array(order)), partitions[order]
     numbers, starts = np.unique(partitions, return_index=True)
     ends = np.append(starts[1:], partitions.size)
@@ -51,8 +54,10 @@ def place_partition(
     partition_sizes: Counts,
     inputs: Inputs,
     num_shards: int,
-) -> list[tuple[int, pa.RecordBatch]]:
+) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Ranks the rows of a partition and gives each its places, by shard.
+
+    Memory: the rows, and what belongs to ``_PLACES_AT_ONCE`` places.
 
     Args:
       dealt: number of the partition, and its rows in any order.
@@ -64,13 +69,16 @@ def place_partition(
     rows = joined(batches, row_schema(inputs))
     classes = plan.classes_of(rows.column("key").to_numpy())
     order = sort_order(rows, classes)
-    rows, classes = rows.take(pa.array(order)), classes[order]
+    classes = classes[order]
     sizes = np.zeros(plan.partitions.total, np.int64)
     sizes[partition_sizes[0].astype(np.int64)] = partition_sizes[1]
     first = np.searchsorted(classes, classes)
     ranks = np.arange(classes.size) - first + plan.first_ranks(partition, sizes)[classes]
-    places = plan.places_of(classes, ranks)
-    return placed_rows(rows, classes, places, num_shards, inputs)
+    step = max(_PLACES_AT_ONCE // plan.most_places, 1)
+    for start in range(0, classes.size, step):
+        block = slice(start, start + step)
+        places = plan.places_of(classes[block], ranks[block])
+        yield from placed_rows(rows, order[block], classes[block], places, num_shards, inputs)
 
 
 def example_ids(rows: pa.RecordBatch) -> list[tuple[int, U64]]:

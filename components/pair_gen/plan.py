@@ -79,6 +79,12 @@ class Plan:
             return place_pairs(self.layout, classes, ranks)
         return place(self.layout, classes, ranks)
 
+    @property
+    def most_places(self) -> int:
+        """Places of a row, at most."""
+        layout = self.layout.chunks if isinstance(self.layout, PairLayout) else self.layout
+        return layout.rounds * int((-(-layout.quotas.rows // layout.quotas.counts)).max(initial=1))
+
     def first_ranks(self, partition: int, sizes: I64) -> I64:
         """Rank of each class's first row in a partition, given the sizes of all partitions."""
         parts = self.partitions

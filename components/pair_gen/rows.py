@@ -5,20 +5,33 @@ One row an example: ``id``, ``label``, ``class``, ``x``; or one a pair, where da
 and ``hash``, of the id.
 """
 
+import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from diptych.components.pair_gen.hashing import I64, U64, Bytes2D, class_keys, hash_ids
+from diptych.components.pair_gen.ordering import order_by
 from diptych.schemas import inputs as names
 from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import Inputs
-from diptych.schemas.shards import ID_BYTES, InputShape
+from diptych.schemas.shards import ID_BYTES
 
 _KEY, _HASH = pa.field("key", pa.uint64()), pa.field("hash", pa.uint64())
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """Labels of rows: the distinct ones, and which of them each row has."""
+
+    distinct: list[bytes]
+    number: I64
+
+
+Columns = dict[str, Labels | npt.NDArray[Any]]
 
 
 def row_schema(inputs: Inputs) -> pa.Schema:
@@ -40,21 +53,26 @@ def row_bytes(inputs: Inputs) -> int:
     return 128 + width * (2 if inputs.paired else 1)
 
 
-def flat_rows(decoded: pa.RecordBatch, inputs: Inputs, seed: int) -> pa.RecordBatch:
-    """Rows of decoded tf.Examples, in which every column is a list.
+def make_rows(columns: Columns, inputs: Inputs, seed: int) -> pa.RecordBatch:
+    """Rows of parsed features.
+
+    Args:
+      columns: by the name of the feature: labels; whole numbers (n,); vectors (n, d) float32;
+        images (n, bytes) uint8; ids (n, 32) uint8, the hexadecimal digits.
+      inputs, seed: of the run.
 
     Raises:
-      DataError: a feature lacks, or has another number of values than it should.
+      DataError: an input has another size than it should, or an id is none.
     """
-    columns: list[pa.Array] = []
+    arrays: list[pa.Array] = []
     for field in row_schema(inputs):
         if field.name == "key":
-            columns.append(pa.array(_keys(columns, inputs)))
+            arrays.append(pa.array(_keys(columns)))
         elif field.name == "hash":
-            columns.append(pa.array(hash_ids(bytes_of(columns[0]), seed)))
+            arrays.append(pa.array(hash_ids(bytes_of(arrays[0]), seed)))
         else:
-            columns.append(_flat(decoded, field, inputs.shape))
-    return pa.RecordBatch.from_arrays(columns, schema=row_schema(inputs))
+            arrays.append(_array(columns[field.name], field))
+    return pa.RecordBatch.from_arrays(arrays, schema=row_schema(inputs))
 
 
 def bytes_of(column: pa.Array) -> Bytes2D:
@@ -88,7 +106,11 @@ def sort_order(rows: pa.RecordBatch, classes: I64) -> I64:
     """
     hashes: U64 = rows.column("hash").to_numpy()
     ids = bytes_of(rows.column(names.ID)).view(">u8").astype(np.uint64)
-    order = np.lexsort((ids[:, 1], ids[:, 0], hashes, classes))
+    order = order_by(classes, hashes)
+    alike = (hashes[order[1:]] == hashes[order[:-1]]) & (classes[order[1:]] == classes[order[:-1]])
+    if not alike.any():
+        return order
+    order = order_by(classes, hashes, ids[:, 0], ids[:, 1])
     tied = (ids[order[1:]] == ids[order[:-1]]).all(axis=1)
     tied &= classes[order[1:]] == classes[order[:-1]]
     if tied.any():
@@ -106,56 +128,30 @@ def _content(rows: pa.RecordBatch, index: int) -> bytes:
     return repr(values).encode()
 
 
-def _keys(columns: list[pa.Array], inputs: Inputs) -> U64:
-    if inputs.paired:
-        return int64_of(columns[3]).astype(np.uint64)
-    labels = columns[1].dictionary_encode()
-    keys = class_keys(labels.dictionary.to_pylist())
-    return keys[int64_of(labels.indices)]
+def _keys(columns: Columns) -> U64:
+    labels = columns.get(names.LABEL)
+    if isinstance(labels, Labels):
+        return class_keys(labels.distinct)[labels.number]
+    return np.asarray(columns[names.SAME]).astype(np.uint64)
 
 
-def _flat(decoded: pa.RecordBatch, field: pa.Field, shape: InputShape) -> pa.Array:
-    index = decoded.schema.get_field_index(field.name)
-    if index < 0:
+def _array(values: Labels | npt.NDArray[Any], field: pa.Field) -> pa.Array:
+    if isinstance(values, Labels):
+        return pa.array(values.distinct, pa.binary()).take(pa.array(values.number))
+    if values.ndim == 1:
+        return pa.array(values)
+    if pa.types.is_fixed_size_list(field.type):
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), type=field.type)
+    is_id = field.name in (names.ID, names.LEFT_ID, names.RIGHT_ID)
+    width = field.type.byte_width
+    needed = 2 * width if is_id else width
+    if values.shape[1] != needed:
         raise DataError(
-            f"Transformed examples need a feature {field.name!r}, got {decoded.schema.names}. "
-            "Check that the transform and the pairs have the same inputs."
+            f"Need {needed} bytes of {field.name!r} in every example, got {values.shape[1]}. "
+            "Check the input's size and columns."
         )
-    column = decoded.column(index)
-    is_list = pa.types.is_fixed_size_list(field.type)
-    width = field.type.list_size if is_list else 1
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
-    values = column.flatten()
-    _need(lengths, width, f"values of the feature {field.name!r}")
-    if is_list:
-        values = values.cast(pa.float32())
-        return pa.FixedSizeListArray.from_arrays(values, type=field.type)
-    if field.name in (names.ID, names.LEFT_ID, names.RIGHT_ID):
-        hexadecimal = _fixed(values, 2 * ID_BYTES, field.name)
-        return _column(_unhex(bytes_of(hexadecimal), field.name))
-    if pa.types.is_fixed_size_binary(field.type):
-        return _fixed(values, field.type.byte_width, field.name)
-    return values.cast(field.type)
-
-
-def _fixed(values: pa.Array, width: int, name: str) -> pa.Array:
-    """Binary values of one width as fixed size binary, without a copy."""
-    values = values.cast(pa.binary())
-    _need(pc.binary_length(values).to_numpy(zero_copy_only=False), width, f"bytes of {name!r}")
-    offsets = np.frombuffer(values.buffers()[1], np.int32)
-    start = int(offsets[values.offset]) if len(values) else 0
-    data = values.buffers()[2] or pa.py_buffer(b"")
-    data = data.slice(start, len(values) * width)
-    return pa.Array.from_buffers(pa.binary(width), len(values), [None, data])
-
-
-def _need(lengths: npt.NDArray[np.int64], width: int, what: str) -> None:
-    wrong = np.flatnonzero(lengths != width)
-    if wrong.size:
-        raise DataError(
-            f"Need {width} {what} in every example, got {int(lengths[wrong[0]])} in "
-            f"{wrong.size} of {lengths.size}. Check the input's size and columns."
-        )
+    values = _unhex(values, field.name) if is_id else np.ascontiguousarray(values)
+    return pa.Array.from_buffers(field.type, len(values), [None, pa.py_buffer(values)])
 
 
 _NIBBLES = np.full(256, 255, np.uint8)
@@ -168,9 +164,3 @@ def _unhex(text: Bytes2D, name: str) -> Bytes2D:
         raise DataError(f"The feature {name!r} must be {2 * ID_BYTES} hexadecimal digits.")
     digits: Bytes2D = (nibbles[:, 0::2] << np.uint8(4)) | nibbles[:, 1::2]
     return digits
-
-
-def _column(values: Bytes2D) -> pa.Array:
-    count, width = values.shape
-    data = pa.py_buffer(np.ascontiguousarray(values).tobytes())
-    return pa.Array.from_buffers(pa.binary(width), count, [None, data])

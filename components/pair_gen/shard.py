@@ -1,6 +1,7 @@
 """The three tables of a shard, from its rows and their places."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import pyarrow as pa
 from diptych.components.pair_gen.draw import Rows, draw
 from diptych.components.pair_gen.hashing import I64, id_words
 from diptych.components.pair_gen.layout import Places
+from diptych.components.pair_gen.ordering import order_by
 from diptych.components.pair_gen.paired import distinct_examples, pair_triplets
 from diptych.components.pair_gen.plan import Plan
 from diptych.components.pair_gen.rows import bytes_of, int64_of, row_schema
@@ -18,10 +20,10 @@ from diptych.schemas.inputs import Inputs
 from diptych.schemas.shards import PAIRS, TRIPLETS, examples_schema
 
 _PLACES = [
-    ("batch", pa.int64()),
-    ("chunk", pa.int64()),
-    ("index", pa.int64()),
-    ("fill", pa.bool_()),
+    pa.field("batch", pa.int32()),
+    pa.field("chunk", pa.int32()),
+    pa.field("index", pa.int32()),
+    pa.field("fill", pa.bool_()),
 ]
 
 
@@ -36,27 +38,38 @@ class Tables:
 
 
 def placed_schema(inputs: Inputs) -> pa.Schema:
-    """Rows on their way to a shard: index of the class, and a list of places."""
-    schema = row_schema(inputs).append(pa.field("kind", pa.int64()))
-    return schema.append(pa.field("places", pa.list_(pa.struct(_PLACES))))
+    """Rows on their way to a shard: what they hold, index of the class, and a list of places."""
+    fields = [field for field in row_schema(inputs) if field.name not in ("key", "hash")]
+    fields += [pa.field("kind", pa.int32()), pa.field("places", pa.list_(pa.struct(_PLACES)))]
+    return pa.schema(fields)
 
 
 def placed_rows(
-    rows: pa.RecordBatch, classes: I64, places: Places, num_shards: int, inputs: Inputs
-) -> list[tuple[int, pa.RecordBatch]]:
-    """Rows by shard, each row once a shard with all its places there."""
+    rows: pa.RecordBatch, order: I64, classes: I64, places: Places, num_shards: int, inputs: Inputs
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Rows by shard, each row once a shard with all its places there.
+
+    Args:
+      rows: of a partition.
+      order: (n,) of those that are placed, their indices among the rows.
+      classes: (n,) of theirs.
+      places: of theirs.
+      num_shards, inputs: of the run.
+    """
+    schema = placed_schema(inputs)
+    rows = rows.select(schema.names[:-2])
     shards = places.batch % num_shards
-    order = np.lexsort((places.batch, places.row, shards))
-    row, shard = places.row[order], shards[order]
-    new = np.ones(order.size, bool)
+    by_row = order_by(shards, places.row)
+    row, shard = places.row[by_row], shards[by_row]
+    new = np.ones(by_row.size, bool)
     new[1:] = (row[1:] != row[:-1]) | (shard[1:] != shard[:-1])
     starts = np.flatnonzero(new)
-    offsets = np.append(starts, order.size)
-    values = pa.StructArray.from_arrays(
-        [pa.array(getattr(places, name)[order]) for name, _ in _PLACES],
-        fields=[pa.field(*field) for field in _PLACES],
-    )
-    result = []
+    offsets = np.append(starts, by_row.size)
+    fields = [
+        pa.array(getattr(places, field.name)[by_row].astype(field.type.to_pandas_dtype()))
+        for field in _PLACES
+    ]
+    values = pa.StructArray.from_arrays(fields, fields=_PLACES)
     cuts = np.searchsorted(shard[starts], np.arange(num_shards + 1))
     for number in np.flatnonzero(np.diff(cuts)):
         low, high = int(cuts[number]), int(cuts[number + 1])
@@ -66,12 +79,9 @@ def placed_rows(
             pa.array((offsets[low : high + 1] - begin).astype(np.int32)),
             values.slice(begin, end - begin),
         )
-        taken = rows.take(pa.array(chosen))
-        columns = [*taken.columns, pa.array(classes[chosen]), lists]
-        result.append(
-            (int(number), pa.RecordBatch.from_arrays(columns, schema=placed_schema(inputs)))
-        )
-    return result
+        taken = rows.take(pa.array(order[chosen]))
+        columns = [*taken.columns, pa.array(classes[chosen].astype(np.int32)), lists]
+        yield int(number), pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def make_tables(placed: pa.RecordBatch, plan: Plan, settings: Pairs, inputs: Inputs) -> Tables:
@@ -88,8 +98,8 @@ def make_tables(placed: pa.RecordBatch, plan: Plan, settings: Pairs, inputs: Inp
     batch, chunk, index = (int64_of(values.field(name)) for name in ("batch", "chunk", "index"))
     fill = values.field("fill").to_numpy(zero_copy_only=False).astype(bool)
     kind = int64_of(placed.column("kind"))[row]
-    by_place = (index, kind, chunk, batch) if inputs.paired else (index, chunk, kind, batch)
-    order = np.lexsort(by_place)
+    by_place = (batch, chunk, kind, index) if inputs.paired else (batch, kind, chunk, index)
+    order = order_by(*by_place)
     row, batch, chunk, kind = row[order], batch[order], chunk[order], kind[order]
     make = _paired_tables if inputs.paired else _tables
     return make(placed, row, batch, kind, (chunk, fill[order]), (plan, settings, inputs))
@@ -154,7 +164,7 @@ def _paired_tables(
     count = rows.batch.size
     label, number = pa.array([b""] * count, pa.binary()), pa.array(np.full(count, -1))
     weights = plan.weights[kind]
-    order = np.lexsort((rows.right, rows.left, batch))
+    order = order_by(batch, rows.left, rows.right)
     return Tables(
         _examples(rows.batch, [columns[0], label, number, columns[1]], inputs),
         _table(

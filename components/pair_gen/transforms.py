@@ -21,14 +21,13 @@ from diptych.components.pair_gen.partition import (
     sum_counts,
 )
 from diptych.components.pair_gen.plan import Plan, make_plan
-from diptych.components.pair_gen.rows import flat_rows, joined, row_bytes
+from diptych.components.pair_gen.reading import read_rows
+from diptych.components.pair_gen.rows import joined
 from diptych.components.pair_gen.shard import make_tables, placed_schema
 from diptych.components.pair_gen.writing import write_manifest, write_shard
 from diptych.schemas.config import Pairs
 from diptych.schemas.inputs import Inputs
 
-_READ_BYTES = 16 * 2**20  # of a record batch, roughly
-_MAX_READ_ROWS = 4096
 _BUFFER_BYTES = 64 * 2**20  # rows gathered before they are dealt to partitions
 _SUM_EVERY = 64  # counts; summing at each would take time in the square of the classes
 
@@ -48,6 +47,10 @@ class RecordBatchCoder(beam.coders.Coder):
         with pa.ipc.open_stream(pa.py_buffer(encoded)) as reader:
             return reader.read_next_batch()
 
+    def estimate_size(self, value: pa.RecordBatch) -> int:
+        """Beam asks for it with each batch, and would encode it a second time to tell."""
+        return value.nbytes
+
     def is_deterministic(self) -> bool:
         """Never a key."""
         return False
@@ -66,7 +69,7 @@ class ReadRows(beam.PTransform):
 
     Input:  paths of TFRecord files of tf.Examples, gzipped if they end in ``.gz``.
     Output: record batches of rows, see ``rows``.
-    Errors: DataError where a feature lacks or has the wrong size.
+    Errors: DataError where a feature lacks or has the wrong size, see ``read_rows``.
     """
 
     inputs: Inputs
@@ -76,19 +79,9 @@ class ReadRows(beam.PTransform):
         return (
             paths
             | "SpreadFiles" >> beam.Reshuffle()
-            | "Decode" >> beam.FlatMap(self._read).with_output_types(pa.RecordBatch)
+            | "Decode"
+            >> beam.FlatMap(read_rows, self.inputs, self.seed).with_output_types(pa.RecordBatch)
         )
-
-    def _read(self, path: str) -> Iterator[pa.RecordBatch]:
-        import tensorflow as tf
-        from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
-
-        decoder = ExamplesToRecordBatchDecoder()
-        rows = min(_MAX_READ_ROWS, max(_READ_BYTES // row_bytes(self.inputs), 1))
-        compression = "GZIP" if path.endswith(".gz") else ""
-        for serialized in tf.data.TFRecordDataset(path, compression).batch(rows):
-            decoded = decoder.DecodeBatch(serialized.numpy().tolist())
-            yield flat_rows(decoded, self.inputs, self.seed)
 
 
 @dataclasses.dataclass(eq=False)

@@ -53,21 +53,9 @@ def test_another_seed_gives_another_order():
 
 def test_hashes_and_orders_are_frozen():  # golden: a new value draws every data set anew
     ids = np.arange(32, dtype=np.uint8).reshape(2, 16)
-    assert hash_ids(ids, 7).tolist() == [8900956151433341995, 4029447920987678377]
+    assert hash_ids(ids, 7).tolist() == [1173672654693516075, 804705292684319113]
     assert class_keys([b"a", b"b"]).tolist() == [4681665781835383343, 9543904841865449333]
-    assert permute(np.arange(10), np.array([10]), hash_of(3, 4)).tolist() == [
-        3,
-        0,
-        5,
-        1,
-        2,
-        6,
-        4,
-        9,
-        8,
-        7,
-    ]
-    assert permute(np.array([0, 2**39]), np.array([2**40]), hash_of(5)).tolist() == [
-        854859827763,
-        680425634218,
-    ]
+    first = permute(np.arange(10), np.array([10]), hash_of(3, 4))
+    assert first.tolist() == [3, 9, 4, 7, 1, 0, 8, 5, 2, 6]
+    large = permute(np.array([0, 2**39]), np.array([2**40]), hash_of(5))
+    assert large.tolist() == [222561235621, 293583246597]

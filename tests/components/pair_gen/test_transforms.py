@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from diptych.components.pair_gen import plan, transforms
+from diptych.components.pair_gen import partition, plan, reading, transforms
 from diptych.components.pair_gen.transforms import MakePairs, ReadRows, RecordBatchCoder
 from diptych.schemas.config import Pairs
 from diptych.schemas.inputs import Inputs
@@ -61,8 +61,9 @@ def test_order_files_batches_and_partitions_change_no_byte(
     made, tmp_path, write_records, monkeypatch
 ):
     monkeypatch.setattr(plan, "PARTITION_BYTES", 50 * 134)  # the largest class takes 8 partitions
-    monkeypatch.setattr(transforms, "_MAX_READ_ROWS", 17)
+    monkeypatch.setattr(reading, "_MAX_BATCH_ROWS", 17)
     monkeypatch.setattr(transforms, "_BUFFER_BYTES", 3000)
+    monkeypatch.setattr(partition, "_PLACES_AT_ONCE", 20)
     shuffled = list(examples())
     np.random.default_rng(1).shuffle(shuffled)
     paths = [
