@@ -15,7 +15,7 @@ from tfx.dsl.component.experimental.annotations import (
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
-from diptych.components.pair_gen.transforms import MakePairs, ReadRows
+from diptych.components.pair_gen.transforms import MakePairs
 from diptych.schemas.artifacts import PairSet
 from diptych.schemas.config import Pairs
 from diptych.schemas.errors import DataError
@@ -85,13 +85,8 @@ def make_all(
     try:
         with pipeline:
             for name, paths in files.items():
-                rows = (
-                    pipeline
-                    | f"Files[{name}]" >> beam.Create(paths)
-                    | f"Read[{name}]" >> ReadRows(inputs, settings.seed)
-                )
                 made = MakePairs(name, str(folder / f"Split-{name}"), settings, inputs)
-                rows | f"MakePairs[{name}]" >> made
+                pipeline | f"Files[{name}]" >> beam.Create(paths) | f"MakePairs[{name}]" >> made
     except Exception as error:
         # Runners report what a worker raised as text.
         text = f"DataError: {error}" if isinstance(error, DataError) else str(error)

@@ -53,7 +53,6 @@ def place_partition(
     plan: Plan,
     partition_sizes: Counts,
     inputs: Inputs,
-    num_shards: int,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Ranks the rows of a partition and gives each its places, by shard.
 
@@ -63,7 +62,7 @@ def place_partition(
       dealt: number of the partition, and its rows in any order.
       plan: of the split.
       partition_sizes: rows of each partition.
-      inputs, num_shards: of the run.
+      inputs: of the run.
     """
     partition, batches = dealt
     rows = joined(batches, row_schema(inputs))
@@ -78,7 +77,7 @@ def place_partition(
     for start in range(0, classes.size, step):
         block = slice(start, start + step)
         places = plan.places_of(classes[block], ranks[block])
-        yield from placed_rows(rows, order[block], classes[block], places, num_shards, inputs)
+        yield from placed_rows(rows, order[block], classes[block], places, plan.num_shards, inputs)
 
 
 def example_ids(rows: pa.RecordBatch) -> list[tuple[int, U64]]:

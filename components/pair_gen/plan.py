@@ -26,6 +26,7 @@ from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import Inputs
 
 PARTITION_BYTES = 64 * 2**20  # of rows sorted together, roughly; a worker holds a few times that
+SHARD_BYTES = 256 * 2**20  # of the rows of a shard, roughly
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Plan:
     layout: Layout | PairLayout
     weights: npt.NDArray[np.float64]
     partitions: Partitions
+    num_shards: int
 
     def classes_of(self, keys: U64) -> I64:
         """Index of each key's class."""
@@ -82,8 +84,8 @@ class Plan:
     @property
     def most_places(self) -> int:
         """Places of a row, at most."""
-        layout = self.layout.chunks if isinstance(self.layout, PairLayout) else self.layout
-        return layout.rounds * int((-(-layout.quotas.rows // layout.quotas.counts)).max(initial=1))
+        chunks = _chunks(self.layout)
+        return chunks.rounds * int((-(-chunks.quotas.rows // chunks.quotas.counts)).max(initial=1))
 
     def first_ranks(self, partition: int, sizes: I64) -> I64:
         """Rank of each class's first row in a partition, given the sizes of all partitions."""
@@ -122,7 +124,19 @@ def make_plan(split: str, keys: U64, counts: I64, settings: Pairs, inputs: Input
         layout = make_layout(amounts, settings, rounds)
         weights = class_weights(amounts, policy)
     rows = max(PARTITION_BYTES // row_bytes(inputs), 1)
-    return Plan(split, keys, counts, layout, weights, make_partitions(counts, rows))
+    partitions = make_partitions(counts, rows)
+    num_shards = _num_shards(layout, settings, row_bytes(inputs))
+    return Plan(split, keys, counts, layout, weights, partitions, num_shards)
+
+
+def _chunks(layout: Layout | PairLayout) -> Layout:
+    return layout.chunks if isinstance(layout, PairLayout) else layout
+
+
+def _num_shards(layout: Layout | PairLayout, settings: Pairs, row: int) -> int:
+    """As many as asked for, or a multiple that keeps each small enough for a worker's memory."""
+    placed = int(_chunks(layout).quotas.rows.sum()) * _chunks(layout).rounds
+    return settings.num_shards * max(-(-placed * row // (settings.num_shards * SHARD_BYTES)), 1)
 
 
 def make_partitions(counts: I64, cap: int) -> Partitions:

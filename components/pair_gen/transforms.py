@@ -1,6 +1,7 @@
-"""The Beam transforms of PairGen. Elements are Arrow record batches, never single rows."""
+"""The Beam transforms of PairGen. Elements are pieces: where a record batch lies on disk."""
 
 import dataclasses
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from diptych.components.pair_gen.plan import Plan, make_plan
 from diptych.components.pair_gen.reading import read_rows
 from diptych.components.pair_gen.rows import joined
 from diptych.components.pair_gen.shard import make_tables, placed_schema
+from diptych.components.pair_gen.spool import Piece, load, spill, spill_by_key
 from diptych.components.pair_gen.writing import write_manifest, write_shard
 from diptych.schemas.config import Pairs
 from diptych.schemas.inputs import Inputs
@@ -32,63 +34,35 @@ _BUFFER_BYTES = 64 * 2**20  # rows gathered before they are dealt to partitions
 _SUM_EVERY = 64  # counts; summing at each would take time in the square of the classes
 
 
-class RecordBatchCoder(beam.coders.Coder):
-    """Arrow IPC streams; Beam would pickle record batches."""
-
-    def encode(self, value: pa.RecordBatch) -> bytes:
-        """Schema and data."""
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, value.schema) as writer:
-            writer.write_batch(value)
-        return sink.getvalue().to_pybytes()
-
-    def decode(self, encoded: bytes) -> pa.RecordBatch:
-        """The record batch."""
-        with pa.ipc.open_stream(pa.py_buffer(encoded)) as reader:
-            return reader.read_next_batch()
-
-    def estimate_size(self, value: pa.RecordBatch) -> int:
-        """Beam asks for it with each batch, and would encode it a second time to tell."""
-        return value.nbytes
-
-    def is_deterministic(self) -> bool:
-        """Never a key."""
-        return False
-
-    def to_type_hint(self) -> type:
-        """What it codes."""
-        return pa.RecordBatch
-
-
-beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
-
-
 @dataclasses.dataclass(eq=False)
 class ReadRows(beam.PTransform):
     """Reads transformed examples.
 
     Input:  paths of TFRecord files of tf.Examples, gzipped if they end in ``.gz``.
-    Output: record batches of rows, see ``rows``.
+    Output: pieces of rows, see ``rows``.
     Errors: DataError where a feature lacks or has the wrong size, see ``read_rows``.
     """
 
     inputs: Inputs
     seed: int
+    spool: str
 
     def expand(self, paths):
         return (
             paths
             | "SpreadFiles" >> beam.Reshuffle()
-            | "Decode"
-            >> beam.FlatMap(read_rows, self.inputs, self.seed).with_output_types(pa.RecordBatch)
+            | "Decode" >> beam.FlatMap(self._read).with_output_types(Piece)
         )
+
+    def _read(self, path: str) -> list[Piece]:
+        return spill(read_rows(path, self.inputs, self.seed), self.spool)
 
 
 @dataclasses.dataclass(eq=False)
 class CountClasses(beam.PTransform):
     """Counts the rows of each class.
 
-    Input:  record batches of rows, in any order.
+    Input:  pieces of rows, in any order.
     Output: one (keys, counts), sorted by key.
     Memory: one entry a class and worker, whatever the number of rows.
     """
@@ -96,7 +70,7 @@ class CountClasses(beam.PTransform):
     def expand(self, rows):
         return (
             rows
-            | "CountInBatch" >> beam.Map(count_keys)
+            | "CountInBatch" >> beam.Map(lambda piece: count_keys(load(piece)))
             | "SumCounts" >> beam.CombineGlobally(_SumCounts())
         )
 
@@ -120,31 +94,35 @@ class _SumCounts(beam.CombineFn):
 class DealRows(beam.PTransform):
     """Deals rows to partitions that a worker can sort.
 
-    Input:  record batches of rows.
-    Output: (partition, record batch); all rows of a class, or of a range of a large one, are in
-            one partition.
-    Memory: 64 MB of rows.
+    Input:  pieces of rows.
+    Output: (partition, piece); all rows of a class, or of a range of a large one, are in one
+            partition.
+    Memory: 64 MB of rows, twice.
     """
 
+    spool: str
     plan: Any  # side input
 
     def expand(self, rows):
-        dealt = beam.ParDo(_Deal(), self.plan)
-        return rows | "Deal" >> dealt.with_output_types(tuple[int, pa.RecordBatch])
+        dealt = beam.ParDo(_Deal(self.spool), self.plan)
+        return rows | "Deal" >> dealt.with_output_types(tuple[int, Piece])
 
 
 class _Deal(beam.DoFn):
     """Gathers rows first: dealt batch by batch, a thousand partitions would get single rows."""
+
+    def __init__(self, spool: str):
+        self._spool = spool
 
     def start_bundle(self) -> None:
         self._rows: list[pa.RecordBatch] = []
         self._bytes = 0
         self._plan: Plan | None = None
 
-    def process(self, rows: pa.RecordBatch, plan: Plan) -> Iterable[tuple[int, pa.RecordBatch]]:
+    def process(self, piece: Piece, plan: Plan) -> Iterable[tuple[int, Piece]]:
         self._plan = plan
-        self._rows.append(rows)
-        self._bytes += rows.nbytes
+        self._rows.append(load(piece))
+        self._bytes += self._rows[-1].nbytes
         return self._deal() if self._bytes >= _BUFFER_BYTES else []
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -152,25 +130,25 @@ class _Deal(beam.DoFn):
         for element in self._deal():
             yield WindowedValue(element, window.max_timestamp(), [window])
 
-    def _deal(self) -> list[tuple[int, pa.RecordBatch]]:
+    def _deal(self) -> list[tuple[int, Piece]]:
         if not self._rows or self._plan is None:
             return []
         rows = joined(self._rows, self._rows[0].schema)
         self._rows, self._bytes = [], 0
-        return deal(rows, self._plan)
+        return spill_by_key(deal(rows, self._plan), self._spool)
 
 
 @dataclasses.dataclass(eq=False)
 class PlaceRows(beam.PTransform):
     """Ranks the rows of each class by hash, and finds their places.
 
-    Input:  (partition, record batch).
-    Output: (shard, record batch); each row once a shard, with all its places there.
-    Memory: a partition: 64 MB of rows, a few times that where classes fall together.
+    Input:  (partition, piece).
+    Output: (shard, piece); each row once a shard and block, with all its places there.
+    Memory: a partition: 64 MB of rows, and what belongs to a block of them.
     """
 
     inputs: Inputs
-    num_shards: int
+    spool: str
     plan: Any  # side input
 
     def expand(self, dealt):
@@ -179,25 +157,35 @@ class PlaceRows(beam.PTransform):
             | "PartitionSizes" >> beam.Map(_partition_size)
             | "SumSizes" >> beam.CombineGlobally(_SumCounts())
         )
-        placed = beam.FlatMap(place_partition, self.plan, sizes, self.inputs, self.num_shards)
+        placed = beam.FlatMap(self._place, self.plan, sizes)
         return (
             dealt
             | "GroupByPartition" >> beam.GroupByKey()
-            | "Place" >> placed.with_output_types(tuple[int, pa.RecordBatch])
+            | "Place" >> placed.with_output_types(tuple[int, Piece])
+        )
+
+    def _place(
+        self, dealt: tuple[int, Iterable[Piece]], plan: Plan, sizes: Counts
+    ) -> list[tuple[int, Piece]]:
+        partition, pieces = dealt
+        rows = map(load, pieces)
+        return spill_by_key(
+            place_partition((partition, rows), plan, sizes, self.inputs), self.spool
         )
 
 
-def _partition_size(dealt: tuple[int, pa.RecordBatch]) -> Counts:
-    return np.array([dealt[0]], np.uint64), np.array([dealt[1].num_rows], np.int64)
+def _partition_size(dealt: tuple[int, Piece]) -> Counts:
+    partition, (_, _, rows) = dealt
+    return np.array([partition], np.uint64), np.array([rows], np.int64)
 
 
 @dataclasses.dataclass(eq=False)
 class WriteShards(beam.PTransform):
     """Draws the pairs of each shard and writes its three files.
 
-    Input:  (shard, record batch) with places.
+    Input:  (shard, piece) with places.
     Output: a dict of counts for each shard, shards without rows included.
-    Memory: a shard, so take more shards for more data.
+    Memory: a shard twice; there are as many as keep each below ``plan.SHARD_BYTES``.
     """
 
     folder: str
@@ -206,38 +194,36 @@ class WriteShards(beam.PTransform):
     plan: Any  # side input
 
     def expand(self, placed):
-        empty = joined([], placed_schema(self.inputs))
         markers = (
             placed.pipeline
-            | "AllShards" >> beam.Create(range(self.settings.num_shards))
-            | "NoRows"
-            >> beam.Map(lambda shard: (shard, empty)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Once" >> beam.Create([0])
+            | "AllShards"
+            >> beam.FlatMap(_all_shards, self.plan).with_output_types(tuple[int, Piece])
         )
         return (
             (placed, markers)
             | "WithEmpty" >> beam.Flatten()
             | "GroupByShard" >> beam.GroupByKey()
-            | "Write" >> beam.Map(_write, self.plan, self.folder, self.settings, self.inputs)
+            | "Write" >> beam.Map(self._write, self.plan)
         )
 
+    def _write(self, placed: tuple[int, Iterable[Piece]], plan: Plan) -> dict[str, int]:
+        shard, pieces = placed
+        rows = joined((load(piece) for piece in pieces if piece[2]), placed_schema(self.inputs))
+        tables = make_tables(rows, plan, self.settings, self.inputs)
+        return write_shard(tables, shard, plan.num_shards, Path(self.folder))
 
-def _write(
-    placed: tuple[int, Iterable[pa.RecordBatch]],
-    plan: Plan,
-    folder: str,
-    settings: Pairs,
-    inputs: Inputs,
-) -> dict[str, int]:
-    shard, batches = placed
-    tables = make_tables(joined(batches, placed_schema(inputs)), plan, settings, inputs)
-    return write_shard(tables, shard, settings.num_shards, Path(folder))
+
+def _all_shards(_: int, plan: Plan) -> list[tuple[int, Piece]]:
+    """A piece without rows for each shard, so that none is left out."""
+    return [(shard, ("", 0, 0)) for shard in range(plan.num_shards)]
 
 
 @dataclasses.dataclass(eq=False)
 class CountExamples(beam.PTransform):
     """Counts the distinct examples by their ids, of data that came in pairs.
 
-    Input:  record batches of rows.
+    Input:  pieces of rows.
     Output: one number.
     Memory: a 256th of the ids.
     """
@@ -245,7 +231,7 @@ class CountExamples(beam.PTransform):
     def expand(self, rows):
         return (
             rows
-            | "IdsByFirstByte" >> beam.FlatMap(example_ids)
+            | "IdsByFirstByte" >> beam.FlatMap(lambda piece: example_ids(load(piece)))
             | "GroupIds" >> beam.GroupByKey()
             | "Distinct" >> beam.Map(count_distinct)
             | "SumDistinct" >> beam.CombineGlobally(sum)
@@ -256,8 +242,9 @@ class CountExamples(beam.PTransform):
 class MakePairs(beam.PTransform):
     """All of PairGen, for one split.
 
-    Input:  record batches of rows.
-    Output: the folder of the split, when all is written.
+    Input:  paths of transformed examples, see ``ReadRows``.
+    Output: the folder of the split, when all is written. All workers must reach it: what one
+            step hands to the next lies there, too, until then.
     Errors: DataError where no same or no different pairs could be drawn.
     """
 
@@ -266,7 +253,9 @@ class MakePairs(beam.PTransform):
     settings: Pairs
     inputs: Inputs
 
-    def expand(self, rows):
+    def expand(self, paths):
+        spool = str(Path(self.folder) / "spool")
+        rows = paths | ReadRows(self.inputs, self.settings.seed, spool)
         counts = rows | CountClasses()
         plan = beam.pvalue.AsSingleton(
             counts | "Plan" >> beam.Map(self._plan).with_output_types(Plan)
@@ -277,16 +266,20 @@ class MakePairs(beam.PTransform):
             num_examples = counts | "NumExamples" >> beam.Map(lambda counts: int(counts[1].sum()))
         return (
             rows
-            | DealRows(plan)
-            | PlaceRows(self.inputs, self.settings.num_shards, plan)
+            | DealRows(spool, plan)
+            | PlaceRows(self.inputs, spool, plan)
             | WriteShards(self.folder, self.settings, self.inputs, plan)
             | "AllStats" >> beam.combiners.ToList()
-            | "Manifest" >> beam.Map(self._finish, plan, beam.pvalue.AsSingleton(num_examples))
+            | "Manifest"
+            >> beam.Map(self._finish, spool, plan, beam.pvalue.AsSingleton(num_examples))
         )
 
     def _plan(self, counts: Counts) -> Plan:
         return make_plan(self.split, *counts, self.settings, self.inputs)
 
-    def _finish(self, stats: list[dict[str, int]], plan: Plan, num_examples: int) -> str:
+    def _finish(
+        self, stats: list[dict[str, int]], spool: str, plan: Plan, num_examples: int
+    ) -> str:
+        shutil.rmtree(spool, ignore_errors=True)
         write_manifest(stats, plan, num_examples, self.inputs, Path(self.folder))
         return self.folder

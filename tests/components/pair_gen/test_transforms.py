@@ -8,7 +8,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from diptych.components.pair_gen import partition, plan, reading, transforms
-from diptych.components.pair_gen.transforms import MakePairs, ReadRows, RecordBatchCoder
+from diptych.components.pair_gen.transforms import MakePairs
 from diptych.schemas.config import Pairs
 from diptych.schemas.inputs import Inputs
 from diptych.schemas.shards import Manifest, read_split_pairs, shard_name
@@ -32,8 +32,7 @@ def examples():
 
 def run(paths, folder):
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        rows = pipeline | beam.Create(paths) | ReadRows(INPUTS, SETTINGS.seed)
-        rows | MakePairs("train", str(folder), SETTINGS, INPUTS)
+        pipeline | beam.Create(paths) | MakePairs("train", str(folder), SETTINGS, INPUTS)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -127,8 +126,15 @@ def test_manifest_counts_what_the_files_hold(made):
     assert manifest.num_batches == sum(batches)
 
 
-def test_record_batches_are_coded_as_arrow_streams():
-    batch = pa.record_batch({"a": pa.array([[1], []], pa.list_(pa.int32()))}).slice(1)
-    coder = beam.coders.registry.get_coder(pa.RecordBatch)
-    assert isinstance(coder, RecordBatchCoder)
-    assert coder.decode(coder.encode(batch)).equals(batch)
+def test_nothing_is_left_of_what_steps_hand_on(made):
+    names = {path.name.partition("-")[0] for path in made[0].iterdir()}
+    assert names == {"examples", "pairs", "triplets", "manifest.json"}
+
+
+def test_shards_that_would_be_too_large_for_a_worker_become_more(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "SHARD_BYTES", 100 * 134)  # of 1,072 rows placed
+    files = run([str(made[0].parent / "in" / "all.gz")], tmp_path / "out")
+    manifest = Manifest.read(tmp_path / "out")
+    assert manifest.num_shards == 4 * SETTINGS.num_shards
+    assert len(files) == 3 * 12 + 1
+    assert manifest.num_same == Manifest.read(made[0]).num_same

@@ -1,0 +1,24 @@
+import pyarrow as pa
+
+from diptych.components.pair_gen.spool import load, spill, spill_by_key
+
+
+def batch(*values):
+    return pa.record_batch({"a": pa.array(values, pa.list_(pa.int32()))})
+
+
+def test_pieces_hold_what_was_spilled_slices_and_empty_ones_too(tmp_path):
+    batches = [batch([1], [], [2, 3]).slice(1), batch(), batch([4])]
+    pieces = spill(iter(batches), str(tmp_path / "spool"))
+    assert [rows for _, _, rows in pieces] == [2, 0, 1]
+    assert all(load(piece).equals(given) for piece, given in zip(pieces, batches, strict=True))
+
+
+def test_pieces_keep_their_keys(tmp_path):
+    keyed = spill_by_key(iter([(7, batch([1])), (3, batch([2]))]), str(tmp_path))
+    assert [(key, load(piece)["a"].to_pylist()) for key, piece in keyed] == [(7, [[1]]), (3, [[2]])]
+
+
+def test_nothing_leaves_no_file(tmp_path):
+    assert spill(iter([]), str(tmp_path / "spool")) == []
+    assert not list(tmp_path.iterdir())
