@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock build clean
+.PHONY: help setup demo test bench-pairs lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -19,6 +19,9 @@ demo: setup ## Train, evaluate and push a model on 5,000 MNIST digits, into demo
 
 test: setup ## Run the tests
 	$(PYTHON) -m pytest
+
+bench-pairs: setup ## Draw pairs with PairGen and in four other ways, and compare (ARGS=--help tells how)
+	cd tests && ../$(PYTHON) -m benchmarks.pairs $(ARGS)
 
 lint: setup ## Check format, style and types
 	$(PYTHON) -m ruff format --check .
