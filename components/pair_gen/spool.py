@@ -7,6 +7,7 @@ end of the split. A worker that is run twice writes another file; what nobody wa
 never read.
 """
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -61,3 +62,15 @@ def load(piece: Piece) -> pa.RecordBatch:
     """A record batch, mapped from the file: what is not looked at is not read."""
     path, number, _ = piece
     return pa.ipc.open_file(pa.memory_map(path)).get_batch(number)
+
+
+def load_all(pieces: Iterable[Piece]) -> Iterator[pa.RecordBatch]:
+    """Record batches that are needed together, read file by file in any order.
+
+    Thousands of files may not be open at once, as mapped ones would be.
+    """
+    for path, group in itertools.groupby(sorted(pieces), key=lambda piece: piece[0]):
+        with pa.OSFile(path) as source:
+            reader = pa.ipc.open_file(source)
+            for _, number, _ in group:
+                yield reader.get_batch(number)

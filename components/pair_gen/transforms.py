@@ -25,7 +25,7 @@ from diptych.components.pair_gen.plan import Plan, make_plan
 from diptych.components.pair_gen.reading import read_rows
 from diptych.components.pair_gen.rows import joined
 from diptych.components.pair_gen.shard import make_tables, placed_schema
-from diptych.components.pair_gen.spool import Piece, load, spill, spill_by_key
+from diptych.components.pair_gen.spool import Piece, load, load_all, spill, spill_by_key
 from diptych.components.pair_gen.writing import write_manifest, write_shard
 from diptych.schemas.config import Pairs
 from diptych.schemas.inputs import Inputs
@@ -168,10 +168,8 @@ class PlaceRows(beam.PTransform):
         self, dealt: tuple[int, Iterable[Piece]], plan: Plan, sizes: Counts
     ) -> list[tuple[int, Piece]]:
         partition, pieces = dealt
-        rows = map(load, pieces)
-        return spill_by_key(
-            place_partition((partition, rows), plan, sizes, self.inputs), self.spool
-        )
+        placed = place_partition((partition, load_all(pieces)), plan, sizes, self.inputs)
+        return spill_by_key(placed, self.spool)
 
 
 def _partition_size(dealt: tuple[int, Piece]) -> Counts:
@@ -209,7 +207,8 @@ class WriteShards(beam.PTransform):
 
     def _write(self, placed: tuple[int, Iterable[Piece]], plan: Plan) -> dict[str, int]:
         shard, pieces = placed
-        rows = joined((load(piece) for piece in pieces if piece[2]), placed_schema(self.inputs))
+        batches = load_all(piece for piece in pieces if piece[2])
+        rows = joined(batches, placed_schema(self.inputs))
         tables = make_tables(rows, plan, self.settings, self.inputs)
         return write_shard(tables, shard, plan.num_shards, Path(self.folder))
 

@@ -1,6 +1,9 @@
+import os
+import resource
+
 import pyarrow as pa
 
-from diptych.components.pair_gen.spool import load, spill, spill_by_key
+from diptych.components.pair_gen.spool import load, load_all, spill, spill_by_key
 
 
 def batch(*values):
@@ -22,3 +25,15 @@ def test_pieces_keep_their_keys(tmp_path):
 def test_nothing_leaves_no_file(tmp_path):
     assert spill(iter([]), str(tmp_path / "spool")) == []
     assert not list(tmp_path.iterdir())
+
+
+def test_pieces_of_more_files_than_may_be_open_are_read_together(tmp_path):
+    pieces = [spill([batch([number]), batch([-number])], str(tmp_path)) for number in range(60)]
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, most[1]))
+    try:
+        rows = list(load_all(piece for of_file in pieces for piece in of_file[::-1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+    values = sorted(rows_of["a"].to_pylist()[0][0] for rows_of in rows)
+    assert values == sorted([*range(60), *(-number for number in range(60))])
