@@ -26,7 +26,7 @@ from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import Inputs
 
 PARTITION_BYTES = 64 * 2**20  # of rows sorted together, roughly; a worker holds a few times that
-SHARD_BYTES = 256 * 2**20  # of the rows of a shard, roughly
+SHARD_BYTES = 128 * 2**20  # of the rows of a shard, roughly
 
 
 @dataclasses.dataclass(frozen=True)
