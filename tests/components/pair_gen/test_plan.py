@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,12 @@ VECTOR = Inputs(kind="vector", columns=(Column(name="a"),))
 PAIRED = VECTOR.model_copy(update={"right_columns": (Column(name="b"),)})
 
 
+def plan_of(sizes, cap, seed):
+    keys = np.sort(hash_of(seed, np.arange(sizes.size)))
+    plan = make_plan("train", keys, np.maximum(sizes, 2), Pairs(), VECTOR)
+    return dataclasses.replace(plan, partitions=make_partitions(sizes, cap))
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     counts=st.lists(st.integers(1, 60), min_size=2, max_size=8).filter(lambda n: sum(n) > 16),
@@ -20,7 +28,6 @@ PAIRED = VECTOR.model_copy(update={"right_columns": (Column(name="b"),)})
     seed=st.integers(0, 99),
 )
 def test_ranks_do_not_depend_on_the_partitions(counts, cap, seed):
-    keys = np.sort(hash_of(seed, np.arange(len(counts))))
     sizes = np.array(counts)
     classes = np.repeat(np.arange(sizes.size), sizes)
     hashes = hash_of(seed, 5, np.arange(classes.size))
@@ -28,8 +35,7 @@ def test_ranks_do_not_depend_on_the_partitions(counts, cap, seed):
     expected = np.empty(classes.size, np.int64)
     expected[order] = np.concatenate([np.arange(size) for size in counts])
 
-    plan = make_plan("train", keys, np.maximum(sizes, 2), Pairs(), VECTOR)
-    object.__setattr__(plan, "partitions", make_partitions(sizes, cap))
+    plan = plan_of(sizes, cap, seed)
     partitions = plan.partitions_of(classes, hashes)
     assert partitions.max() < plan.partitions.total
     amounts = np.bincount(partitions, minlength=plan.partitions.total)
@@ -40,6 +46,26 @@ def test_ranks_do_not_depend_on_the_partitions(counts, cap, seed):
         ranks = np.arange(rows.size) - first
         ranks += plan.first_ranks(partition, amounts)[classes[rows]]
         assert ranks.tolist() == expected[rows].tolist()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    counts=st.one_of(
+        st.lists(st.integers(1, 9000), min_size=2, max_size=100),
+        st.tuples(st.integers(1, 1200), st.integers(2, 400)).map(lambda pair: pair[:1] * pair[1]),
+    ),
+    cap=st.integers(800, 1200),
+    seed=st.integers(0, 99),
+)
+def test_no_partition_is_larger_than_its_cap(counts, cap, seed):
+    sizes = np.array(counts)
+    plan = plan_of(sizes, cap, seed)
+    classes = np.repeat(np.arange(sizes.size), sizes)
+    partitions = plan.partitions_of(classes, hash_of(seed, 5, np.arange(classes.size)))
+    amounts = np.bincount(partitions, minlength=plan.partitions.total)
+    assert amounts.size == plan.partitions.total
+    assert amounts.max() <= cap
+    assert amounts.size <= 4 * sizes.sum() / cap + 2  # a quarter full at least, but for the last
 
 
 @pytest.mark.parametrize(

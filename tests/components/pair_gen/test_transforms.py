@@ -59,7 +59,7 @@ def read(folder, table):
 def test_order_files_batches_and_partitions_change_no_byte(
     made, tmp_path, write_records, monkeypatch
 ):
-    monkeypatch.setattr(plan, "PARTITION_BYTES", 50 * 134)  # the largest class takes 8 partitions
+    monkeypatch.setattr(plan, "PARTITION_BYTES", 50 * 134)  # of 25 to 50 rows
     monkeypatch.setattr(reading, "_MAX_BATCH_ROWS", 17)
     monkeypatch.setattr(transforms, "_BUFFER_BYTES", 3000)
     monkeypatch.setattr(partition, "_PLACES_AT_ONCE", 20)
@@ -76,7 +76,7 @@ def test_order_files_batches_and_partitions_change_no_byte(
     )
     assert run(paths, tmp_path / "out") == made[1]
     (partitions,) = made_partitions
-    assert sorted(partitions.ranges.tolist()) == [0, 0, 0, 0, 0, 2, 8]
+    assert sorted(partitions.ranges.tolist()) == [1, 1, 1, 1, 2, 4, 16]
 
 
 def test_examples_keep_what_they_hold(made):
