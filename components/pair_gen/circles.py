@@ -9,8 +9,9 @@ apart, so a whole orbit has every row exactly twice (d = R / 2, the half orbit: 
 - Unequal classes, one after the other (aaabbc): every d from the size of the largest class on.
 
 Whole orbits, chosen by key, keep the rows equal; what remains comes from one more orbit of which
-every other pair is taken first, so that rows differ by at most one pair (or two, where R is
-odd). Where clean orbits do not suffice, the different pairs of the others are taken too.
+every other pair is taken first, so that rows differ by at most one pair (or two, where all clean
+orbits are cycles of odd length: an odd R, or an even one with unequal classes). Where clean orbits
+do not suffice, the different pairs of the others are taken too.
 """
 
 import dataclasses

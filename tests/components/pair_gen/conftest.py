@@ -1,3 +1,5 @@
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,6 +8,9 @@ import pytest
 from diptych.components.pair_gen.draw import Rows, draw
 from diptych.components.pair_gen.hashing import hash_of
 from diptych.components.pair_gen.layout import class_weights, make_layout, place, quotas
+
+# The helpers of these tests stand beside them, in no package.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
@@ -47,28 +52,3 @@ def lay_out():
         )
 
     return run
-
-
-@pytest.fixture(scope="session")
-def write_records():
-    """Writes tf.Examples, given as dicts of lists, to a TFRecord file."""
-    import tensorflow as tf
-
-    def feature(values):
-        if isinstance(values[0], bytes):
-            return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-        if isinstance(values[0], float):
-            return tf.train.Feature(float_list=tf.train.FloatList(value=values))
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-
-    def write(path, examples):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        compression = "GZIP" if path.suffix == ".gz" else ""
-        with tf.io.TFRecordWriter(str(path), compression) as writer:
-            for example in examples:
-                features = {name: feature(values) for name, values in example.items()}
-                record = tf.train.Example(features=tf.train.Features(feature=features))
-                writer.write(record.SerializeToString())
-        return str(path)
-
-    return write
