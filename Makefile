@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench-pairs lint format lock build clean
+.PHONY: help setup demo test test-scale bench-pairs lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON := .venv/bin/python
 
 help: ## List the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 setup: ## Create or renew .venv from requirements.lock
 	@deploy/setup.sh
@@ -19,6 +19,9 @@ demo: setup ## Train, evaluate and push a model on 5,000 MNIST digits, into demo
 
 test: setup ## Run the tests
 	$(PYTHON) -m pytest
+
+test-scale: setup ## Test PairGen on skewed data by the million, and on worker processes
+	$(PYTHON) -m pytest tests/engines/test_portable.py tests/scale
 
 bench-pairs: setup ## Draw pairs with PairGen and in four other ways, and compare (ARGS=--help tells how)
 	cd tests && ../$(PYTHON) -m benchmarks.pairs $(ARGS)
