@@ -7,10 +7,16 @@ so they are reachable here, and loaded only when asked for: importing TFX takes 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diptych.schemas.artifacts import Evaluation, PairSet, Rejected, TrainingLog
+    from diptych.schemas.artifacts import (
+        Centroids,
+        Evaluation,
+        PairSet,
+        Rejected,
+        TrainingLog,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["Evaluation", "PairSet", "Rejected", "TrainingLog"]
+__all__ = ["Centroids", "Evaluation", "PairSet", "Rejected", "TrainingLog"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,9 @@ from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
+    LatestBlessedModelStrategy,
+)
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2
@@ -20,6 +23,7 @@ from tfx.types import Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from diptych.components.baseline import BlessedBefore
+from diptych.components.class_centroids.component import ClassCentroids
 from diptych.components.evaluator.component import Evaluator
 from diptych.components.example_gen.component import ExampleGen
 from diptych.components.pair_gen.component import PairGen
@@ -37,6 +41,8 @@ _BEAM_ARGS = [
     # Without a word on the workers' packages, TFX builds one at each step, 1.6 s of nothing here.
     "--sdk_container_image=in-process",
 ]
+
+LOOK_UPS = {"Baseline", "LatestBlessed"}  # steps that run always, and make nothing
 
 
 def serving_folder(config: Config, root: Path) -> Path:
@@ -90,8 +96,26 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
         disable_analyzer_cache=True,
     )
     transform.add_upstream_node(gate)
+    similar_steps: list[BaseNode] = []
+    similar_classes = {}
+    if config.pairs.difficulty == "confusable":
+        latest = Resolver(
+            strategy_class=LatestBlessedModelStrategy,
+            model=Channel(type=Model),
+            model_blessing=Channel(type=ModelBlessing),
+        ).with_id("LatestBlessed")
+        class_centroids = ClassCentroids(
+            examples=examples,
+            model=latest.outputs["model"],
+            inputs=raw,
+            code_hash=_code_of("class_centroids", "exported.py"),
+        )
+        class_centroids.add_upstream_node(gate)
+        similar_steps = [latest, class_centroids]
+        similar_classes = {"class_centroids": class_centroids.outputs["centroids"]}
     pair_gen = PairGen(
         transformed_examples=transform.outputs["transformed_examples"],
+        **similar_classes,
         settings=config.pairs.model_dump_json(),
         inputs=raw,
         code_hash=_code_of("pair_gen"),
@@ -117,7 +141,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
         pairs=pair_gen.outputs["pairs"],
         settings=config.evaluate.model_dump_json(),
         inputs=raw,
-        code_hash=_code_of("evaluator"),
+        code_hash=_code_of("evaluator", "exported.py"),
     )
     pusher = Pusher(
         model=trainer.outputs["model"],
@@ -140,6 +164,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
             validator,
             gate,
             transform,
+            *similar_steps,
             pair_gen,
             trainer,
             baseline,

@@ -79,6 +79,7 @@ _COMMENTS = {
         "rounds": "passes over the examples, each with its own pairs",
         "evaluation_policy": "of the calibration and test splits",
         "evaluation_rounds": "",
+        "difficulty": "random; confusable: similar classes share batches",
         "num_shards": "a multiple of train.num_workers",
         "seed": "",
     },

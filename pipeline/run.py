@@ -55,7 +55,7 @@ def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> in
             from diptych.components.example_gen.preflight import settle
 
             inputs = settle(config.data, config.split)
-            from diptych.pipeline.graph import build_pipeline
+            from diptych.pipeline.graph import LOOK_UPS, build_pipeline
             from diptych.pipeline.local import Outcome, run_locally
             from diptych.pipeline.summary import show, summarize
 
@@ -71,7 +71,7 @@ def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> in
             show(summarize(root / "metadata.sqlite", config.name), console)
             ran = [name for name, outcome in outcomes.items() if outcome is Outcome.RAN]
             seconds = time.perf_counter() - started
-            if ran == ["Baseline"]:
+            if set(ran) <= LOOK_UPS:
                 console.print(f"Nothing has changed: all from the cache, in {seconds:.0f} s")
             else:
                 console.print(f"Done          in {seconds:.0f} s, log in {escape(str(log))}")

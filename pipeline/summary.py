@@ -19,6 +19,7 @@ class Summary:
     """The outputs of the latest execution of each step, cached or not."""
 
     manifests: dict[str, Manifest]
+    difficulty: str
     num_rejected: int
     num_read: int
     rejected: Path
@@ -49,12 +50,14 @@ def summarize(database: Path, pipeline: str) -> Summary:
                 return store.get_artifacts_by_id([event.artifact_id])[0]
         raise KeyError(f"{step} has no output {key}")
 
-    pairs = Path(output("PairGen", "pairs").uri)
+    pair_set = output("PairGen", "pairs")
+    pairs = Path(pair_set.uri)
     rejected = output("ExampleGen", "rejected")
     evaluation = Path(output("Evaluator", "evaluation").uri)
     pushed = output("Pusher", "pushed_model").custom_properties
     return Summary(
         manifests={split: Manifest.read(pairs / f"Split-{split}") for split in SPLITS},
+        difficulty=pair_set.custom_properties["difficulty"].string_value,
         num_rejected=rejected.custom_properties["num_rejected"].int_value,
         num_read=rejected.custom_properties["num_read"].int_value,
         rejected=Path(rejected.uri),
@@ -85,6 +88,8 @@ def show(summary: Summary, console: Console) -> None:
     console.print()
     console.print(table)
     console.print()
+    if summary.difficulty != "random":  # asked for more: say whether it could be had
+        console.print(f"Difficulty    {escape(summary.difficulty)}")
     reasons = f", reasons in {escape(str(summary.rejected))}" if summary.num_rejected else ""
     console.print(
         f"Set aside     {summary.num_rejected:,} of {summary.num_read:,} rows or images{reasons}"

@@ -16,11 +16,23 @@ class Rejected(artifact.Artifact):
     TYPE_NAME = "diptych.Rejected"
 
 
+class Centroids(artifact.Artifact):
+    """Where the classes lie in the embedding of the blessed model; see ``schemas.centroids``.
+
+    Custom properties: ``num_classes``, 0 where there was no model to embed with, and ``reason``,
+    why so.
+    """
+
+    TYPE_NAME = "diptych.Centroids"
+
+
 class PairSet(artifact.Artifact):
     """Pair shards, a folder ``Split-<name>`` a split; see ``diptych.schemas.shards``.
 
     Custom properties: ``num_examples``, ``num_classes``, ``num_batches``, ``num_pairs``,
-    ``num_triplets``: sums over the splits, but for ``num_classes``, that of the training split.
+    ``num_triplets``: sums over the splits, but for ``num_classes``, that of the training split;
+    ``difficulty`` of the training pairs as it came out: ``random``, ``confusable``, or
+    ``random: `` and why not confusable.
     """
 
     TYPE_NAME = "diptych.PairSet"

@@ -125,6 +125,9 @@ class Pairs(_Section):
     rounds: PositiveInt = 2  # each with its own pairs
     evaluation_policy: Policy = "natural"  # of the calibration and test splits
     evaluation_rounds: PositiveInt = 4
+    # confusable: in every other layer of the training split, classes that lie close in the
+    # embedding of the model blessed before share batches
+    difficulty: Literal["random", "confusable"] = "random"
     num_shards: PositiveInt = 8
     seed: NonNegativeInt = 0
 
@@ -212,6 +215,10 @@ class Config(_Section):
         if self.split.by == "class" and self.data.kind == "pairs":
             raise ValueError(
                 "split.by = class needs classes; pairs have none: use example or group"
+            )
+        if self.pairs.difficulty == "confusable" and self.data.kind == "pairs":
+            raise ValueError(
+                "pairs.difficulty = confusable needs classes; data that came in pairs have none"
             )
         vectors = self.data.kind in ("table", "pairs") or getattr(self.data, "vector", None)
         if self.model.encoder == "cnn_small" and vectors:

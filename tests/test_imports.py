@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("pipeline", "components", "schemas")
-SHARED = {"diptych.components.images"}  # no step: what several steps do to an image
+# No steps: what several steps do to an image, and with an exported model.
+SHARED = {"diptych.components.images", "diptych.components.exported"}
 SLOW = {"apache_beam", "keras", "ml_metadata", "pandas", "ray", "sklearn", "tensorflow", "tfx"}
 
 

@@ -32,8 +32,9 @@ def Evaluator(
     Both models see the same pairs in raw form, each through its own preprocessing and at its own
     threshold, as they would in production.
     """
-    from diptych.components.evaluator.judging import ExportedModel, judge_pairs
+    from diptych.components.evaluator.judging import judge_pairs
     from diptych.components.evaluator.report import evaluate, write_evaluation
+    from diptych.components.exported import ExportedModel
 
     rules = Evaluate.model_validate_json(settings)
     raw = Inputs.model_validate_json(inputs)

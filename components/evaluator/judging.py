@@ -1,37 +1,23 @@
 """Runs an exported model over raw examples: what production would see."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import tensorflow as tf
-from tfx_bsl.coders import example_coder
 
 from diptych.components.evaluator.metrics import Judged
+from diptych.components.exported import (
+    ExportedModel,
+    raw_ids,
+    raw_inputs,
+    raw_vectors,
+    read_raw,
+)
 from diptych.schemas import inputs as features
 from diptych.schemas.errors import DataError
-from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.inputs import Inputs
 from diptych.schemas.shards import SplitPairs
 
 _EXAMPLES_AT_ONCE = 512
-
-
-class ExportedModel:
-    """A SavedModel as the Trainer exports it, with the threshold that it carries."""
-
-    def __init__(self, path: Path) -> None:
-        self._model = tf.saved_model.load(str(path))
-        card = json.loads((path / "assets.extra" / "diptych.json").read_text(encoding="utf-8"))
-        self.threshold: float = card["threshold"]
-        self._input: str = card["input"]["name"]
-
-    def embed(self, raw: np.ndarray) -> np.ndarray:
-        """(n,) encoded images or (n, d) vectors to (n, size) embeddings."""
-        outputs = self._model.signatures["embed"](**{self._input: tf.constant(raw)})
-        embedding: np.ndarray = outputs["embedding"].numpy()
-        return embedding
 
 
 def judge_pairs(
@@ -44,8 +30,8 @@ def judge_pairs(
     """
     ids = _as_keys(pairs.ids)  # ordered, as read_split_pairs gives them
     embedding, known = None, np.zeros(len(ids), bool)
-    for raw_ids, raw in _raw_examples(files, inputs):
-        keys = _as_keys(raw_ids)
+    for some_ids, raw in _raw_examples(files, inputs):
+        keys = _as_keys(some_ids)
         place = np.minimum(np.searchsorted(ids, keys), len(ids) - 1)
         mine = (ids[place] == keys) & ~known[place]
         if not mine.any():
@@ -70,29 +56,10 @@ def _as_keys(ids: np.ndarray) -> np.ndarray:
 
 
 def _raw_examples(files: list[str], inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    decoder = example_coder.ExamplesToRecordBatchDecoder()
     for file in sorted(files):
-        records = tf.data.TFRecordDataset(file, "GZIP" if file.endswith(".gz") else "")
-        for serialized in records.batch(_EXAMPLES_AT_ONCE).as_numpy_iterator():
-            batch = decoder.DecodeBatch(serialized.tolist())
+        for batch in read_raw(file, _EXAMPLES_AT_ONCE):
             if inputs.paired:
-                yield _ids(batch, features.LEFT_ID), _vectors(batch, inputs.columns)
-                yield _ids(batch, features.RIGHT_ID), _vectors(batch, inputs.right_columns)
-            elif inputs.kind == "image":
-                images = batch[features.IMAGE].flatten().to_numpy(zero_copy_only=False)
-                yield _ids(batch, features.ID), images
+                yield raw_ids(batch, features.LEFT_ID), raw_vectors(batch, inputs.columns)
+                yield raw_ids(batch, features.RIGHT_ID), raw_vectors(batch, inputs.right_columns)
             else:
-                yield _ids(batch, features.ID), _vectors(batch, inputs.columns)
-
-
-def _ids(batch: pa.RecordBatch, name: str) -> np.ndarray:
-    """(n, 16) uint8 of n hexadecimal ids."""
-    joined = b"".join(batch[name].flatten().to_pylist())
-    return np.frombuffer(bytes.fromhex(joined.decode("ascii")), np.uint8).reshape(len(batch), -1)
-
-
-def _vectors(batch: pa.RecordBatch, columns: tuple[Column, ...]) -> np.ndarray:
-    parts = [
-        batch[column.name].flatten().to_numpy().reshape(-1, column.width) for column in columns
-    ]
-    return np.concatenate(parts, axis=1).astype(np.float32)
+                yield raw_ids(batch), raw_inputs(batch, inputs)

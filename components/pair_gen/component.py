@@ -16,7 +16,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
 from diptych.components.pair_gen.transforms import MakePairs
-from diptych.schemas.artifacts import PairSet
+from diptych.schemas.artifacts import Centroids, PairSet
 from diptych.schemas.config import Pairs
 from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import Inputs
@@ -30,6 +30,7 @@ def PairGen(
     settings: Parameter[str],
     inputs: Parameter[str],
     code_hash: Parameter[str],
+    class_centroids: InputArtifact[Centroids] = None,
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Draws the pairs of each split within itself: a pair across two would leak its examples.
@@ -40,6 +41,7 @@ def PairGen(
       settings: ``config.Pairs`` as JSON.
       inputs: ``inputs.Inputs`` as JSON.
       code_hash: of our code; a new one runs the step anew.
+      class_centroids: of the training split, for ``confusable``; without rows, it is as random.
       beam_pipeline: given by TFX.
 
     Raises:
@@ -47,6 +49,7 @@ def PairGen(
     """
     del code_hash
     folder = Path(pairs.uri)
+    difficulty, known = difficulty_of(class_centroids)
     try:
         files = {name: _files(transformed_examples, name) for name in SPLITS}
         make_all(
@@ -55,6 +58,7 @@ def PairGen(
             folder,
             Pairs.model_validate_json(settings),
             Inputs.model_validate_json(inputs),
+            known,
         )
     except BaseException:
         for name in SPLITS:
@@ -65,6 +69,7 @@ def PairGen(
         total = sum(getattr(manifest, name) for manifest in manifests.values())
         pairs.set_int_custom_property(name, total)
     pairs.set_int_custom_property("num_classes", manifests["train"].num_classes)
+    pairs.set_string_custom_property("difficulty", difficulty)
 
 
 def make_all(
@@ -73,6 +78,7 @@ def make_all(
     folder: Path,
     settings: Pairs,
     inputs: Inputs,
+    centroids: str | None = None,
 ) -> None:
     """Runs one Beam pipeline for all splits.
 
@@ -81,11 +87,14 @@ def make_all(
       files: of transformed examples, for each split.
       folder: gets a folder ``Split-<name>`` for each.
       settings, inputs: of the run.
+      centroids: folder of the classes' centroids, for batches of similar classes in training.
     """
     try:
         with pipeline:
             for name, paths in files.items():
-                made = MakePairs(name, str(folder / f"Split-{name}"), settings, inputs)
+                # Evaluation stays random, so that models are compared on the same pairs.
+                near = centroids if name == "train" else None
+                made = MakePairs(name, str(folder / f"Split-{name}"), settings, inputs, near)
                 pipeline | f"Files[{name}]" >> beam.Create(paths) | f"MakePairs[{name}]" >> made
     except Exception as error:
         # Runners report what a worker raised as text.
@@ -94,6 +103,15 @@ def make_all(
         if found is None:
             raise
         raise DataError(found.group(1)) from error
+
+
+def difficulty_of(centroids: Centroids | None) -> tuple[str, str | None]:
+    """The difficulty in words, and the folder of the centroids if there are some."""
+    if centroids is None:
+        return "random", None
+    if not centroids.get_int_custom_property("num_classes"):
+        return f"random: {centroids.get_string_custom_property('reason')}", None
+    return "confusable", centroids.uri
 
 
 def _files(examples: standard_artifacts.Examples, split: str) -> list[str]:

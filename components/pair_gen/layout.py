@@ -6,7 +6,8 @@ of the same pass (*fill* rows); a class smaller than K is one chunk a pass, unfi
 never holds an example twice, and a pass holds each example once but for the fills.
 
 A round takes a number of chunks of each class, by the policy. Its chunk number j lies in *layer*
-j, which so holds all classes with more than j chunks, each once, in an order permuted anew. A
+j, which so holds all classes with more than j chunks, each once, in an order permuted anew, or in
+every other layer, where that is asked for, along a line of similar classes (see ``seats``). A
 layer is cut in batches of at least P classes; where fewer than P classes are left, several
 layers make a batch. Chunks of a class that is left alone could make no different pairs, and join
 the other batches of the round in turn, up to as many a batch as P asked for. What is left even
@@ -24,10 +25,14 @@ import numpy.typing as npt
 
 from diptych.components.pair_gen.hashing import I64, U64, hash_of, permute
 from diptych.components.pair_gen.ordering import distinct
+from diptych.components.pair_gen.seats import Seats
 from diptych.schemas.config import Pairs, Policy
 
 _LOG = logging.getLogger("diptych")
 _PASS, _LAYER, _BATCH = 1, 2, 3  # what a key is for
+# Every other layer is in line. A model that met neighbours alone would put classes that never
+# meet in one place.
+_IN_LINE = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +98,7 @@ class Layout:
     classes_per_batch: int
     rounds: int
     seed: int
+    seats: Seats | None = None  # None: random ones
 
     @property
     def num_batches(self) -> int:
@@ -163,10 +169,17 @@ def class_weights(amounts: Quotas, policy: Policy) -> npt.NDArray[np.float64]:
     return weights
 
 
-def make_layout(amounts: Quotas, settings: Pairs, rounds: int) -> Layout:
+def make_layout(amounts: Quotas, settings: Pairs, rounds: int, lines: I64 | None = None) -> Layout:
     """Lays out the chunks of a round in batches.
 
     P above the number of classes is lowered to it, and logged.
+
+    Args:
+      amounts: of the classes.
+      settings: of the pairs.
+      rounds: number of them.
+      lines: (rounds, classes) place of each class on the line of each round, where neighbours
+        on the line shall share batches in every other layer; None: in no layer.
     """
     classes = settings.classes_per_batch
     if amounts.counts.size < classes:
@@ -185,7 +198,10 @@ def make_layout(amounts: Quotas, settings: Pairs, rounds: int) -> Layout:
             "pairs.policy.",
             *(segments.unpaired, amounts.per_round.max()),
         )
-    return Layout(amounts, segments, order, classes, rounds, settings.seed)
+    seats = None
+    if lines is not None:
+        seats = Seats(lines[:, np.argsort(order)], segments.num_classes)
+    return Layout(amounts, segments, order, classes, rounds, settings.seed, seats)
 
 
 def _segments(per_round: I64, classes_per_batch: int, joining: int) -> Segments:
@@ -268,7 +284,11 @@ def _batches(layout: Layout, number: int, order: I64, layer: I64) -> I64:
     run = np.searchsorted(segments.first_layer, layer, side="right") - 1
     num_classes = segments.num_classes[run]
     since = layer - segments.first_layer[run]
-    seat = permute(order, num_classes, hash_of(layout.seed, _LAYER, number, layer))
+    salt = hash_of(layout.seed, _LAYER, number, layer)
+    seat = permute(order, num_classes, salt)
+    if layout.seats is not None:
+        near = (number + layer) % _IN_LINE == 0
+        seat[near] = layout.seats.of(number, run[near], order[near], salt[near])
     cut = since * segments.per_layer[run] + seat * segments.per_layer[run] // num_classes
     together = since // segments.layers_per_batch[run]
     batch = segments.first_batch[run] + np.where(segments.per_layer[run] == 0, together, cut)

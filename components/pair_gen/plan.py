@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from diptych.components.pair_gen.hashing import I64, U64
+from diptych.components.pair_gen.hashing import I64, U64, hash_of
 from diptych.components.pair_gen.layout import (
     Layout,
     Places,
@@ -21,10 +21,12 @@ from diptych.components.pair_gen.paired import (
     place_pairs,
 )
 from diptych.components.pair_gen.rows import row_bytes
+from diptych.components.pair_gen.similar import Centroids, lines
 from diptych.schemas.config import Pairs
 from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import Inputs
 
+_LINES = 4  # what a key is for; those of the layout are below it
 PARTITION_BYTES = 64 * 2**20  # of rows sorted together, at most; a worker holds a few times that
 SHARD_BYTES = 128 * 2**20  # of the rows of a shard, roughly
 
@@ -90,7 +92,14 @@ class Plan:
         return np.where(own, ranks, 0)
 
 
-def make_plan(split: str, keys: U64, counts: I64, settings: Pairs, inputs: Inputs) -> Plan:
+def make_plan(
+    split: str,
+    keys: U64,
+    counts: I64,
+    settings: Pairs,
+    inputs: Inputs,
+    centroids: Centroids | None = None,
+) -> Plan:
     """Plans a split.
 
     Args:
@@ -98,6 +107,7 @@ def make_plan(split: str, keys: U64, counts: I64, settings: Pairs, inputs: Input
       keys: of the classes, sorted.
       counts: of their examples.
       settings, inputs: of the run.
+      centroids: where classes that lie close shall share batches; None: they meet at random.
 
     Raises:
       DataError: no same or no different pairs could be drawn.
@@ -115,7 +125,10 @@ def make_plan(split: str, keys: U64, counts: I64, settings: Pairs, inputs: Input
     else:
         _check_classes(split, counts)
         amounts = quotas(keys, counts, settings, policy)
-        layout = make_layout(amounts, settings, rounds)
+        neighbours = None
+        if centroids is not None:
+            neighbours = lines(keys, centroids, rounds, hash_of(settings.seed, _LINES))
+        layout = make_layout(amounts, settings, rounds, neighbours)
         weights = class_weights(amounts, policy)
     rows = max(PARTITION_BYTES // row_bytes(inputs), 1)
     partitions = make_partitions(counts, rows)

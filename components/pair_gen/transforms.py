@@ -12,6 +12,7 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from diptych.components.pair_gen.hashing import class_keys
 from diptych.components.pair_gen.partition import (
     Counts,
     count_distinct,
@@ -25,8 +26,10 @@ from diptych.components.pair_gen.plan import Plan, make_plan
 from diptych.components.pair_gen.reading import read_rows
 from diptych.components.pair_gen.rows import joined
 from diptych.components.pair_gen.shard import make_tables, placed_schema
+from diptych.components.pair_gen.similar import Centroids
 from diptych.components.pair_gen.spool import Piece, load, load_all, spill, spill_by_key
 from diptych.components.pair_gen.writing import write_manifest, write_shard
+from diptych.schemas.centroids import read_centroids
 from diptych.schemas.config import Pairs
 from diptych.schemas.inputs import Inputs
 
@@ -251,6 +254,7 @@ class MakePairs(beam.PTransform):
     folder: str
     settings: Pairs
     inputs: Inputs
+    centroids: str | None = None  # a folder: classes that lie close share batches
 
     def expand(self, paths):
         spool = str(Path(self.folder) / "spool")
@@ -274,7 +278,11 @@ class MakePairs(beam.PTransform):
         )
 
     def _plan(self, counts: Counts) -> Plan:
-        return make_plan(self.split, *counts, self.settings, self.inputs)
+        centroids = None
+        if self.centroids is not None:
+            labels, points = read_centroids(Path(self.centroids))
+            centroids = Centroids(class_keys(labels), points)
+        return make_plan(self.split, *counts, self.settings, self.inputs, centroids)
 
     def _finish(
         self, stats: list[dict[str, int]], spool: str, plan: Plan, num_examples: int

@@ -43,6 +43,13 @@ def test_paths_of_settings_are_taken_from_the_working_directory(write, tmp_path,
         ({"pairs": {"examples_per_class": 1}}, "pairs.examples_per_class: .*2, got 1"),
         ({"pairs": {"ratio": "-1:1"}}, "pairs.ratio: .*1:3, got '-1:1'"),
         ({"pairs": {"policy": "balance"}}, "pairs.policy: .*'oversample'"),
+        (
+            {
+                "data": {"kind": "pairs", "path": "x", "same": "y", "left": 2, "right": 2},
+                "pairs": {"difficulty": "confusable"},
+            },
+            "pairs.difficulty = confusable needs classes",
+        ),
         ({"model": {"encoder": "resnet"}}, "model.encoder: .*cnn_small.*got 'resnet'"),
         (
             {

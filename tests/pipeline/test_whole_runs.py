@@ -196,6 +196,20 @@ def test_a_changed_setting_runs_what_depends_on_it_and_compares_with_the_blessed
     _pushed(worse, root)
 
 
+def test_confusable_pairs_are_made_with_the_blessed_model(image_run, run_here):
+    config, root, first = image_run
+    _pushed(first, root)
+    bars = ("evaluate.max_drop=0", "evaluate.min_accuracy=1")
+    quick = ("train.num_workers=0", "train.epochs=1")
+    done = run_here(config, root, "pairs.difficulty=confusable", *quick, *bars)
+    assert done.returncode == 0, done.stderr
+    assert "3 classes placed by the blessed model" in done.stdout
+    assert "Difficulty    confusable" in done.stdout
+    before, pair_gen = done.stdout.split("PairGen")
+    assert before.count("from the cache") == 7
+    assert "from the cache" not in pair_gen
+
+
 def _blobs(rows, seed):
     """Three classes of unequal size, five numbers each."""
     generator = np.random.default_rng(seed)
@@ -306,7 +320,12 @@ def test_tfrecords_and_an_encoder_of_the_users_own(tmp_path, run_here, monkeypat
             example = tf.train.Example(features=tf.train.Features(feature=features))
             writer.write(example.SerializeToString())
     data = {"kind": "tfrecord", "path": "data.tfrecord.gz", "label": "y", "vector": "v"}
-    config = _config(tmp_path, data, model={"encoder": "own_encoder:build", "embedding_size": 3})
+    config = _config(
+        tmp_path,
+        data,
+        model={"encoder": "own_encoder:build", "embedding_size": 3},
+        pairs={**QUICK["pairs"], "difficulty": "confusable"},
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("PYTHONPATH", "")
@@ -318,7 +337,9 @@ def test_tfrecords_and_an_encoder_of_the_users_own(tmp_path, run_here, monkeypat
         "import keras\n\n\ndef build(shape, embedding_size):\n"
         "    return keras.Sequential([keras.Input(shape), keras.layers.Dense(embedding_size)])\n"
     )
-    model = _pushed(run_here(config, tmp_path / "root"), tmp_path / "root")
+    done = run_here(config, tmp_path / "root")
+    assert "Difficulty    random: no model is blessed yet" in done.stdout
+    model = _pushed(done, tmp_path / "root")
     (card,) = model.glob("assets.extra/diptych.json")
     assert json.loads(card.read_text())["embedding_size"] == 3
 

@@ -17,10 +17,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 def lay_out():
     """The whole core: class sizes -> places and pairs, with rows in the order of a single shard."""
 
-    def run(sizes, settings, policy="natural", rounds=2):
+    def run(sizes, settings, policy="natural", rounds=2, in_line=False):
         counts = np.array(sizes, np.int64)
         amounts = quotas(hash_of(99, np.arange(counts.size)), counts, settings, policy)
-        layout = make_layout(amounts, settings, rounds)
+        lines = None
+        if in_line:  # any lines will do: nothing here depends on which
+            generator = np.random.default_rng(counts.sum())
+            lines = np.stack([generator.permutation(counts.size) for _ in range(rounds)])
+        layout = make_layout(amounts, settings, rounds, lines)
         classes = np.repeat(np.arange(counts.size), counts)
         ranks = np.concatenate([np.arange(size) for size in sizes])
         places = place(layout, classes, ranks)

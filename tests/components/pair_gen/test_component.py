@@ -6,8 +6,9 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from tfx.types import artifact_utils, standard_artifacts
 
-from diptych.components.pair_gen.component import PairGen
-from diptych.schemas.artifacts import PairSet
+from diptych.components.pair_gen.component import PairGen, difficulty_of
+from diptych.schemas.artifacts import Centroids, PairSet
+from diptych.schemas.centroids import centroids_schema, write_centroids
 from diptych.schemas.config import Pairs
 from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import Column, Inputs
@@ -45,7 +46,7 @@ def in_pairs(same, different):
 
 @pytest.fixture
 def generate(tmp_path, write_records):
-    def run(splits, inputs):
+    def run(splits, inputs, settings=SETTINGS, centroids=None):
         examples, pairs = standard_artifacts.Examples(), PairSet()
         examples.uri, pairs.uri = str(tmp_path / "in"), str(tmp_path / "out")
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
@@ -54,9 +55,10 @@ def generate(tmp_path, write_records):
         PairGen.test_call(
             transformed_examples=examples,
             pairs=pairs,
-            settings=SETTINGS.model_dump_json(),
+            settings=settings.model_dump_json(),
             inputs=inputs.model_dump_json(),
             code_hash="",
+            class_centroids=centroids,
             beam_pipeline=beam.Pipeline(runner=FnApiRunner()),
         )
         return pairs
@@ -99,6 +101,52 @@ def test_data_that_came_in_pairs_keep_their_pairs(generate, tmp_path):
         pairs = pq.read_table(folder / shard_name("pairs", shard, 2))
         apart = x[pairs["right"].to_numpy()] - x[pairs["left"].to_numpy()]
         assert apart.tolist() == np.where(pairs["same"].to_numpy() == 1, 1, 3).tolist()
+
+
+def centroids_of(folder, points, reason=""):
+    """The artifact of ClassCentroids; labels are those of ``labelled``."""
+    schema = centroids_schema(2)
+    rows = [
+        {"label": b"%d" % kind, "examples": 4, "centroid": list(point)}
+        for kind, point in enumerate(points)
+    ]
+    write_centroids(folder, pa.Table.from_pylist(rows, schema))
+    artifact = Centroids()
+    artifact.uri = str(folder)
+    artifact.set_int_custom_property("num_classes", len(rows))
+    artifact.set_string_custom_property("reason", reason)
+    return artifact
+
+
+def test_similar_classes_share_batches_of_training_alone(generate, tmp_path):
+    settings = SETTINGS.model_copy(update={"classes_per_batch": 4, "difficulty": "confusable"})
+    # Class c is in cluster c % 4; the clusters lie on the corners of a rectangle.
+    corners = [(0, 0), (60000, 0), (0, 20000), (60000, 20000)]
+    points = [(corners[kind % 4][0] + kind, corners[kind % 4][1] - kind) for kind in range(16)]
+    hard = centroids_of(tmp_path / "centroids", points)
+    splits = {name: labelled([8] * 16, name) for name in SPLITS}
+    pairs = generate(splits, VECTOR, settings, hard)
+    assert pairs.get_string_custom_property("difficulty") == "confusable"
+
+    def of_one_or_two_clusters(split):
+        met = {}
+        for shard in range(2):
+            path = tmp_path / "out" / f"Split-{split}" / shard_name("examples", shard, 2)
+            table = pa.ipc.open_file(path).read_all()
+            for row in table.select(["batch", "label"]).to_pylist():
+                met.setdefault(row["batch"], set()).add(int(row["label"]) % 4)
+        return np.mean([len(clusters) <= 2 for clusters in met.values()])
+
+    assert of_one_or_two_clusters("train") >= 0.5  # every other layer
+    assert of_one_or_two_clusters("calibration") < 0.4
+    assert of_one_or_two_clusters("test") < 0.4
+
+
+def test_pairs_are_random_and_say_why_where_there_are_no_centroids(tmp_path):
+    none = centroids_of(tmp_path, [], reason="no model is blessed yet")
+    assert difficulty_of(none) == ("random: no model is blessed yet", None)
+    assert difficulty_of(None) == ("random", None)
+    assert difficulty_of(centroids_of(tmp_path, [(1, 2)])) == ("confusable", str(tmp_path))
 
 
 def test_a_split_without_pairs_says_what_to_do_and_leaves_nothing(generate, tmp_path):

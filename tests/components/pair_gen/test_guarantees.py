@@ -1,5 +1,6 @@
 """What PairGen promises, on up to hundreds of classes of up to thousands of examples."""
 
+import functools
 import math
 
 import numpy as np
@@ -12,6 +13,11 @@ from diptych.schemas.config import Pairs
 
 some = settings(max_examples=6, deadline=None)
 each_policy = pytest.mark.parametrize("policy", POLICIES)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["random", "in_line"])
+def lay_out(lay_out, request):
+    return functools.partial(lay_out, in_line=request.param)
 
 
 def sides(pairs, chosen):

@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,11 @@ from diptych.components.pair_gen.layout import class_weights, quotas
 from diptych.schemas.config import Pairs
 
 some = settings(max_examples=30, deadline=None)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["random", "in_line"])
+def lay_out(lay_out, request):
+    return functools.partial(lay_out, in_line=request.param)
 
 
 @some

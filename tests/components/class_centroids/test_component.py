@@ -1,0 +1,142 @@
+import hashlib
+import json
+from types import SimpleNamespace
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from tfx.types import artifact_utils, standard_artifacts
+
+from diptych.components.class_centroids import transforms
+from diptych.components.class_centroids.component import ClassCentroids
+from diptych.schemas.artifacts import Centroids
+from diptych.schemas.centroids import FILE, UNIT, read_centroids
+from diptych.schemas.inputs import Column, Inputs
+
+INPUTS = Inputs(kind="vector", columns=(Column(name="a"), Column(name="b", width=2)))
+SIZES = {b"large": 700, b"middle": 40, b"small": 3, b"one": 1}
+
+
+def _rows():
+    """Raw examples in the form of ExampleGen; a class lies around its own place."""
+    generator = np.random.default_rng(0)
+    for number, (label, size) in enumerate(SIZES.items()):
+        for place in range(size):
+            numbers = (number + 1 + 0.1 * generator.normal(size=3)).astype(np.float32)
+            digest = hashlib.blake2b(b"%d %d" % (number, place), digest_size=16)
+            features = {
+                "a": tf.train.Feature(float_list=tf.train.FloatList(value=numbers[:1])),
+                "b": tf.train.Feature(float_list=tf.train.FloatList(value=numbers[1:])),
+                "id": tf.train.Feature(
+                    bytes_list=tf.train.BytesList(value=[digest.hexdigest().encode()])
+                ),
+                "label": tf.train.Feature(bytes_list=tf.train.BytesList(value=[label])),
+            }
+            record = tf.train.Example(features=tf.train.Features(feature=features))
+            yield numbers, label, record.SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A SavedModel with the signature and the card of an exported one, and its weights."""
+    folder = tmp_path_factory.mktemp("model")
+    weights = np.random.default_rng(1).normal(size=(3, 5)).astype(np.float32)
+    module = tf.Module()
+    module.weights = tf.Variable(weights)
+
+    def embed(vector):
+        return {"embedding": tf.math.l2_normalize(tf.tanh(vector @ module.weights), axis=1)}
+
+    spec = tf.TensorSpec([None, 3], tf.float32, name="vector")
+    signature = tf.function(embed).get_concrete_function(vector=spec)
+    path = folder / "Format-Serving"
+    tf.saved_model.save(module, str(path), signatures={"embed": signature})
+    (path / "assets.extra").mkdir()
+    card = {
+        "input": {"name": "vector", "kind": "vector", "shape": [3]},
+        "columns": ["a", "b"],
+        "threshold": 0.5,
+    }
+    (path / "assets.extra" / "diptych.json").write_text(json.dumps(card))
+    artifact = standard_artifacts.Model()
+    artifact.uri = str(folder)
+    return SimpleNamespace(artifact=artifact, weights=weights)
+
+
+@pytest.fixture
+def find(tmp_path):
+    def run(records, artifact, inputs=INPUTS, files=1):
+        examples, centroids = standard_artifacts.Examples(), Centroids()
+        folder = tmp_path / f"in{files}"
+        examples.uri, centroids.uri = str(folder), str(tmp_path / f"out{files}")
+        examples.split_names = artifact_utils.encode_split_names(["train"])
+        (folder / "Split-train").mkdir(parents=True)
+        for number in range(files):
+            path = folder / "Split-train" / f"data_tfrecord-{number:05d}-of-{files:05d}.gz"
+            with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+                for record in records[number::files]:
+                    writer.write(record)
+        ClassCentroids.test_call(
+            examples=examples,
+            model=artifact,
+            centroids=centroids,
+            inputs=inputs.model_dump_json(),
+            code_hash="",
+            beam_pipeline=beam.Pipeline(runner=FnApiRunner()),
+        )
+        return centroids, tmp_path / f"out{files}"
+
+    return run
+
+
+def test_centroids_are_the_means_of_raw_examples_seen_by_the_model(find, model):
+    vectors, labels, records = zip(*_rows(), strict=True)
+    found, folder = find(records, model.artifact)
+    known, points = read_centroids(folder)
+    assert known == sorted(SIZES)
+    assert found.get_int_custom_property("num_classes") == 4
+    embedding = np.tanh(np.stack(vectors) @ model.weights)
+    embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
+    for label, centroid in zip(known, points * UNIT, strict=True):
+        mean = embedding[np.array(labels) == label].mean(axis=0)
+        whole = SIZES[label] <= 32
+        assert centroid.tolist() == pytest.approx(mean.tolist(), abs=2e-5 if whole else 0.1)
+
+
+def test_files_order_and_batches_change_no_byte(find, model, monkeypatch):
+    *_, records = zip(*_rows(), strict=True)
+    _, folder = find(records, model.artifact)
+    monkeypatch.setattr(transforms, "_READ_ROWS", 17)
+    monkeypatch.setattr(transforms, "_ADD_ROWS", 1)
+    shuffled = np.random.default_rng(2).permutation(len(records))
+    _, again = find([records[n] for n in shuffled], model.artifact, files=5)
+    assert (again / FILE).read_bytes() == (folder / FILE).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "inputs", "reason"),
+    [
+        (False, INPUTS, "no model is blessed yet"),
+        (
+            True,
+            INPUTS.model_copy(update={"columns": (Column(name="a"), Column(name="c", width=2))}),
+            "the blessed model takes other inputs",
+        ),
+        (
+            True,
+            Inputs(kind="image", size=(4, 4), channels=1),
+            "the blessed model takes other inputs",
+        ),
+    ],
+)
+def test_without_a_model_that_fits_there_are_none_and_the_reason_is_told(
+    find, model, caplog, given, inputs, reason
+):
+    with caplog.at_level("INFO", logger="diptych.progress"):
+        found, folder = find([], model.artifact if given else None, inputs)
+    assert read_centroids(folder)[0] == []
+    assert found.get_int_custom_property("num_classes") == 0
+    assert found.get_string_custom_property("reason") == reason
+    assert f"{reason}: pairs stay random" in caplog.text
