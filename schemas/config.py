@@ -121,7 +121,7 @@ class Pairs(_Section):
     examples_per_class: Annotated[int, Field(ge=2)] = 4  # K
     ratio: str = "1:1"  # same:different, exact in every batch
     policy: Policy = "oversample"
-    max_repeats: PositiveInt = 10  # of one example in a round, under oversample
+    max_repeats: PositiveInt = 10  # passes over a class in a round, under oversample
     rounds: PositiveInt = 2  # each with its own pairs
     evaluation_policy: Policy = "natural"  # of the calibration and test splits
     evaluation_rounds: PositiveInt = 4
@@ -131,13 +131,13 @@ class Pairs(_Section):
     num_shards: PositiveInt = 8
     seed: NonNegativeInt = 0
 
-    @pydantic.field_validator("ratio")
+    @pydantic.field_validator("ratio", mode="before")
     @classmethod
-    def _ratio(cls, value: str) -> str:
-        parts = value.split(":")
+    def _ratio(cls, value: object) -> str:
+        parts = value.split(":") if isinstance(value, str) else []
         if len(parts) != 2 or not all(part.strip().isdecimal() and int(part) for part in parts):
-            raise ValueError(f"needs two whole numbers above 0 such as 1:1 or 1:3, got {value!r}")
-        return value
+            raise ValueError("needs two whole numbers above 0, same:different, such as 1:1 or 1:3")
+        return ":".join(parts)
 
     @property
     def different_per_same(self) -> Fraction:
@@ -223,6 +223,8 @@ class Config(_Section):
         vectors = self.data.kind in ("table", "pairs") or getattr(self.data, "vector", None)
         if self.model.encoder == "cnn_small" and vectors:
             raise ValueError("model.encoder cnn_small needs images, the data are vectors: use mlp")
+        if self.data.kind != "pairs":
+            self._check_ratio()
         workers = max(self.train.num_workers, 1)
         if self.pairs.num_shards % workers:
             raise ValueError(
@@ -230,6 +232,17 @@ class Config(_Section):
                 f"train.num_workers ({workers}), so that workers read disjoint shards"
             )
         return self
+
+    def _check_ratio(self) -> None:
+        classes, size = self.pairs.classes_per_batch, self.pairs.examples_per_class
+        same, different = classes * size * (size - 1) // 2, size**2 * classes * (classes - 1) // 2
+        ratio = self.pairs.different_per_same
+        if ratio.denominator > same or ratio.numerator > different:
+            raise ValueError(
+                f"pairs.ratio {self.pairs.ratio} is out of reach: a batch of {classes} classes "
+                f"with {size} examples each has {same} same and {different} different pairs. "
+                "Choose another ratio, or raise pairs.classes_per_batch or .examples_per_class"
+            )
 
 
 def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
@@ -246,7 +259,7 @@ def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
       ConfigError: the file or a setting cannot be read, or a value does not fit.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise ConfigError(f"Cannot read the configuration {path}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -267,6 +280,18 @@ def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
         raise ConfigError(f"{path}: {_explain(error)}") from error
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads ``ratio: 1:3`` as written; to YAML 1.1 it is 63, a number to the base of 60."""
+
+
+def _number(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    tag = node.tag.rpartition(":")[2]
+    return node.value if ":" in node.value else getattr(loader, f"construct_yaml_{tag}")(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
+
 _PATHS = (("data", "path"), ("validation", "schema_file"), ("push", "path"))
 
 
@@ -283,7 +308,7 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
     if not equals or not all(keys.split(".")):
         raise ConfigError(f"--set needs key.path=value, got {setting!r}.")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {keys}: {text!r} is not a value: {_one_line(error)}") from error
     *parents, last = keys.split(".")

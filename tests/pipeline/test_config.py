@@ -41,8 +41,6 @@ def test_paths_of_settings_are_taken_from_the_working_directory(write, tmp_path,
         ({"data": {"kind": "table", "path": "x"}}, "data.label: Field required"),
         ({"pairs": {"classes_per_batch": 1}}, "pairs.classes_per_batch: .*2, got 1"),
         ({"pairs": {"examples_per_class": 1}}, "pairs.examples_per_class: .*2, got 1"),
-        ({"pairs": {"ratio": "-1:1"}}, "pairs.ratio: .*1:3, got '-1:1'"),
-        ({"pairs": {"policy": "balance"}}, "pairs.policy: .*'oversample'"),
         (
             {
                 "data": {"kind": "pairs", "path": "x", "same": "y", "left": 2, "right": 2},
@@ -50,6 +48,18 @@ def test_paths_of_settings_are_taken_from_the_working_directory(write, tmp_path,
             },
             "pairs.difficulty = confusable needs classes",
         ),
+        (
+            {"pairs": {"policy": "balance"}},
+            "pairs.policy: .*'oversample', 'undersample', 'natural' or 'inverse_frequency'"
+            ", got 'balance'",
+        ),
+        ({"pairs": {"evaluation_policy": ""}}, "pairs.evaluation_policy: .*'oversample'.*got ''"),
+        ({"pairs": {"max_repeats": 0}}, "pairs.max_repeats: .*greater than 0, got 0"),
+        ({"pairs": {"num_shards": 0}}, "pairs.num_shards: .*greater than 0, got 0"),
+        ({"pairs": {"rounds": 0}}, "pairs.rounds: .*greater than 0, got 0"),
+        ({"pairs": {"rounds": 1.5}}, "pairs.rounds: .*integer.*, got 1.5"),
+        ({"pairs": {"evaluation_rounds": -1}}, "pairs.evaluation_rounds: .*greater than 0, got -1"),
+        ({"pairs": {"seed": -1}}, "pairs.seed: .*, got -1"),
         ({"model": {"encoder": "resnet"}}, "model.encoder: .*cnn_small.*got 'resnet'"),
         (
             {
@@ -71,6 +81,45 @@ def test_paths_of_settings_are_taken_from_the_working_directory(write, tmp_path,
 def test_a_value_that_does_not_fit_is_named_with_what_came(write, change, says):
     with pytest.raises(ConfigError, match=says):
         load_config(write({**SMALL, **change}))
+
+
+@pytest.mark.parametrize("ratio", ["1:3", "2:1", "10:1"])
+def test_a_ratio_needs_no_quotes(write, ratio):
+    config = load_config(write(f"name: toy\ndata: {SMALL['data']}\npairs:\n  ratio: {ratio}\n"))
+    assert config.pairs.ratio == ratio
+    assert load_config(write(SMALL), (f"pairs.ratio={ratio}",)).pairs.ratio == ratio
+
+
+@pytest.mark.parametrize(
+    "ratio", ["-1:1", "0:1", "1:0", "1:1:1", "1", "1:", "1.5:1", "one:one", "1:²", ".5:1", ""]
+)
+def test_a_ratio_that_is_none_is_refused_as_it_was_written(write, ratio):
+    with pytest.raises(ConfigError, match=r"pairs\.ratio: needs .* such as 1:1") as refused:
+        load_config(write(SMALL), (f"pairs.ratio='{ratio}'",))
+    assert str(refused.value).endswith(f", got {ratio!r}.")
+
+
+@pytest.mark.parametrize("ratio", ["1", "1.5", "null", "[1, 1]", "1:"])
+def test_a_ratio_of_another_type_is_refused(write, ratio):
+    with pytest.raises(ConfigError, match=r"pairs\.ratio: needs .* such as 1:1"):
+        load_config(write(SMALL), (f"pairs.ratio={ratio}",))
+
+
+def test_a_ratio_that_no_batch_can_have_is_refused_but_where_pairs_are_given(write):
+    small = ("pairs.classes_per_batch=3", "pairs.examples_per_class=2")  # 3 same, 12 different
+    for ratio in ("3:1", "1:12", "6:24"):
+        load_config(write(SMALL), (*small, f"pairs.ratio={ratio}"))
+    for ratio in ("4:1", "1:13", "8:2"):
+        with pytest.raises(ConfigError, match=r"out of reach: .* 3 same and 12 different"):
+            load_config(write(SMALL), (*small, f"pairs.ratio={ratio}"))
+    given = {"kind": "pairs", "path": "x", "same": "s", "left": "l", "right": "r"}
+    load_config(write({**SMALL, "data": given}), (*small, "pairs.ratio=4:1"))
+
+
+def test_other_numbers_of_a_file_are_read_as_ever(write):
+    tree = "name: toy\ndata: {kind: images, path: x}\ntrain: {epochs: 0x10, learning_rate: 1.0e-2}"
+    train = load_config(write(tree)).train
+    assert (train.epochs, train.learning_rate) == (16, 0.01)
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "name: [", "\x00"])
