@@ -12,6 +12,8 @@ from diptych.components.example_gen.rows import read_rows
 from diptych.schemas.config import PairTable, Split
 from diptych.schemas.inputs import ID, LEFT_ID, RIGHT_ID, SAME, SOURCE, Inputs
 
+ALIKE = "left and right are one and the same"
+
 
 def read_pairs(
     root: Path,
@@ -22,6 +24,8 @@ def read_pairs(
     split: Split,
 ) -> Iterator[Chunk]:
     """Reads a file of pairs; ``row_groups`` of a Parquet file, None for all.
+
+    A pair of an example with itself is set aside.
 
     Raises:
       DataError: a column is not there, or the file is damaged.
@@ -36,6 +40,8 @@ def read_pairs(
         group = tables.read_text(rows, str(data.group), reasons) if by_group else None
         left = tables.read_vectors(rows, inputs.columns, reasons)
         right = tables.read_vectors(rows, inputs.right_columns, reasons)
+        # At distance 0 whatever the model: nothing to learn if same, a contradiction if different.
+        tables.give_reason(reasons, (left == right).all(axis=1), ALIKE)
         good, sources, rejected = tables.sort_out(name, rows, reasons)
         left, right = left[good], right[good]
         same = pc.equal(

@@ -73,7 +73,7 @@ def read_text(rows: Rows, column: str, reasons: Reasons) -> pa.Array:
     """The canonical text of a column; rows without any get a reason."""
     text = values.as_text(rows.batch.column(column))
     missing = text.is_null().to_numpy(zero_copy_only=False)
-    _give_reason(reasons, missing, values.reason(column, values.MISSING))
+    give_reason(reasons, missing, values.reason(column, values.MISSING))
     return text
 
 
@@ -92,7 +92,7 @@ def read_vectors(
             matrix[:, at], problems = values.as_floats(cells)
         at += column.width
         for problem in np.unique(problems[problems != values.OK]):
-            _give_reason(reasons, problems == problem, values.reason(column.name, int(problem)))
+            give_reason(reasons, problems == problem, values.reason(column.name, int(problem)))
     return matrix
 
 
@@ -128,7 +128,8 @@ def vector_features(
     return features
 
 
-def _give_reason(reasons: Reasons, where: npt.NDArray[np.bool_], reason: str) -> None:
+def give_reason(reasons: Reasons, where: npt.NDArray[np.bool_], reason: str) -> None:
+    """Gives some rows a reason to be set aside, where they have none yet."""
     for row in np.flatnonzero(where):
         if reasons[row] is None:  # the first reason stays
             reasons[row] = reason

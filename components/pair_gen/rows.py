@@ -62,7 +62,8 @@ def make_rows(columns: Columns, inputs: Inputs, seed: int) -> pa.RecordBatch:
       inputs, seed: of the run.
 
     Raises:
-      DataError: an input has another size than it should, or an id is none.
+      DataError: an input has another size than it should, an id is none, a label is empty, or a
+        given pair is neither same nor different, or of an example with itself.
     """
     arrays: list[pa.Array] = []
     for field in row_schema(inputs):
@@ -131,8 +132,37 @@ def _content(rows: pa.RecordBatch, index: int) -> bytes:
 def _keys(columns: Columns) -> U64:
     labels = columns.get(names.LABEL)
     if isinstance(labels, Labels):
+        _check_labels(labels)
         return class_keys(labels.distinct)[labels.number]
-    return np.asarray(columns[names.SAME]).astype(np.uint64)
+    left, right, same = (
+        np.asarray(columns[name]) for name in (names.LEFT_ID, names.RIGHT_ID, names.SAME)
+    )
+    _check_pairs(left, right, same)
+    return same.astype(np.uint64)
+
+
+def _check_labels(labels: Labels) -> None:
+    if b"" in labels.distinct:
+        empty = int((labels.number == labels.distinct.index(b"")).sum())
+        raise DataError(
+            f"Every example needs a label, got {empty} of {labels.number.size} with an empty one. "
+            "Name another label, or remove these examples."
+        )
+
+
+def _check_pairs(left: Bytes2D, right: Bytes2D, same: I64) -> None:
+    unknown = same[(same != 0) & (same != 1)]
+    if unknown.size:
+        raise DataError(
+            f"The feature {names.SAME!r} must be 1 for a same pair and 0 for a different one, got "
+            f"{int(unknown[0])} in {unknown.size} of {same.size}. Check data.same."
+        )
+    alike = int((left == right).all(axis=1).sum())
+    if alike:
+        raise DataError(
+            f"A pair needs two different examples, got {alike} of {same.size} pairs of an example "
+            "with itself. Remove them: they say nothing."
+        )
 
 
 def _array(values: Labels | npt.NDArray[Any], field: pa.Field) -> pa.Array:

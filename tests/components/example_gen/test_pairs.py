@@ -37,6 +37,23 @@ def test_a_table_of_pairs_becomes_examples(tmp_path, ingest):
         assert example["left_id"] != example["right_id"]
 
 
+def test_a_pair_of_an_example_with_itself_is_set_aside(tmp_path, ingest):
+    table = pa.table(
+        {
+            "left_a": [float(i) for i in range(60)] + [1.0, 2.0, 3.0],
+            "left_b": [0.0] * 63,
+            "right_a": [i + 0.5 for i in range(60)] + [1.0, 2.0, 3.0],
+            "right_b": [0.0] * 60 + [-0.0, 0.0, 1.0],
+            "same": [0, 1] * 30 + [1, 0, 1],
+        }
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    run = ingest(pairs(tmp_path / "t.parquet", max_rejected=0.05))
+    reason = "left and right are one and the same"
+    assert run.reasons() == {"t.parquet:61": reason, "t.parquet:62": reason}
+    assert len(run.everything()) == 61
+
+
 def test_400_columns_are_halved_by_number(tmp_path):
     path = make(tmp_path / "t.parquet", [0, 1, 1], [f"v{i}" for i in range(400)])
     inputs = settle(pairs(path, left=200, right=200), Split())

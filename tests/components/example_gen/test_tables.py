@@ -127,6 +127,24 @@ def test_labels_of_parquet_are_those_of_csv(tmp_path, cells, text):
     assert b" ".join(row["label"] for row in read(path)[0]) == text.encode()
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array(["u", "v", None, "", "  "]),
+        pa.array([b"u", b"v", b"", b"\t", b"\xff"]),
+        pa.array([1.0, 2.0, None, float("nan"), float("nan")]),
+        pa.array(["u", "v", None, None, None]).dictionary_encode(),
+    ],
+)
+def test_rows_without_a_label_are_set_aside(tmp_path, cells):
+    pq.write_table(pa.table({"y": cells, "a": [1.0, 2.0, 3.0, 4.0, 5.0]}), tmp_path / "t.parquet")
+    rows, rejected = read(tmp_path / "t.parquet")
+    assert [row["a"] for row in rows] == [1.0, 2.0]
+    assert rejected == dict.fromkeys(
+        ("t.parquet:3", "t.parquet:4", "t.parquet:5"), "column 'y' has no value"
+    )
+
+
 def test_parquet_rows_without_numbers_are_set_aside(tmp_path):
     columns = {
         "y": ["u", "v", None, "v", "u", "u"],

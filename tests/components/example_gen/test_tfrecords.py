@@ -50,7 +50,8 @@ def test_images_become_examples(tmp_path, ingest):
         [*rows[:20], b"\xffjunk", {"jpg": b"no", "label": 1}],
         "",
     )
-    write(tmp_path / "more.gz", [*rows[20:], {"label": 1}, {"jpg": png(99)}])
+    nameless = [{"jpg": png(99)}, {"jpg": png(99), "label": b""}, {"jpg": png(99), "label": b" "}]
+    write(tmp_path / "more.gz", [*rows[20:], {"label": 1}, *nameless])
     run = ingest(records(tmp_path, image="jpg", max_rejected=0.2))
     everything = run.everything()
     assert sorted(e["image"] for e in everything) == sorted(row["jpg"] for row in rows)
@@ -60,6 +61,8 @@ def test_images_become_examples(tmp_path, ingest):
         "data.tfrecord-00000-of-00001:22": "not a PNG, JPEG, GIF or BMP by its content",
         "more.gz:11": "feature 'jpg' has not one value",
         "more.gz:12": "column 'label' has no value",
+        "more.gz:13": "column 'label' has no value",
+        "more.gz:14": "column 'label' has no value",
     }
 
 

@@ -58,6 +58,36 @@ def test_ids_that_are_none_are_told(ids, message):
         make_rows(columns(ids=ids), IMAGE, seed=0)
 
 
+def test_an_example_with_an_empty_label_is_told():
+    labels = Labels([b"a", b""], np.array([1, 0, 1]))
+    with pytest.raises(DataError, match=r"^Every example needs a label, got 2 of 3 with an empty"):
+        make_rows(columns(x=[(1, 2)] * 3, ids=[b"0" * 32] * 3) | {"label": labels}, IMAGE, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("right", "same", "message"),
+    [
+        (b"2", 2, r"'same' must be 1 .* and 0 .*, got 2 in 1 of 2\. Check data\.same"),
+        (b"2", -1, r"got -1 in 1 of 2"),
+        (b"1", 1, r"needs two different examples, got 1 of 2 pairs of an example with itself"),
+        (b"1", 0, r"needs two different examples, got 1 of 2"),
+    ],
+)
+def test_a_given_pair_that_says_nothing_is_told(right, same, message):
+    vectors = np.zeros((2, 3), np.float32)
+    given = {
+        "id": digits(b"3" * 32, b"4" * 32),
+        "left_id": digits(b"1" * 32, b"1" * 32),
+        "right_id": digits(b"2" * 32, right * 32),
+        "same": np.array([1, same]),
+        "left": vectors,
+        "right": vectors,
+    }
+    paired = VECTOR.model_copy(update={"right_columns": VECTOR.columns})
+    with pytest.raises(DataError, match=message):
+        make_rows(given, paired, seed=0)
+
+
 def test_rows_with_one_id_are_sorted_by_what_they_hold():
     rows = make_rows(columns(ids=(b"0" * 32, b"0" * 32)), IMAGE, seed=0)
     reverse = rows.take(pa.array([1, 0]))
