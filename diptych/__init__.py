@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diptych.schemas.artifacts import (
+        Balance,
         Centroids,
         Evaluation,
         PairSet,
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     )
 
 __version__ = "0.1.0"
-__all__ = ["Centroids", "Evaluation", "PairSet", "Rejected", "TrainingLog"]
+__all__ = ["Balance", "Centroids", "Evaluation", "PairSet", "Rejected", "TrainingLog"]
 
 
 def __getattr__(name: str) -> Any:

@@ -75,7 +75,7 @@ _COMMENTS = {
         "examples_per_class": "K",
         "ratio": "same:different, exact in every batch",
         "policy": "oversample, undersample, natural or inverse_frequency (weights)",
-        "max_repeats": "of one example in a round, under oversample",
+        "max_repeats": "passes over a class in a round, under oversample",
         "rounds": "passes over the examples, each with its own pairs",
         "evaluation_policy": "of the calibration and test splits",
         "evaluation_rounds": "",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from diptych.schemas.balance import SplitBalance, Spread
 from diptych.schemas.shards import SPLITS, Manifest
 
 
@@ -19,6 +21,7 @@ class Summary:
     """The outputs of the latest execution of each step, cached or not."""
 
     manifests: dict[str, Manifest]
+    balance: dict[str, SplitBalance]
     difficulty: str
     num_rejected: int
     num_read: int
@@ -52,11 +55,13 @@ def summarize(database: Path, pipeline: str) -> Summary:
 
     pair_set = output("PairGen", "pairs")
     pairs = Path(pair_set.uri)
+    balance = Path(output("PairGen", "balance").uri)
     rejected = output("ExampleGen", "rejected")
     evaluation = Path(output("Evaluator", "evaluation").uri)
     pushed = output("Pusher", "pushed_model").custom_properties
     return Summary(
         manifests={split: Manifest.read(pairs / f"Split-{split}") for split in SPLITS},
+        balance={split: SplitBalance.read(balance, split) for split in SPLITS},
         difficulty=pair_set.custom_properties["difficulty"].string_value,
         num_rejected=rejected.custom_properties["num_rejected"].int_value,
         num_read=rejected.custom_properties["num_read"].int_value,
@@ -71,23 +76,14 @@ def summarize(database: Path, pipeline: str) -> Summary:
 
 
 def show(summary: Summary, console: Console) -> None:
-    """Prints the summary as a table and a few lines."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("split", "examples", "classes", "same pairs", "different", "triplets"):
-        table.add_column(name, justify="left" if name == "split" else "right")
-    for split, manifest in summary.manifests.items():
-        table.add_row(
-            split,
-            f"{manifest.num_examples:,}",
-            f"{manifest.num_classes:,}" if manifest.num_classes else "-",  # data that came in pairs
-            f"{manifest.num_same:,}",
-            f"{manifest.num_different:,}",
-            f"{manifest.num_triplets:,}",
-        )
+    """Prints the summary as two tables and a few lines."""
     figures = summary.evaluation
+    for table in (_pairs_table(summary), _balance_table(summary)):
+        console.print()
+        console.print(table)
     console.print()
-    console.print(table)
-    console.print()
+    for note, splits in _notes(summary).items():
+        console.print(f"Note          {', '.join(splits)}: {escape(note)}")
     if summary.difficulty != "random":  # asked for more: say whether it could be had
         console.print(f"Difficulty    {escape(summary.difficulty)}")
     reasons = f", reasons in {escape(str(summary.rejected))}" if summary.num_rejected else ""
@@ -111,3 +107,70 @@ def show(summary: Summary, console: Console) -> None:
         console.print(f"Model         {escape(str(summary.pushed))}{gone}")
     console.print(f"Report        {escape(str(summary.report))}")
     console.print(f"Curves        {escape(str(summary.curves))}")
+
+
+def _pairs_table(summary: Summary) -> Table:
+    table = _table(
+        *("split", "examples", "classes", "singletons", "same pairs", "different", "triplets")
+    )
+    for split, manifest in summary.manifests.items():
+        classes = summary.balance[split].classes  # None: the data came in pairs
+        table.add_row(
+            split,
+            f"{manifest.num_examples:,}",
+            f"{classes.num_classes:,}" if classes else "-",
+            f"{classes.num_singletons:,}" if classes else "-",
+            f"{manifest.num_same:,}",
+            f"{manifest.num_different:,}",
+            f"{manifest.num_triplets:,}",
+        )
+    return table
+
+
+def _balance_table(summary: Summary) -> Table:
+    spread = "min / median / max"
+    table = _table(
+        "balance",
+        f"examples a class\n{spread}",
+        f"pairs a class\n{spread}",
+        "repeats\nmean / max",
+        "in a pair",
+    )
+    for split, balance in summary.balance.items():
+        classes = balance.classes
+        table.add_row(
+            split,
+            _spread(classes.examples) if classes else "-",
+            _spread(classes.pairs) if classes else "-",
+            f"{balance.repeats_mean:.1f} / {balance.repeats_max}",
+            f"{math.floor(balance.coverage * 1000) / 10:.1f} %",  # 100 is the whole, not nearly
+        )
+    return table
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for number, name in enumerate(names):
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def _spread(spread: Spread) -> str:
+    return " / ".join(_short(number) for number in (spread.min, spread.median, spread.max))
+
+
+def _short(number: float) -> str:
+    """At most six characters, whole below ten thousand."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= max(size, 1e4):
+            return f"{number / size:,.{1 if number < 100 * size else 0}f}{unit}"
+    return f"{number:,.0f}"
+
+
+def _notes(summary: Summary) -> dict[str, list[str]]:
+    """The splits that have a note, for each note."""
+    notes: dict[str, list[str]] = {}
+    for split, balance in summary.balance.items():
+        for note in balance.notes:
+            notes.setdefault(note, []).append(split)
+    return notes

@@ -38,6 +38,15 @@ class PairSet(artifact.Artifact):
     TYPE_NAME = "diptych.PairSet"
 
 
+class Balance(artifact.Artifact):
+    """How balanced the pairs came out, a JSON file a split; see ``diptych.schemas.balance``.
+
+    Custom property: ``coverage``, of the training split.
+    """
+
+    TYPE_NAME = "diptych.Balance"
+
+
 class TrainingLog(artifact.Artifact):
     """Learning curves: ``curves.json`` and TensorBoard events.
 

@@ -111,15 +111,20 @@ class Manifest(pydantic.BaseModel):
 
     def write(self, folder: Path) -> None:
         """Writes ``manifest.json`` into the folder of the split."""
-        text = json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
-        beside = folder / "manifest.json.part"
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(folder / "manifest.json")
+        write_json(self, folder / "manifest.json")
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
         """Reads ``manifest.json`` from the folder of the split."""
         return cls.model_validate_json((folder / "manifest.json").read_bytes())
+
+
+def write_json(model: pydantic.BaseModel, path: Path) -> None:
+    """Writes a model beside its name, and renames."""
+    text = json.dumps(model.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+    beside = path.with_name(f"{path.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
 
 
 @dataclasses.dataclass(frozen=True)

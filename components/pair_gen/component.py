@@ -16,7 +16,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
 from diptych.components.pair_gen.transforms import MakePairs
-from diptych.schemas.artifacts import Centroids, PairSet
+from diptych.schemas.artifacts import Balance, Centroids, PairSet
+from diptych.schemas.balance import SplitBalance
 from diptych.schemas.config import Pairs
 from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import Inputs
@@ -27,6 +28,7 @@ from diptych.schemas.shards import SPLITS, Manifest
 def PairGen(
     transformed_examples: InputArtifact[standard_artifacts.Examples],
     pairs: OutputArtifact[PairSet],
+    balance: OutputArtifact[Balance],
     settings: Parameter[str],
     inputs: Parameter[str],
     code_hash: Parameter[str],
@@ -38,6 +40,7 @@ def PairGen(
     Args:
       transformed_examples: what Transform wrote.
       pairs: a folder of shards a split, see ``diptych.schemas.shards``.
+      balance: a JSON file a split, see ``diptych.schemas.balance``.
       settings: ``config.Pairs`` as JSON.
       inputs: ``inputs.Inputs`` as JSON.
       code_hash: of our code; a new one runs the step anew.
@@ -56,6 +59,7 @@ def PairGen(
             beam_pipeline,
             files,
             folder,
+            Path(balance.uri),
             Pairs.model_validate_json(settings),
             Inputs.model_validate_json(inputs),
             known,
@@ -63,6 +67,7 @@ def PairGen(
     except BaseException:
         for name in SPLITS:
             shutil.rmtree(folder / f"Split-{name}", ignore_errors=True)
+        shutil.rmtree(balance.uri, ignore_errors=True)
         raise
     manifests = {name: Manifest.read(folder / f"Split-{name}") for name in SPLITS}
     for name in ("num_examples", "num_batches", "num_pairs", "num_triplets"):
@@ -70,12 +75,15 @@ def PairGen(
         pairs.set_int_custom_property(name, total)
     pairs.set_int_custom_property("num_classes", manifests["train"].num_classes)
     pairs.set_string_custom_property("difficulty", difficulty)
+    training = SplitBalance.read(Path(balance.uri), "train")
+    balance.set_float_custom_property("coverage", training.coverage)
 
 
 def make_all(
     pipeline: beam.Pipeline,
     files: dict[str, list[str]],
     folder: Path,
+    balance: Path,
     settings: Pairs,
     inputs: Inputs,
     centroids: str | None = None,
@@ -86,6 +94,7 @@ def make_all(
       pipeline: empty; it is run.
       files: of transformed examples, for each split.
       folder: gets a folder ``Split-<name>`` for each.
+      balance: folder that gets a report of each.
       settings, inputs: of the run.
       centroids: folder of the classes' centroids, for batches of similar classes in training.
     """
@@ -94,7 +103,8 @@ def make_all(
             for name, paths in files.items():
                 # Evaluation stays random, so that models are compared on the same pairs.
                 near = centroids if name == "train" else None
-                made = MakePairs(name, str(folder / f"Split-{name}"), settings, inputs, near)
+                split = str(folder / f"Split-{name}")
+                made = MakePairs(name, split, settings, inputs, str(balance), near)
                 pipeline | f"Files[{name}]" >> beam.Create(paths) | f"MakePairs[{name}]" >> made
     except Exception as error:
         # Runners report what a worker raised as text.

@@ -11,14 +11,13 @@ every other layer, where that is asked for, along a line of similar classes (see
 layer is cut in batches of at least P classes; where fewer than P classes are left, several
 layers make a batch. Chunks of a class that is left alone could make no different pairs, and join
 the other batches of the round in turn, up to as many a batch as P asked for. What is left even
-then goes without pairs, and is logged.
+then goes without pairs, as ``notes`` tells.
 
 All of it is arithmetic on the table of the classes: a row's places follow from its class and its
 rank there, wherever the row is.
 """
 
 import dataclasses
-import logging
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +27,6 @@ from diptych.components.pair_gen.ordering import distinct
 from diptych.components.pair_gen.seats import Seats
 from diptych.schemas.config import Pairs, Policy
 
-_LOG = logging.getLogger("diptych")
 _PASS, _LAYER, _BATCH = 1, 2, 3  # what a key is for
 # Every other layer is in line. A model that met neighbours alone would put classes that never
 # meet in one place.
@@ -172,7 +170,7 @@ def class_weights(amounts: Quotas, policy: Policy) -> npt.NDArray[np.float64]:
 def make_layout(amounts: Quotas, settings: Pairs, rounds: int, lines: I64 | None = None) -> Layout:
     """Lays out the chunks of a round in batches.
 
-    P above the number of classes is lowered to it, and logged.
+    P above the number of classes is lowered to it; ``notes`` tells of it.
 
     Args:
       amounts: of the classes.
@@ -181,23 +179,10 @@ def make_layout(amounts: Quotas, settings: Pairs, rounds: int, lines: I64 | None
       lines: (rounds, classes) place of each class on the line of each round, where neighbours
         on the line shall share batches in every other layer; None: in no layer.
     """
-    classes = settings.classes_per_batch
-    if amounts.counts.size < classes:
-        _LOG.info(
-            "pairs.classes_per_batch is %d, but there are %d classes: batches hold %d.",
-            *(classes, amounts.counts.size, amounts.counts.size),
-        )
-        classes = amounts.counts.size
+    classes = min(settings.classes_per_batch, amounts.counts.size)
     order = np.empty_like(amounts.counts)
     order[np.argsort(-amounts.per_round, kind="stable")] = np.arange(order.size)
     segments = _segments(amounts.per_round, classes, settings.classes_per_batch)
-    if segments.unpaired:
-        _LOG.warning(
-            "The largest class outweighs all others: %d of its %d chunks of a round find no "
-            "partner and give no pairs. Add examples of other classes, or choose another "
-            "pairs.policy.",
-            *(segments.unpaired, amounts.per_round.max()),
-        )
     seats = None
     if lines is not None:
         seats = Seats(lines[:, np.argsort(order)], segments.num_classes)

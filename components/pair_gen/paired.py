@@ -6,7 +6,6 @@ that is short is filled up with the first pairs of its pass, so that the ratio s
 """
 
 import dataclasses
-import logging
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,6 @@ from diptych.components.pair_gen.ordering import order_by
 from diptych.schemas.config import Pairs, Policy
 from diptych.schemas.errors import DataError
 
-_LOG = logging.getLogger("diptych")
 _ANCHOR, _NEGATIVE = 31, 32  # what a key is for
 _EVERY_PAIR_ONCE = ("natural", "inverse_frequency")
 
@@ -60,8 +58,8 @@ def make_pair_layout(counts: I64, settings: Pairs, policy: Policy, rounds: int) 
     """Lays out pairs in batches of about P * K / 2 of them.
 
     - ``oversample``: batches as the commoner kind needs for one pass; the rarer goes through
-      further passes, at most ``max_repeats`` a round. Where that ends the round early, the next
-      one goes on from there.
+      further passes, at most ``max_repeats`` a round. So every pair is used in every round, unless
+      ``max_repeats`` ends the round early; then the next one goes on from there.
     - ``undersample``: batches as the rarer kind needs for one pass; rounds go through the commoner.
     - ``natural`` and ``inverse_frequency``: every pair once a round, in hash order. Alone among all
       policies these keep the ratio of the data, on average, not that of ``settings.ratio``.
@@ -94,11 +92,6 @@ def make_pair_layout(counts: I64, settings: Pairs, policy: Policy, rounds: int) 
     batches = per_pass.min(keepdims=True)
     if policy == "oversample":
         batches = np.minimum(per_pass.max(), settings.max_repeats * batches)
-        if batches < per_pass.max():
-            _LOG.info(
-                "pairs.max_repeats of %d ends a round after %d of %d batches; the next goes on.",
-                *(settings.max_repeats, batches[0], per_pass.max()),
-            )
     fill = per_pass * size - counts
     return _laid_out(counts, (counts, size, fill), batches, rounds, settings.seed)
 
@@ -111,8 +104,11 @@ def _laid_out(
     number = sizes.size
     per_pass = -(-sizes // np.maximum(chunk_size, 1))
     per_round = np.repeat(batches, number)
+    # A kind that is gone through in a round starts the next one afresh, so as to be whole again.
+    whole = -(-per_round // np.maximum(per_pass, 1)) * per_pass
+    advance = np.where(per_round < per_pass, per_round, whole)
     keys = np.arange(number, dtype=np.uint64)
-    amounts = Quotas(keys, sizes, chunk_size, fill, per_pass, per_round, per_round)
+    amounts = Quotas(keys, sizes, chunk_size, fill, per_pass, per_round, advance)
     nothing, one = np.zeros(1, np.int64), np.ones(1, np.int64)
     segments = Segments(nothing, number * one, nothing, one, one, int(batches[0]), 1, 0)
     return PairLayout(Layout(amounts, segments, np.arange(number), number, rounds, seed), counts)

@@ -7,10 +7,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from diptych.components.pair_gen.hashing import I64, U64, id_words
+from diptych.components.pair_gen.layout import Layout, Places
 from diptych.components.pair_gen.ordering import order_by
 from diptych.components.pair_gen.plan import Plan
 from diptych.components.pair_gen.rows import bytes_of, joined, row_schema, sort_order
-from diptych.components.pair_gen.shard import placed_rows
+from diptych.components.pair_gen.shard import Own, placed_rows
 from diptych.schemas.inputs import LEFT_ID, RIGHT_ID, Inputs
 
 _PLACES_AT_ONCE = 2**19  # bounds the memory, changes nothing
@@ -73,11 +74,22 @@ def place_partition(
     sizes[partition_sizes[0].astype(np.int64)] = partition_sizes[1]
     first = np.searchsorted(classes, classes)
     ranks = np.arange(classes.size) - first + plan.first_ranks(partition, sizes)[classes]
+    numbers = (plan.counts.cumsum() - plan.counts)[classes] + ranks
     step = max(_PLACES_AT_ONCE // plan.most_places, 1)
     for start in range(0, classes.size, step):
         block = slice(start, start + step)
         places = plan.places_of(classes[block], ranks[block])
-        yield from placed_rows(rows, order[block], classes[block], places, plan.num_shards, inputs)
+        own = Own(classes[block], numbers[block], _most_in_round(places, plan.chunks))
+        yield from placed_rows(rows, order[block], own, places, plan.num_shards, inputs)
+
+
+def _most_in_round(places: Places, chunks: Layout) -> I64:
+    """The most places of each row in any round."""
+    number = places.batch // max(chunks.segments.num_batches, 1)
+    amounts = np.bincount(places.row * chunks.rounds + number)
+    amounts.resize(-(-amounts.size // chunks.rounds) * chunks.rounds)
+    most: I64 = amounts.reshape(-1, chunks.rounds).max(axis=1)
+    return most
 
 
 def example_ids(rows: pa.RecordBatch) -> list[tuple[int, U64]]:

@@ -14,6 +14,7 @@ from diptych.components.pair_gen.layout import (
     place,
     quotas,
 )
+from diptych.components.pair_gen.notes import notes_of
 from diptych.components.pair_gen.paired import (
     PairLayout,
     make_pair_layout,
@@ -22,7 +23,7 @@ from diptych.components.pair_gen.paired import (
 )
 from diptych.components.pair_gen.rows import row_bytes
 from diptych.components.pair_gen.similar import Centroids, lines
-from diptych.schemas.config import Pairs
+from diptych.schemas.config import Pairs, Policy
 from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import Inputs
 
@@ -55,12 +56,24 @@ class Plan:
     """
 
     split: str
+    policy: Policy
     keys: U64
     counts: I64
     layout: Layout | PairLayout
     weights: npt.NDArray[np.float64]
     partitions: Partitions
     num_shards: int
+    notes: tuple[str, ...]
+
+    @property
+    def paired(self) -> bool:
+        """Whether the data came in pairs."""
+        return isinstance(self.layout, PairLayout)
+
+    @property
+    def chunks(self) -> Layout:
+        """Of classes, or of the two kinds of pairs."""
+        return _chunks(self.layout)
 
     def classes_of(self, keys: U64) -> I64:
         """Index of each key's class."""
@@ -80,8 +93,8 @@ class Plan:
     @property
     def most_places(self) -> int:
         """Places of a row, at most."""
-        chunks = _chunks(self.layout)
-        return chunks.rounds * int((-(-chunks.quotas.rows // chunks.quotas.counts)).max(initial=1))
+        amounts = self.chunks.quotas
+        return self.chunks.rounds * int((-(-amounts.rows // amounts.counts)).max(initial=1))
 
     def first_ranks(self, partition: int, sizes: I64) -> I64:
         """Rank of each class's first row in a partition, given the sizes of all partitions."""
@@ -133,7 +146,8 @@ def make_plan(
     rows = max(PARTITION_BYTES // row_bytes(inputs), 1)
     partitions = make_partitions(counts, rows)
     num_shards = _num_shards(layout, settings, row_bytes(inputs))
-    return Plan(split, keys, counts, layout, weights, partitions, num_shards)
+    notes = notes_of(layout, settings, policy)
+    return Plan(split, policy, keys, counts, layout, weights, partitions, num_shards, notes)
 
 
 def _chunks(layout: Layout | PairLayout) -> Layout:

@@ -25,39 +25,69 @@ _PLACES = [
     pa.field("index", pa.int32()),
     pa.field("fill", pa.bool_()),
 ]
+_OWN = [
+    pa.field("kind", pa.int32()),
+    pa.field("number", pa.int64()),
+    pa.field("repeats", pa.int32()),
+]
 
 
 @dataclasses.dataclass(frozen=True)
 class Tables:
-    """Contents of the three files of a shard."""
+    """Contents of the three files of a shard, and what they make use of.
+
+    Attributes:
+      examples, pairs, triplets: the files.
+      num_batches: in them.
+      kinds: index of the class of each row of ``examples``; 0 for data that came in pairs.
+      covered: sorted numbers of the examples (or pairs that came) that are in a pair.
+      repeats: most places of an example (or such a pair) in a round.
+    """
 
     examples: pa.RecordBatch
     pairs: pa.Table
     triplets: pa.Table
     num_batches: int
+    kinds: I64
+    covered: I64
+    repeats: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """What a row carries along beside its content and its places; one entry a row.
+
+    Attributes:
+      kind: index of its class.
+      number: among all rows of the split, ordered by class and rank.
+      repeats: most places in a round.
+    """
+
+    kind: I64
+    number: I64
+    repeats: I64
 
 
 def placed_schema(inputs: Inputs) -> pa.Schema:
-    """Rows on their way to a shard: what they hold, index of the class, and a list of places."""
+    """Rows on their way to a shard: what they hold, what they carry along, and their places."""
     fields = [field for field in row_schema(inputs) if field.name not in ("key", "hash")]
-    fields += [pa.field("kind", pa.int32()), pa.field("places", pa.list_(pa.struct(_PLACES)))]
-    return pa.schema(fields)
+    return pa.schema([*fields, *_OWN, pa.field("places", pa.list_(pa.struct(_PLACES)))])
 
 
 def placed_rows(
-    rows: pa.RecordBatch, order: I64, classes: I64, places: Places, num_shards: int, inputs: Inputs
+    rows: pa.RecordBatch, order: I64, own: Own, places: Places, num_shards: int, inputs: Inputs
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Rows by shard, each row once a shard with all its places there.
 
     Args:
       rows: of a partition.
       order: (n,) of those that are placed, their indices among the rows.
-      classes: (n,) of theirs.
-      places: of theirs.
+      own, places: of theirs.
       num_shards, inputs: of the run.
     """
     schema = placed_schema(inputs)
-    rows = rows.select(schema.names[:-2])
+    rows = rows.select(schema.names[: -len(_OWN) - 1])
+    carried = [getattr(own, field.name).astype(field.type.to_pandas_dtype()) for field in _OWN]
     shards = places.batch % num_shards
     by_row = order_by(shards, places.row)
     row, shard = places.row[by_row], shards[by_row]
@@ -80,7 +110,7 @@ def placed_rows(
             values.slice(begin, end - begin),
         )
         taken = rows.take(pa.array(order[chosen]))
-        columns = [*taken.columns, pa.array(classes[chosen].astype(np.int32)), lists]
+        columns = [*taken.columns, *(pa.array(part[chosen]) for part in carried), lists]
         yield int(number), pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
@@ -135,6 +165,9 @@ def _tables(
             weights[triplets.anchor],
         ),
         _count_runs(batch),
+        kind,
+        _covered(placed, row[np.concatenate([pairs.left, pairs.right])]),
+        _most(placed),
     )
 
 
@@ -173,7 +206,20 @@ def _paired_tables(
         ),
         _table(TRIPLETS, rows.batch[anchor], anchor, positive, negative, weights[pair]),
         _count_runs(batch),
+        np.zeros(count, np.int64),
+        _covered(placed, row),
+        _most(placed),
     )
+
+
+def _covered(placed: pa.RecordBatch, used: I64) -> I64:
+    covered = np.zeros(placed.num_rows, bool)
+    covered[used] = True
+    return np.sort(int64_of(placed.column("number"))[covered])
+
+
+def _most(placed: pa.RecordBatch) -> int:
+    return int(int64_of(placed.column("repeats")).max(initial=0))
 
 
 def _examples(batch: I64, columns: list[pa.Array], inputs: Inputs) -> pa.RecordBatch:

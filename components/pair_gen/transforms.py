@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,15 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from diptych.components.pair_gen.balance import (
+    Use,
+    by_range,
+    check_pairs,
+    count_covered,
+    make_balance,
+    sum_uses,
+    use_of,
+)
 from diptych.components.pair_gen.hashing import class_keys
 from diptych.components.pair_gen.partition import (
     Counts,
@@ -74,23 +83,28 @@ class CountClasses(beam.PTransform):
         return (
             rows
             | "CountInBatch" >> beam.Map(lambda piece: count_keys(load(piece)))
-            | "SumCounts" >> beam.CombineGlobally(_SumCounts())
+            | "SumCounts" >> beam.CombineGlobally(_Sum(sum_counts))
         )
 
 
-class _SumCounts(beam.CombineFn):
-    def create_accumulator(self) -> list[Counts]:
+@dataclasses.dataclass(eq=False)
+class _Sum(beam.CombineFn):
+    """Adds up elements, many at a time."""
+
+    add: Callable[[Iterable[Any]], Any]
+
+    def create_accumulator(self) -> list[Any]:
         return []
 
-    def add_input(self, accumulator: list[Counts], element: Counts) -> list[Counts]:
+    def add_input(self, accumulator: list[Any], element: Any) -> list[Any]:
         gathered = [*accumulator, element]
-        return gathered if len(gathered) < _SUM_EVERY else [sum_counts(gathered)]
+        return gathered if len(gathered) < _SUM_EVERY else [self.add(gathered)]
 
-    def merge_accumulators(self, accumulators: Iterable[list[Counts]]) -> list[Counts]:
-        return [sum_counts(counts for some in accumulators for counts in some)]
+    def merge_accumulators(self, accumulators: Iterable[list[Any]]) -> list[Any]:
+        return [self.add(element for some in accumulators for element in some)]
 
-    def extract_output(self, accumulator: list[Counts]) -> Counts:
-        return sum_counts(accumulator)
+    def extract_output(self, accumulator: list[Any]) -> Any:
+        return self.add(accumulator)
 
 
 @dataclasses.dataclass(eq=False)
@@ -158,7 +172,7 @@ class PlaceRows(beam.PTransform):
         sizes = beam.pvalue.AsSingleton(
             dealt
             | "PartitionSizes" >> beam.Map(_partition_size)
-            | "SumSizes" >> beam.CombineGlobally(_SumCounts())
+            | "SumSizes" >> beam.CombineGlobally(_Sum(sum_counts))
         )
         placed = beam.FlatMap(self._place, self.plan, sizes)
         return (
@@ -185,7 +199,8 @@ class WriteShards(beam.PTransform):
     """Draws the pairs of each shard and writes its three files.
 
     Input:  (shard, piece) with places.
-    Output: a dict of counts for each shard, shards without rows included.
+    Output: ``use``, what each shard holds, shards without rows included; and ``covered``, the
+            examples that are in a pair, by range.
     Memory: a shard twice; there are as many as keep each below ``plan.SHARD_BYTES``.
     """
 
@@ -205,15 +220,17 @@ class WriteShards(beam.PTransform):
             (placed, markers)
             | "WithEmpty" >> beam.Flatten()
             | "GroupByShard" >> beam.GroupByKey()
-            | "Write" >> beam.Map(self._write, self.plan)
+            | "Write" >> beam.FlatMap(self._write, self.plan).with_outputs("covered", main="use")
         )
 
-    def _write(self, placed: tuple[int, Iterable[Piece]], plan: Plan) -> dict[str, int]:
+    def _write(self, placed: tuple[int, Iterable[Piece]], plan: Plan) -> Iterator[Any]:
         shard, pieces = placed
         batches = load_all(piece for piece in pieces if piece[2])
         rows = joined(batches, placed_schema(self.inputs))
         tables = make_tables(rows, plan, self.settings, self.inputs)
-        return write_shard(tables, shard, plan.num_shards, Path(self.folder))
+        yield use_of(tables, write_shard(tables, shard, plan.num_shards, Path(self.folder)))
+        for covered in by_range(tables.covered):
+            yield beam.pvalue.TaggedOutput("covered", covered)
 
 
 def _all_shards(_: int, plan: Plan) -> list[tuple[int, Piece]]:
@@ -245,8 +262,9 @@ class MakePairs(beam.PTransform):
     """All of PairGen, for one split.
 
     Input:  paths of transformed examples, see ``ReadRows``.
-    Output: the folder of the split, when all is written. All workers must reach it: what one
-            step hands to the next lies there, too, until then.
+    Output: the folder of the split, when all is written: the shards, the report of the balance in
+            a folder of its own, and last the manifest. All workers must reach it: what one step
+            hands to the next lies there, too, until then.
     Errors: DataError where no same or no different pairs could be drawn.
     """
 
@@ -254,6 +272,7 @@ class MakePairs(beam.PTransform):
     folder: str
     settings: Pairs
     inputs: Inputs
+    balance: str
     centroids: str | None = None  # a folder: classes that lie close share batches
 
     def expand(self, paths):
@@ -267,14 +286,22 @@ class MakePairs(beam.PTransform):
             num_examples = rows | CountExamples()
         else:
             num_examples = counts | "NumExamples" >> beam.Map(lambda counts: int(counts[1].sum()))
-        return (
+        written = (
             rows
             | DealRows(spool, plan)
             | PlaceRows(self.inputs, spool, plan)
             | WriteShards(self.folder, self.settings, self.inputs, plan)
-            | "AllStats" >> beam.combiners.ToList()
-            | "Manifest"
-            >> beam.Map(self._finish, spool, plan, beam.pvalue.AsSingleton(num_examples))
+        )
+        num_covered = (
+            written.covered
+            | "GroupCovered" >> beam.GroupByKey()
+            | "CountCovered" >> beam.Map(count_covered)
+        )
+        counts = beam.pvalue.AsSingleton(num_examples), beam.pvalue.AsIter(num_covered)
+        return (
+            written.use
+            | "SumUse" >> beam.CombineGlobally(_Sum(sum_uses))
+            | "Finish" >> beam.Map(self._finish, spool, plan, *counts)
         )
 
     def _plan(self, counts: Counts) -> Plan:
@@ -285,8 +312,11 @@ class MakePairs(beam.PTransform):
         return make_plan(self.split, *counts, self.settings, self.inputs, centroids)
 
     def _finish(
-        self, stats: list[dict[str, int]], spool: str, plan: Plan, num_examples: int
+        self, use: Use, spool: str, plan: Plan, num_examples: int, num_covered: Iterable[int]
     ) -> str:
         shutil.rmtree(spool, ignore_errors=True)
-        write_manifest(stats, plan, num_examples, self.inputs, Path(self.folder))
+        balance = make_balance(plan, use, num_examples, sum(num_covered))
+        check_pairs(balance, self.settings)
+        balance.write(Path(self.balance))
+        write_manifest(use.stats, plan, num_examples, self.inputs, Path(self.folder))
         return self.folder

@@ -1,6 +1,7 @@
 """The files of a shard and the manifest of a split. Each is written beside its name and renamed."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def write_shard(tables: Tables, shard: int, num_shards: int, folder: Path) -> di
 
 
 def write_manifest(
-    stats: list[dict[str, int]], plan: Plan, num_examples: int, inputs: Inputs, folder: Path
+    stats: Iterable[dict[str, int]], plan: Plan, num_examples: int, inputs: Inputs, folder: Path
 ) -> Manifest:
     """Writes the manifest, last of all files of the split.
 

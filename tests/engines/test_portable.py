@@ -66,7 +66,7 @@ def made(request, tmp_path_factory, write_records):
                 for part in range(parts)
             ]
         folder = root / name / "out"
-        make_all(pipeline, files, folder, SETTINGS, inputs)
+        make_all(pipeline, files, folder, folder / "balance", SETTINGS, inputs)
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 

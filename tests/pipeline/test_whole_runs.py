@@ -321,10 +321,9 @@ def test_tfrecords_and_an_encoder_of_the_users_own(tmp_path, run_here, monkeypat
             writer.write(example.SerializeToString())
     data = {"kind": "tfrecord", "path": "data.tfrecord.gz", "label": "y", "vector": "v"}
     config = _config(
-        tmp_path,
-        data,
+        *(tmp_path, data),
         model={"encoder": "own_encoder:build", "embedding_size": 3},
-        pairs={**QUICK["pairs"], "difficulty": "confusable"},
+        pairs={**QUICK["pairs"], "difficulty": "confusable", "classes_per_batch": 5},
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -340,6 +339,7 @@ def test_tfrecords_and_an_encoder_of_the_users_own(tmp_path, run_here, monkeypat
     done = run_here(config, tmp_path / "root")
     assert "Difficulty    random: no model is blessed yet" in done.stdout
     model = _pushed(done, tmp_path / "root")
+    assert "pairs.classes_per_batch is 5, but there are 3 classes: batches hold" in done.stdout
     (card,) = model.glob("assets.extra/diptych.json")
     assert json.loads(card.read_text())["embedding_size"] == 3
 

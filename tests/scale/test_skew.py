@@ -57,7 +57,8 @@ def run(portable_beam, tmp_path_factory):
         settings = Pairs(policy=policy, evaluation_policy=policy, rounds=1, evaluation_rounds=2)
         started = time.monotonic()
         with portable_beam.watched() as peaks:
-            make_all(portable_beam.pipeline(), {split: paths}, folder / "out", settings, INPUTS)
+            pipeline, out = portable_beam.pipeline(), folder / "out"
+            make_all(pipeline, {split: paths}, out, folder / "balance", settings, INPUTS)
         seconds = time.monotonic() - started
         keys = class_keys_of(len(sizes))
         order = np.argsort(keys)

@@ -15,5 +15,6 @@ def run(paths: list[str], folder: Path, settings: Pairs, width: int) -> int:
     """Draws and writes the pairs; returns how many."""
     inputs = Inputs(kind="image", size=(width, 1), channels=1)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        pipeline | beam.Create(paths) | MakePairs("train", str(folder), settings, inputs)
+        made = MakePairs("train", str(folder), settings, inputs, str(folder / "balance"))
+        pipeline | beam.Create(paths) | made
     return Manifest.read(folder).num_pairs

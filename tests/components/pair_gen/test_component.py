@@ -7,7 +7,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from tfx.types import artifact_utils, standard_artifacts
 
 from diptych.components.pair_gen.component import PairGen, difficulty_of
-from diptych.schemas.artifacts import Centroids, PairSet
+from diptych.schemas.artifacts import Balance, Centroids, PairSet
+from diptych.schemas.balance import SplitBalance
 from diptych.schemas.centroids import centroids_schema, write_centroids
 from diptych.schemas.config import Pairs
 from diptych.schemas.errors import DataError
@@ -47,34 +48,42 @@ def in_pairs(same, different):
 @pytest.fixture
 def generate(tmp_path, write_records):
     def run(splits, inputs, settings=SETTINGS, centroids=None):
-        examples, pairs = standard_artifacts.Examples(), PairSet()
+        examples, pairs, balance = standard_artifacts.Examples(), PairSet(), Balance()
         examples.uri, pairs.uri = str(tmp_path / "in"), str(tmp_path / "out")
+        balance.uri = str(tmp_path / "balance")
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         for name, rows in splits.items():
             write_records(tmp_path / "in" / f"Split-{name}" / "transformed-00000.gz", rows)
         PairGen.test_call(
             transformed_examples=examples,
             pairs=pairs,
+            balance=balance,
             settings=settings.model_dump_json(),
             inputs=inputs.model_dump_json(),
             code_hash="",
             class_centroids=centroids,
             beam_pipeline=beam.Pipeline(runner=FnApiRunner()),
         )
-        return pairs
+        return pairs, balance
 
     return run
 
 
 def test_three_splits_of_vectors_are_paired_within_themselves(generate, tmp_path):
     sizes = {"train": [5, 4, 3], "calibration": [3, 2], "test": [2, 2, 1]}
-    pairs = generate({name: labelled(size, name) for name, size in sizes.items()}, VECTOR)
+    pairs, balance = generate({name: labelled(size, name) for name, size in sizes.items()}, VECTOR)
     manifests = [Manifest.read(tmp_path / "out" / f"Split-{name}") for name in SPLITS]
     assert pairs.get_int_custom_property("num_examples") == 22
     assert pairs.get_int_custom_property("num_classes") == 3
     for name in ("num_pairs", "num_batches", "num_triplets"):
         total = sum(getattr(manifest, name) for manifest in manifests)
         assert pairs.get_int_custom_property(name) == total > 0
+    reports = [SplitBalance.read(tmp_path / "balance", name) for name in SPLITS]
+    assert [report.split for report in reports] == list(SPLITS)
+    assert [report.num_examples for report in reports] == [12, 5, 5]
+    assert [report.classes.num_singletons for report in reports] == [0, 0, 1]
+    assert [report.policy for report in reports] == ["oversample", "natural", "natural"]
+    assert balance.get_float_custom_property("coverage") == reports[0].coverage == 1
     for number, (name, manifest) in enumerate(zip(SPLITS, manifests, strict=True)):
         for shard in range(2):
             path = tmp_path / "out" / f"Split-{name}" / shard_name("examples", shard, 2)
@@ -93,6 +102,11 @@ def test_data_that_came_in_pairs_keep_their_pairs(generate, tmp_path):
     assert manifest.num_same == manifest.num_different == 2 * 12
     assert manifest.num_examples == 19
     assert manifest.num_classes == 0
+    report = SplitBalance.read(tmp_path / "balance", "train")
+    assert (report.num_given_pairs, report.num_examples, report.classes) == (16, 19, None)
+    assert (report.num_same, report.num_different) == (24, 24)
+    assert (report.repeats_mean, report.repeats_max) == (48 / 32, 3)  # the 4 same ones three times
+    assert (report.coverage, report.num_uncovered) == (1, 0)
     for shard in range(2):
         table = pa.ipc.open_file(folder / shard_name("examples", shard, 2)).read_all()
         x = inputs_to_numpy(table["x"].combine_chunks(), manifest.input)[:, 0]
@@ -154,7 +168,7 @@ def test_a_split_without_pairs_says_what_to_do_and_leaves_nothing(generate, tmp_
     message = r"^The test split needs.*larger share \(split\.test\).*split\.seed\.$"
     with pytest.raises(DataError, match=message):
         generate({name: labelled(size, name) for name, size in sizes.items()}, VECTOR)
-    assert not list(tmp_path.glob("out/*"))
+    assert not list(tmp_path.glob("out/*")) + list(tmp_path.glob("balance/*"))
 
 
 def test_a_split_without_files_is_told(generate):

@@ -56,6 +56,26 @@ def test_rounds_use_every_pair_in_the_end(counts, ratio, policy):
 
 
 @some
+@given(counts=COUNTS, ratio=RATIOS, size=st.integers(2, 5))
+def test_oversample_uses_every_pair_in_every_round(counts, ratio, size):
+    config = Pairs(ratio=ratio, classes_per_batch=2, examples_per_class=size, max_repeats=99)
+    layout, _, places = placed(counts, config, "oversample", rounds=4)
+    number = places.batch // (layout.num_batches // 4)
+    used = np.unique(np.stack([places.row, number]), axis=1)
+    assert used.shape[1] == 4 * sum(counts)
+
+
+@some
+@given(counts=COUNTS, ratio=RATIOS, most=st.integers(2, 4))
+def test_oversample_uses_no_pair_more_than_max_repeats_times_but_to_fill_up(counts, ratio, most):
+    config = Pairs(ratio=ratio, classes_per_batch=2, max_repeats=most)
+    layout, _, places = placed(counts, config, "oversample", rounds=3)
+    number = places.batch // (layout.num_batches // 3)
+    uses = np.bincount((places.row * 3 + number)[~places.fill])
+    assert uses.max() <= most
+
+
+@some
 @given(counts=st.tuples(st.integers(1, 60), st.integers(1, 60)))
 def test_natural_places_every_pair_once_a_round(counts):
     layout, _, places = placed(counts, Pairs(), "natural", rounds=3)

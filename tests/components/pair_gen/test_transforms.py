@@ -1,3 +1,4 @@
+import collections
 import hashlib
 
 import apache_beam as beam
@@ -9,6 +10,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from diptych.components.pair_gen import partition, plan, reading, transforms
 from diptych.components.pair_gen.transforms import MakePairs
+from diptych.schemas.balance import SplitBalance
 from diptych.schemas.config import Pairs
 from diptych.schemas.inputs import Inputs
 from diptych.schemas.shards import Manifest, read_split_pairs, shard_name
@@ -32,8 +34,10 @@ def examples():
 
 def run(paths, folder):
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        pipeline | beam.Create(paths) | MakePairs("train", str(folder), SETTINGS, INPUTS)
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+        balance = str(folder.with_name("balance"))
+        pipeline | beam.Create(paths) | MakePairs("train", str(folder), SETTINGS, INPUTS, balance)
+    written = [*folder.iterdir(), *folder.with_name("balance").iterdir()]
+    return {path.name: path.read_bytes() for path in written}
 
 
 @pytest.fixture(scope="module")
@@ -136,5 +140,42 @@ def test_shards_that_would_be_too_large_for_a_worker_become_more(made, tmp_path,
     files = run([str(made[0].parent / "in" / "all.gz")], tmp_path / "out")
     manifest = Manifest.read(tmp_path / "out")
     assert manifest.num_shards == 4 * SETTINGS.num_shards
-    assert len(files) == 3 * 12 + 1
+    assert len(files) == 3 * 12 + 2  # the manifest, and the balance
     assert manifest.num_same == Manifest.read(made[0]).num_same
+
+
+def test_the_balance_says_of_the_files_what_a_count_of_each_row_says(made):
+    report = SplitBalance.read(made[0].with_name("balance"), "train")
+    manifest = Manifest.read(made[0])
+    sizes = {b"class %d" % number: size for number, size in enumerate(SIZES)}
+    pairs, weights = dict.fromkeys(sizes, 0), dict.fromkeys(sizes, 0.0)
+    used, places = set(), collections.Counter()
+    for table, drawn in zip(read(made[0], "examples"), read(made[0], "pairs"), strict=True):
+        rows = table.to_pylist()
+        for row in rows:
+            number = row["batch"] // (manifest.num_batches // SETTINGS.rounds)
+            places[row["id"], number] += 1
+        for pair in drawn.to_pylist():
+            sides = [rows[pair["left"]], rows[pair["right"]]]
+            used |= {side["id"] for side in sides}
+            for label in {side["label"] for side in sides}:
+                pairs[label] += 1
+                weights[label] += pair["weight"]
+    assert report.repeats_max == max(places.values()) == 2
+    assert report.repeats_mean == sum(places.values()) / (2 * sum(SIZES))
+    assert report.coverage == len(used) / sum(SIZES)
+    assert report.num_uncovered == sum(SIZES) - len(used)
+    assert (report.num_same, report.num_different) == (manifest.num_same, manifest.num_different)
+    assert report.classes.model_dump() == {
+        "num_classes": 7,
+        "num_singletons": 1,
+        "num_uncovered": sum(amount == 0 for amount in pairs.values()),
+        "examples": {"min": 1, "median": 7, "max": 400},
+        "pairs": spread(pairs.values()),
+        "weight": pytest.approx(spread(weights.values())),
+    }
+
+
+def spread(amounts):
+    amounts = sorted(amounts)
+    return {"min": amounts[0], "median": amounts[3], "max": amounts[6]}
