@@ -59,6 +59,7 @@ def shown(balances):
     figures = {"accuracy": 1.0, "threshold": 0.5, "interval": (1.0, 1.0)}
     summary = Summary(
         manifests={split: manifest(1_234_567, 12_345_678, 12_345_678) for split in SPLITS},
+        difficulty="random",
         balance=balances,
         num_rejected=0,
         num_read=9,

@@ -139,7 +139,7 @@ def test_similar_classes_share_batches_of_training_alone(generate, tmp_path):
     points = [(corners[kind % 4][0] + kind, corners[kind % 4][1] - kind) for kind in range(16)]
     hard = centroids_of(tmp_path / "centroids", points)
     splits = {name: labelled([8] * 16, name) for name in SPLITS}
-    pairs = generate(splits, VECTOR, settings, hard)
+    pairs, _ = generate(splits, VECTOR, settings, hard)
     assert pairs.get_string_custom_property("difficulty") == "confusable"
 
     def of_one_or_two_clusters(split):
