@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-scale bench-pairs lint format lock build clean
+.PHONY: help setup demo test test-runs test-scale bench-pairs lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -19,6 +19,9 @@ demo: setup ## Train, evaluate and push a model on 5,000 MNIST digits, into demo
 
 test: setup ## Run the tests
 	$(PYTHON) -m pytest
+
+test-runs: setup ## Test whole runs on each kind of data besides images
+	$(PYTHON) -m pytest tests/runs
 
 test-scale: setup ## Test PairGen on skewed data by the million, and on worker processes
 	$(PYTHON) -m pytest tests/engines/test_portable.py tests/scale

@@ -156,3 +156,17 @@ def write_records():
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def run_here(capfd):
+    """Runs the pipeline in this process, where TFX is imported once for all tests."""
+
+    from diptych.pipeline.run import run_pipeline
+
+    def run(config, root, *settings):
+        code = run_pipeline(config, settings, root)
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(["run"], code, out, err)
+
+    return run

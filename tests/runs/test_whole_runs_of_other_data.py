@@ -1,0 +1,133 @@
+"""Each kind of data besides images, from raw files to a pushed model that takes raw inputs."""
+
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+from whole_runs import QUICK, blobs, fails, in_fresh_process, pushed, write_config
+
+_COMPARE = """
+left, right = tf.constant({left}, tf.float32), tf.constant({right}, tf.float32)
+out = model.signatures["compare"](left=left, right=right)
+print(json.dumps(out["same"].numpy().tolist()))
+"""
+
+
+def _same(model, left, right):
+    code = _COMPARE.format(left=left.tolist(), right=right.tolist())
+    return in_fresh_process(model, code)
+
+
+def test_a_table_and_an_imported_schema_whose_anomalies_stop_the_run_or_warn(tmp_path, run_here):
+    x, labels = blobs(400, seed=1)
+    table = pd.DataFrame(x, columns=list("abcde"))
+    table.insert(0, "species", np.array(["ant", "bee", "cat"])[labels])
+    table.to_csv(tmp_path / "data.csv", index=False)
+    _write_schema(tmp_path / "schema.pbtxt", numbers="abcde", bounded="c")
+    config = write_config(
+        tmp_path,
+        {"kind": "table", "path": "data.csv", "label": "species"},
+        validation={"schema_file": "schema.pbtxt"},
+    )
+    stopped = run_here(config, tmp_path / "root")
+    fails(stopped, "do not fit the schema", "train split, c: Unexpectedly high", "warn")
+
+    warned = run_here(config, tmp_path / "root", "validation.anomalies=warn")
+    model = pushed(warned, tmp_path / "root")
+    ant, bee = x[labels == 0], x[labels == 1]
+    told = _same(
+        model, np.concatenate([ant[:20], ant[:20]]), np.concatenate([ant[20:40], bee[:20]])
+    )
+    assert np.mean(told[:20]) > 0.7
+    assert np.mean(told[20:]) < 0.3
+
+
+def _write_schema(path, numbers, bounded):
+    from tensorflow_metadata.proto.v0 import schema_pb2
+    from tfx.utils import io_utils
+
+    schema = schema_pb2.Schema()
+    kinds = dict.fromkeys(numbers, schema_pb2.FLOAT)
+    for name, kind in {
+        **kinds,
+        **dict.fromkeys(("label", "id", "source"), schema_pb2.BYTES),
+    }.items():
+        feature = schema.feature.add(name=name, type=kind)
+        feature.presence.min_fraction = 1
+        feature.shape.dim.add(size=1)
+        if name == bounded:
+            feature.float_domain.max = 0.5
+    io_utils.write_pbtxt_file(str(path), schema)
+
+
+def test_a_parquet_table_with_a_list_column_and_classes_unseen_in_training(tmp_path, run_here):
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 12, 600)
+    x = generator.normal(size=(12, 5))[labels] * 4 + generator.normal(size=(600, 5))
+    pd.DataFrame({"label": labels, "embedding": x.tolist()}).to_parquet(tmp_path / "data.parquet")
+    config = write_config(
+        tmp_path,
+        {"kind": "table", "path": "data.parquet", "label": "label", "columns": "embedding"},
+        split={"by": "class", "train": 0.5, "calibration": 0.25, "test": 0.25, "seed": 8},
+        evaluate={"min_accuracy": 0.5, "bootstrap": 100},
+    )
+    root = tmp_path / "root"
+    pushed(run_here(config, root), root)
+    (file,) = root.glob("artifacts/Evaluator/evaluation/*/evaluation.json")
+    tested = {row["label"] for row in json.loads(file.read_text())["classes"]}
+    (vocabulary,) = root.glob("artifacts/Transform/transform_graph/*/transform_fn/assets/classes")
+    assert tested
+    assert not tested & set(vocabulary.read_text().split())
+
+
+def test_a_table_that_is_paired_already(tmp_path, run_here):
+    x, labels = blobs(1200, seed=2)
+    left, right = x[:600], x[600:]
+    table = pd.DataFrame(
+        np.concatenate([left, right], axis=1), columns=[f"v{i}" for i in range(10)]
+    )
+    table["class"] = (labels[:600] == labels[600:]).astype(int)
+    table.to_parquet(tmp_path / "data.parquet")
+    data = {"kind": "pairs", "path": "data.parquet", "same": "class", "left": 5, "right": 5}
+    config = write_config(tmp_path, data, evaluate={"min_accuracy": 0.6, "bootstrap": 100})
+    model = pushed(run_here(config, tmp_path / "root"), tmp_path / "root")
+    told = _same(model, left, right)
+    assert np.mean(np.array(told) == (table["class"] == 1)) > 0.7
+
+
+def test_tfrecords_and_an_encoder_of_the_users_own(tmp_path, run_here, monkeypatch):
+    import tensorflow as tf
+
+    x, labels = blobs(400, seed=3)
+    with tf.io.TFRecordWriter(str(tmp_path / "data.tfrecord.gz"), "GZIP") as writer:
+        for vector, label in zip(x, labels, strict=True):
+            features = {
+                "v": tf.train.Feature(float_list=tf.train.FloatList(value=vector)),
+                "y": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+    data = {"kind": "tfrecord", "path": "data.tfrecord.gz", "label": "y", "vector": "v"}
+    config = write_config(
+        *(tmp_path, data),
+        model={"encoder": "own_encoder:build", "embedding_size": 3},
+        pairs={**QUICK["pairs"], "difficulty": "confusable", "classes_per_batch": 5},
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("PYTHONPATH", "")
+    absent = run_here(config, tmp_path / "root")
+    fails(absent, "model.encoder own_encoder:build: there is no module own_encoder")
+    assert not (tmp_path / "root" / "artifacts").exists()
+
+    (tmp_path / "own_encoder.py").write_text(
+        "import keras\n\n\ndef build(shape, embedding_size):\n"
+        "    return keras.Sequential([keras.Input(shape), keras.layers.Dense(embedding_size)])\n"
+    )
+    done = run_here(config, tmp_path / "root")
+    assert "Difficulty    random: no model is blessed yet" in done.stdout
+    model = pushed(done, tmp_path / "root")
+    assert "pairs.classes_per_batch is 5, but there are 3 classes: batches hold" in done.stdout
+    (card,) = model.glob("assets.extra/diptych.json")
+    assert json.loads(card.read_text())["embedding_size"] == 3
