@@ -22,7 +22,7 @@ from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 
 from diptych.components.example_gen.files import find_files
-from diptych.components.example_gen.ingest import Ingest, summary_path
+from diptych.components.example_gen.ingest import Ingest, remove_halves, summary_path
 from diptych.components.example_gen.rejected import Summary, check
 from diptych.schemas.artifacts import Rejected
 from diptych.schemas.config import Data, Split
@@ -87,6 +87,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             found = find_files(data)
             with self._make_beam_pipeline() as pipeline:
                 _ = pipeline | Ingest(found, data, split, inputs, examples.uri, rejected.uri)
+            for artifact in (examples, rejected):
+                remove_halves(artifact.uri)
             with tf.io.gfile.GFile(summary_path(rejected.uri)) as file:
                 summary = Summary.model_validate_json(file.read())
             check(summary, data.max_rejected, split)

@@ -37,6 +37,7 @@ _SHARD_BYTES = 64 << 20  # of input; a shard is sorted in memory
 _MAX_SHARDS = 1024
 _WORK_BYTES, _WORK_FILES = 16 << 20, 256  # of images, read as one element
 _REJECTED = len(SPLITS)  # the shards behind those of the splits
+_HALF = ".part-"  # begins the name of a file that is not whole yet
 _SHARD_SALT = 0x5EED  # any number: shards must not follow the order of the splits' hash
 
 
@@ -268,7 +269,7 @@ def _write_whole(root: str, path: str, write: Callable[[str], None]) -> None:
 
     tf.io.gfile.makedirs(os.path.dirname(path))
     # Not into the folder of a split: TFX takes every file in there for data.
-    beside = os.path.join(root, f".part-{os.path.basename(path)}-{uuid.uuid4().hex}")
+    beside = os.path.join(root, f"{_HALF}{os.path.basename(path)}-{uuid.uuid4().hex}")
     try:
         write(beside)
         tf.io.gfile.rename(beside, path, overwrite=True)
@@ -276,6 +277,15 @@ def _write_whole(root: str, path: str, write: Callable[[str], None]) -> None:
         if tf.io.gfile.exists(beside):
             tf.io.gfile.remove(beside)
         raise
+
+
+def remove_halves(root: str) -> None:
+    """Removes what workers that were killed left of ``_write_whole``; call it after the run."""
+    import tensorflow as tf
+
+    for name in tf.io.gfile.listdir(root):
+        if name.startswith(_HALF):
+            tf.io.gfile.remove(os.path.join(root, name))
 
 
 def _add_summaries(parts: Iterable[str]) -> str:

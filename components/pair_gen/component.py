@@ -15,7 +15,7 @@ from tfx.dsl.component.experimental.annotations import (
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
-from diptych.components.pair_gen.transforms import MakePairs
+from diptych.components.pair_gen.transforms import MakePairs, spool_of
 from diptych.schemas.artifacts import Balance, Centroids, PairSet
 from diptych.schemas.balance import SplitBalance
 from diptych.schemas.config import Pairs
@@ -113,6 +113,12 @@ def make_all(
         if found is None:
             raise
         raise DataError(found.group(1)) from error
+    finally:
+        for name in files:
+            split = folder / f"Split-{name}"
+            shutil.rmtree(spool_of(str(split)), ignore_errors=True)
+            for half in split.glob("*.part"):  # of a worker that was killed
+                half.unlink(missing_ok=True)
 
 
 def difficulty_of(centroids: Centroids | None) -> tuple[str, str | None]:

@@ -3,7 +3,7 @@
 A runner copies each element some five times and keeps all of a step's input in its own way, the
 in-process one in memory. Files are written and read once, in large pieces, and are mapped into
 memory. They lie beside the shards, where every worker can reach them, and are removed with the
-end of the split. A worker that is run twice writes another file; what nobody was told of is
+end of the pipeline. A worker that is run twice writes another file; what nobody was told of is
 never read.
 """
 

@@ -1,7 +1,6 @@
 """The Beam transforms of PairGen. Elements are pieces: where a record batch lies on disk."""
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -257,14 +256,22 @@ class CountExamples(beam.PTransform):
         )
 
 
+def spool_of(folder: str) -> str:
+    """Where the steps of a split hand record batches on; whoever runs the pipeline removes it.
+
+    No step of the pipeline may: a runner that has lost a worker runs earlier steps again.
+    """
+    return folder + ".spool"
+
+
 @dataclasses.dataclass(eq=False)
 class MakePairs(beam.PTransform):
     """All of PairGen, for one split.
 
     Input:  paths of transformed examples, see ``ReadRows``.
     Output: the folder of the split, when all is written: the shards, the report of the balance in
-            a folder of its own, and last the manifest. All workers must reach it: what one step
-            hands to the next lies there, too, until then.
+            a folder of its own, and last the manifest. All workers must reach these, and the
+            folder beside, see ``spool_of``.
     Errors: DataError where no same or no different pairs could be drawn.
     """
 
@@ -276,7 +283,7 @@ class MakePairs(beam.PTransform):
     centroids: str | None = None  # a folder: classes that lie close share batches
 
     def expand(self, paths):
-        spool = str(Path(self.folder) / "spool")
+        spool = spool_of(self.folder)
         rows = paths | ReadRows(self.inputs, self.settings.seed, spool)
         counts = rows | CountClasses()
         plan = beam.pvalue.AsSingleton(
@@ -301,7 +308,7 @@ class MakePairs(beam.PTransform):
         return (
             written.use
             | "SumUse" >> beam.CombineGlobally(_Sum(sum_uses))
-            | "Finish" >> beam.Map(self._finish, spool, plan, *counts)
+            | "Finish" >> beam.Map(self._finish, plan, *counts)
         )
 
     def _plan(self, counts: Counts) -> Plan:
@@ -311,10 +318,7 @@ class MakePairs(beam.PTransform):
             centroids = Centroids(class_keys(labels), points)
         return make_plan(self.split, *counts, self.settings, self.inputs, centroids)
 
-    def _finish(
-        self, use: Use, spool: str, plan: Plan, num_examples: int, num_covered: Iterable[int]
-    ) -> str:
-        shutil.rmtree(spool, ignore_errors=True)
+    def _finish(self, use: Use, plan: Plan, num_examples: int, num_covered: Iterable[int]) -> str:
         balance = make_balance(plan, use, num_examples, sum(num_covered))
         check_pairs(balance, self.settings)
         balance.write(Path(self.balance))

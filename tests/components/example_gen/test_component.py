@@ -56,3 +56,12 @@ def test_errors_reach_the_caller_as_they_are(launch, tmp_path):
     with pytest.raises(DataError, match=r"30 of 90 .*above data\.max_rejected"):
         launch(rows(60) + ",1\n" * 30)
     assert not list((tmp_path / "root").rglob("*.gz"))
+
+
+def test_what_killed_workers_left_is_removed(ingest, tmp_path):
+    (tmp_path / "t.csv").write_text(rows(60))
+    for root in ("examples", "rejected"):
+        (tmp_path / "run-0" / root).mkdir(parents=True)
+        (tmp_path / "run-0" / root / ".part-data-7").write_bytes(b"half")
+    ingest(Table(kind="table", path=str(tmp_path / "t.csv"), label="y"))
+    assert not list((tmp_path / "run-0").rglob(".part-*"))

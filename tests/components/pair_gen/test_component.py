@@ -174,3 +174,13 @@ def test_a_split_without_pairs_says_what_to_do_and_leaves_nothing(generate, tmp_
 def test_a_split_without_files_is_told(generate):
     with pytest.raises(DataError, match=r"test split has no files"):
         generate({name: labelled([3, 3], name) for name in SPLITS[:2]}, VECTOR)
+
+
+def test_what_killed_workers_left_is_removed(generate, tmp_path):
+    for left in ("Split-train/pairs-00000-of-00002.parquet.7-ab.part", "Split-test.spool/7.arrow"):
+        (tmp_path / "out" / left).parent.mkdir(parents=True)
+        (tmp_path / "out" / left).write_bytes(b"half")
+    generate({name: labelled([3, 3], name) for name in SPLITS}, VECTOR)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"Split-{s}" for s in SPLITS}
+    endings = {path.suffix for path in (tmp_path / "out").glob("*/*")}
+    assert endings == {".arrow", ".parquet", ".json"}
