@@ -74,8 +74,10 @@ def _vector(inputs: dict[str, Any], columns: tuple[Column, ...]) -> tf.Tensor:
 
 
 def _moments(vector: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    mean = tft.mean(vector, reduce_instance_dims=False)
-    deviation = tf.sqrt(tft.var(vector, reduce_instance_dims=False))
+    # An engine adds in an order of its own. In float64 that is too little to show in float32.
+    wide = tf.cast(vector, tf.float64)
+    mean = tf.cast(tft.mean(wide, reduce_instance_dims=False), tf.float32)
+    deviation = tf.cast(tf.sqrt(tft.var(wide, reduce_instance_dims=False)), tf.float32)
     return mean, tf.where(deviation > _SMALLEST_DEVIATION, deviation, tf.ones_like(deviation))
 
 
