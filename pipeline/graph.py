@@ -30,17 +30,10 @@ from diptych.components.pair_gen.component import PairGen
 from diptych.components.pusher import AtomicPusher
 from diptych.components.trainer.component import Trainer
 from diptych.components.validation import AnomalyGate, SchemaCurator
+from diptych.pipeline.engines import beam_args
 from diptych.schemas.config import Config
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.inputs import Inputs
-
-# DirectRunner would first try to download another runner; this is its in-process engine.
-_BEAM_ARGS = [
-    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-    "--direct_running_mode=in_memory",
-    # Without a word on the workers' packages, TFX builds one at each step, 1.6 s of nothing here.
-    "--sdk_container_image=in-process",
-]
 
 LOOK_UPS = {"Baseline", "LatestBlessed"}  # steps that run always, and make nothing
 
@@ -59,7 +52,8 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
       root: folder of metadata, artifacts and pushed models.
 
     Raises:
-      ConfigError: the module of the user's own encoder is not there.
+      ConfigError: the module of the user's own encoder is not there, or Beam does not know an
+        option of the engine.
     """
     raw = inputs.model_dump_json()
     example_gen = ExampleGen(
@@ -172,7 +166,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
             pusher,
         ],
         enable_cache=True,
-        beam_pipeline_args=_BEAM_ARGS,
+        beam_pipeline_args=beam_args(config.beam),
     )
 
 

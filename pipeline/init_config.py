@@ -20,6 +20,7 @@ _SECTIONS: dict[str, type[pydantic.BaseModel]] = {
     "train": config.Train,
     "evaluate": config.Evaluate,
     "push": config.Push,
+    "beam": config.Beam,
 }
 _KINDS: dict[str, type[pydantic.BaseModel]] = {
     "images": config.ImageFolder,
@@ -37,6 +38,7 @@ _ABOUT = {
     "train": "The training on Ray.",
     "evaluate": "When a model is good enough.",
     "push": "Where good models go.",
+    "beam": "The engine that runs ExampleGen, StatisticsGen, Transform and PairGen.",
 }
 
 _COMMENTS = {
@@ -108,6 +110,10 @@ _COMMENTS = {
         "seed": "",
     },
     "push": {"path": "null: serving/ in the root of the runs"},
+    "beam": {
+        "runner": "local, flink, dataflow or spark",
+        "options": "of Beam, such as {flink_master: 127.0.0.1:8081, parallelism: 4}",
+    },
 }
 
 _OTHER_KINDS = """\

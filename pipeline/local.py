@@ -11,6 +11,8 @@ from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable.beam_executor_operator import BeamExecutorOperator
+from tfx.proto.orchestration.executable_spec_pb2 import BeamExecutableSpec
 
 
 class Outcome(enum.Enum):
@@ -53,15 +55,40 @@ def run_locally(
     for node in program.nodes:
         name = node.pipeline_node.node_info.id
         on_start(name)
+        executor = runner_utils.extract_executor_spec(deployment, name)
         execution = launcher.Launcher(
             pipeline_node=node.pipeline_node,
             mlmd_connection=metadata.Metadata(connection),
             pipeline_info=program.pipeline_info,
             pipeline_runtime_spec=program.runtime_spec,
-            executor_spec=runner_utils.extract_executor_spec(deployment, name),
+            executor_spec=_without_engine(executor),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+            custom_executor_operators={BeamExecutableSpec: _with_engine(executor)},
         ).launch()
         on_end(name, _outcome(connection, execution))
+
+
+def _without_engine(executor: Any) -> Any:
+    """The executor without Beam's arguments: TFX's cache key is made from all that is in it.
+
+    The engine changes no result, so a change of engine re-runs no step.
+    """
+    if not isinstance(executor, BeamExecutableSpec):
+        return executor
+    neutral = BeamExecutableSpec()
+    neutral.CopyFrom(executor)
+    neutral.ClearField("beam_pipeline_args")
+    neutral.ClearField("beam_pipeline_args_placeholders")
+    return neutral
+
+
+def _with_engine(executor: Any) -> Callable[..., Any]:
+    """Runs the executor as it was, whichever the launcher passes on."""
+
+    def operator(executor_spec: Any, platform_config: Any) -> Any:
+        return BeamExecutorOperator(executor, platform_config)
+
+    return operator
 
 
 def _outcome(connection: Any, execution: Any) -> Outcome:

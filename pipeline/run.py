@@ -13,6 +13,7 @@ import click
 from rich.markup import escape
 
 from diptych.pipeline.console import Steps, quiet
+from diptych.pipeline.engines import check_reachable
 from diptych.schemas.config import load_config
 from diptych.schemas.errors import DiptychError
 
@@ -52,6 +53,7 @@ def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> in
         try:
             steps.start("Preparation")
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+            check_reachable(config.beam)
             from diptych.components.example_gen.preflight import settle
 
             inputs = settle(config.data, config.split)
