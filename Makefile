@@ -1,11 +1,12 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-scale bench-pairs lint format lock build clean
+.PHONY: help setup demo test test-runs test-scale test-flink bench-pairs lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON := .venv/bin/python
+FLINK := .tools/flink/job-server.jar
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -25,6 +26,13 @@ test-runs: setup ## Test whole runs on each kind of data besides images
 
 test-scale: setup ## Test PairGen on skewed data by the million, and on worker processes
 	$(PYTHON) -m pytest tests/engines/test_portable.py tests/scale
+
+test-flink: setup $(FLINK) ## Test the Beam steps on a Flink cluster, with Java 17 and Maven, and for Dataflow
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest tests/engines/test_flink.py tests/engines/test_dataflow.py
+
+$(FLINK): tests/engines/pom.xml
+	mvn --quiet --batch-mode --strict-checksums --file $< package
+	touch $@
 
 bench-pairs: setup ## Draw pairs with PairGen and in four other ways, and compare (ARGS=--help tells how)
 	cd tests && ../$(PYTHON) -m benchmarks.pairs $(ARGS)
