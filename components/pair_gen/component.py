@@ -115,9 +115,9 @@ def make_all(
         raise DataError(found.group(1)) from error
     finally:
         for name in files:
-            split = folder / f"Split-{name}"
-            shutil.rmtree(spool_of(str(split)), ignore_errors=True)
-            for half in split.glob("*.part"):  # of a worker that was killed
+            made_in = folder / f"Split-{name}"
+            shutil.rmtree(spool_of(str(made_in)), ignore_errors=True)
+            for half in made_in.glob("*.part"):  # of a worker that was killed
                 half.unlink(missing_ok=True)
 
 
