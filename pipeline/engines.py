@@ -1,6 +1,7 @@
 """The engine that the Beam steps run on: from the configuration to Beam's own options."""
 
 import argparse
+import os
 import shutil
 import socket
 from typing import NoReturn
@@ -25,6 +26,7 @@ _OF_JOB_SERVER = {
 _PACKAGES = {"sdk_container_image", "extra_package", "setup_file", "requirements_file"}
 _WORKERS_LIVE_MS = 60_000  # unused; without it, Flink and Spark start new ones for each stage
 _CONNECT_TIMEOUT_S = 5
+_MOST_THREADS = 8  # each takes a worker's memory
 
 
 def beam_args(beam: Beam) -> list[str]:
@@ -59,6 +61,14 @@ def beam_args(beam: Beam) -> list[str]:
             "without the dashes."
         )
     return args
+
+
+def thread_args(beam: Beam) -> list[str]:
+    """More arguments, for a step that works on whole arrays: NumPy and Arrow let threads run."""
+    if beam.runner != "local":
+        return []
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    return ["--direct_running_mode=multi_threading", f"--direct_num_workers={threads}"]
 
 
 def check_reachable(beam: Beam) -> None:

@@ -30,7 +30,7 @@ from diptych.components.pair_gen.component import PairGen
 from diptych.components.pusher import AtomicPusher
 from diptych.components.trainer.component import Trainer
 from diptych.components.validation import AnomalyGate, SchemaCurator
-from diptych.pipeline.engines import beam_args
+from diptych.pipeline.engines import beam_args, thread_args
 from diptych.schemas.config import Config
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.inputs import Inputs
@@ -113,7 +113,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
         settings=config.pairs.model_dump_json(),
         inputs=raw,
         code_hash=_code_of("pair_gen"),
-    )
+    ).with_beam_pipeline_args(thread_args(config.beam))
     trainer = Trainer(
         pairs=pair_gen.outputs["pairs"],
         transform_graph=transform.outputs["transform_graph"],
