@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--examples", type=lambda text: int(float(text)), default=1_000_000)
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--exponent", type=float, default=1.3, help="of Zipf's law")
-    parser.add_argument("--widths", type=int, nargs="+", default=[64, 2352], help="input bytes")
+    parser.add_argument("--widths", type=int, nargs="*", default=[64, 2352], help="input bytes")
     parser.add_argument("--policy", default="natural")
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
     parser.add_argument(
