@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.pairs.data import class_sizes, make_data
 from rich.console import Console
@@ -53,7 +54,8 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        print(json.dumps(_run(**json.loads(arguments.child))))
+        task = json.loads(arguments.child)
+        print(json.dumps(_data(**task) if "sizes" in task else _run(**task)))
         return
     with tempfile.TemporaryDirectory() as scratch:
         _compare(arguments, arguments.folder or Path(scratch))
@@ -107,17 +109,25 @@ def _measure(
 ) -> Result:
     classes, exponent, policy = kind
     data = folder / f"{examples}-{width}-{classes}-{exponent}"
-    task = {"name": name, "paths": [], "folder": str(folder / "out"), "width": width}
-    task |= {"policy": policy, "examples": examples}
-    task["paths"] = make_data(data, class_sizes(examples, classes, exponent), width)
+    paths = _child({"folder": str(data), "sizes": [examples, classes, exponent], "width": width})
+    task = {"name": name, "paths": paths, "folder": str(folder / "out"), "width": width}
+    result: Result = _child(task | {"policy": policy, "examples": examples})
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    return result
+
+
+def _child(task: dict[str, Any]) -> Any:
+    """What a process of its own says last."""
     command = [sys.executable, "-m", "benchmarks.pairs", "--child", json.dumps(task)]
     quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=quiet)
-    shutil.rmtree(folder / "out", ignore_errors=True)
     if done.returncode:
-        sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
-    result: Result = json.loads(done.stdout.splitlines()[-1])
-    return result
+        sys.exit(f"{task} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _data(folder: str, sizes: tuple[int, int, float], width: int) -> list[str]:
+    return make_data(Path(folder), class_sizes(*sizes), width)
 
 
 def _run(
