@@ -128,7 +128,7 @@ class Pairs(_Section):
     # confusable: in every other layer of the training split, classes that lie close in the
     # embedding of the model blessed before share batches
     difficulty: Literal["random", "confusable"] = "random"
-    num_shards: PositiveInt = 8
+    num_shards: PositiveInt = 8  # or a multiple, where shards would be too large for a worker
     seed: NonNegativeInt = 0
 
     @pydantic.field_validator("ratio", mode="before")
