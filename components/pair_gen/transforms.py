@@ -42,7 +42,9 @@ from diptych.schemas.config import Pairs
 from diptych.schemas.inputs import Inputs
 
 _BUFFER_BYTES = 64 * 2**20  # rows gathered before they are dealt to partitions
-_SUM_EVERY = 64  # counts; summing at each would take time in the square of the classes
+_SUM_AT = 2**14  # entries; below it, sums cost more than memory
+
+_Gathered = tuple[list[Any], int]  # elements, and entries until they are added up
 
 
 @dataclasses.dataclass(eq=False)
@@ -82,28 +84,49 @@ class CountClasses(beam.PTransform):
         return (
             rows
             | "CountInBatch" >> beam.Map(lambda piece: count_keys(load(piece)))
-            | "SumCounts" >> beam.CombineGlobally(_Sum(sum_counts))
+            | "SumCounts" >> beam.CombineGlobally(_Sum(sum_counts, _entries))
         )
 
 
 @dataclasses.dataclass(eq=False)
 class _Sum(beam.CombineFn):
-    """Adds up elements, many at a time."""
+    """Adds up elements, as many at a time as are together as large as the sum so far.
+
+    At each one it would take time in the square of the classes; all at once, memory for each.
+
+    Attributes:
+      add: sums up elements.
+      size: of an element, in entries.
+    """
 
     add: Callable[[Iterable[Any]], Any]
+    size: Callable[[Any], int]
 
-    def create_accumulator(self) -> list[Any]:
-        return []
+    def create_accumulator(self) -> _Gathered:
+        return [], 0
 
-    def add_input(self, accumulator: list[Any], element: Any) -> list[Any]:
-        gathered = [*accumulator, element]
-        return gathered if len(gathered) < _SUM_EVERY else [self.add(gathered)]
+    def add_input(self, accumulator: _Gathered, element: Any) -> _Gathered:
+        gathered, room = accumulator
+        gathered.append(element)
+        room -= self.size(element)
+        if room > 0:
+            return gathered, room
+        total = self.add(gathered)
+        return [total], max(self.size(total), _SUM_AT)
 
-    def merge_accumulators(self, accumulators: Iterable[list[Any]]) -> list[Any]:
-        return [self.add(element for some in accumulators for element in some)]
+    def merge_accumulators(self, accumulators: Iterable[_Gathered]) -> _Gathered:
+        merged = self.create_accumulator()
+        for gathered, _ in accumulators:
+            for element in gathered:
+                merged = self.add_input(merged, element)
+        return merged
 
-    def extract_output(self, accumulator: list[Any]) -> Any:
-        return self.add(accumulator)
+    def extract_output(self, accumulator: _Gathered) -> Any:
+        return self.add(accumulator[0])
+
+
+def _entries(counts: Counts) -> int:
+    return counts[0].size
 
 
 @dataclasses.dataclass(eq=False)
@@ -171,7 +194,7 @@ class PlaceRows(beam.PTransform):
         sizes = beam.pvalue.AsSingleton(
             dealt
             | "PartitionSizes" >> beam.Map(_partition_size)
-            | "SumSizes" >> beam.CombineGlobally(_Sum(sum_counts))
+            | "SumSizes" >> beam.CombineGlobally(_Sum(sum_counts, _entries))
         )
         placed = beam.FlatMap(self._place, self.plan, sizes)
         return (
@@ -206,20 +229,18 @@ class WriteShards(beam.PTransform):
     folder: str
     settings: Pairs
     inputs: Inputs
-    plan: Any  # side input
+    plans: Any  # one plan
 
     def expand(self, placed):
-        markers = (
-            placed.pipeline
-            | "Once" >> beam.Create([0])
-            | "AllShards"
-            >> beam.FlatMap(_all_shards, self.plan).with_output_types(tuple[int, Piece])
+        markers = self.plans | "AllShards" >> beam.FlatMap(_all_shards).with_output_types(
+            tuple[int, Piece]
         )
+        plan = beam.pvalue.AsSingleton(self.plans)
         return (
             (placed, markers)
             | "WithEmpty" >> beam.Flatten()
             | "GroupByShard" >> beam.GroupByKey()
-            | "Write" >> beam.FlatMap(self._write, self.plan).with_outputs("covered", main="use")
+            | "Write" >> beam.FlatMap(self._write, plan).with_outputs("covered", main="use")
         )
 
     def _write(self, placed: tuple[int, Iterable[Piece]], plan: Plan) -> Iterator[Any]:
@@ -232,7 +253,7 @@ class WriteShards(beam.PTransform):
             yield beam.pvalue.TaggedOutput("covered", covered)
 
 
-def _all_shards(_: int, plan: Plan) -> list[tuple[int, Piece]]:
+def _all_shards(plan: Plan) -> list[tuple[int, Piece]]:
     """A piece without rows for each shard, so that none is left out."""
     return [(shard, ("", 0, 0)) for shard in range(plan.num_shards)]
 
@@ -286,9 +307,8 @@ class MakePairs(beam.PTransform):
         spool = spool_of(self.folder)
         rows = paths | ReadRows(self.inputs, self.settings.seed, spool)
         counts = rows | CountClasses()
-        plan = beam.pvalue.AsSingleton(
-            counts | "Plan" >> beam.Map(self._plan).with_output_types(Plan)
-        )
+        plans = counts | "Plan" >> beam.Map(self._plan).with_output_types(Plan)
+        plan = beam.pvalue.AsSingleton(plans)
         if self.inputs.paired:
             num_examples = rows | CountExamples()
         else:
@@ -297,7 +317,7 @@ class MakePairs(beam.PTransform):
             rows
             | DealRows(spool, plan)
             | PlaceRows(self.inputs, spool, plan)
-            | WriteShards(self.folder, self.settings, self.inputs, plan)
+            | WriteShards(self.folder, self.settings, self.inputs, plans)
         )
         num_covered = (
             written.covered
@@ -307,7 +327,7 @@ class MakePairs(beam.PTransform):
         counts = beam.pvalue.AsSingleton(num_examples), beam.pvalue.AsIter(num_covered)
         return (
             written.use
-            | "SumUse" >> beam.CombineGlobally(_Sum(sum_uses))
+            | "SumUse" >> beam.CombineGlobally(_Sum(sum_uses, lambda use: use.pairs[0].size))
             | "Finish" >> beam.Map(self._finish, plan, *counts)
         )
 

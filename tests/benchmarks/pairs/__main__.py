@@ -70,7 +70,13 @@ def _compare(arguments: argparse.Namespace, folder: Path) -> None:
         names = ("examples/s", "pairs/s", "seconds", "peak MB", "output MB", "bytes/pair")
         table = _table(title, "", *names)
         for name in arguments.only:
-            result = _measure(name, arguments.examples, width, kind, folder)
+            try:
+                result = _measure(name, arguments.examples, width, kind, folder)
+            except ChildProcessError as error:  # out of memory, perhaps: the others go on
+                table.add_row(CONTESTANTS[name], "failed")
+                console.print(f"{CONTESTANTS[name]}: {error}", markup=False)
+                continue
+            console.print(f"{CONTESTANTS[name]}: {result['seconds']:,.1f} s")
             table.add_row(
                 CONTESTANTS[name],
                 f"{arguments.examples / result['seconds'] * result['share']:,.0f}",
@@ -111,8 +117,10 @@ def _measure(
     data = folder / f"{examples}-{width}-{classes}-{exponent}"
     paths = _child({"folder": str(data), "sizes": [examples, classes, exponent], "width": width})
     task = {"name": name, "paths": paths, "folder": str(folder / "out"), "width": width}
-    result: Result = _child(task | {"policy": policy, "examples": examples})
-    shutil.rmtree(folder / "out", ignore_errors=True)
+    try:
+        result: Result = _child(task | {"policy": policy, "examples": examples})
+    finally:
+        shutil.rmtree(folder / "out", ignore_errors=True)
     return result
 
 
@@ -122,7 +130,7 @@ def _child(task: dict[str, Any]) -> Any:
     quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=quiet)
     if done.returncode:
-        sys.exit(f"{task} failed:\n{done.stderr[-3000:]}")
+        raise ChildProcessError(f"ended with {done.returncode}: {done.stderr[-1000:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
