@@ -102,7 +102,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
             examples=examples,
             model=latest.outputs["model"],
             inputs=raw,
-            code_hash=_code_of("class_centroids", "exported.py"),
+            code_hash=_code_of("class_centroids", "exported.py", "summing.py"),
         )
         class_centroids.add_upstream_node(gate)
         similar_steps = [latest, class_centroids]
@@ -112,7 +112,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
         **similar_classes,
         settings=config.pairs.model_dump_json(),
         inputs=raw,
-        code_hash=_code_of("pair_gen"),
+        code_hash=_code_of("pair_gen", "summing.py"),
     ).with_beam_pipeline_args(thread_args(config.beam))
     trainer = Trainer(
         pairs=pair_gen.outputs["pairs"],

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from diptych.schemas.files import whole_file
+
 FILE = "centroids.parquet"
 UNIT = 2.0**-16  # of a coordinate, in the unit of the embedding
 
@@ -28,9 +30,8 @@ def centroids_schema(size: int) -> pa.Schema:
 def write_centroids(folder: Path, table: pa.Table) -> None:
     """Writes the file, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"{FILE}.part"
-    pq.write_table(table, beside)
-    beside.replace(folder / FILE)
+    with whole_file(folder / FILE) as beside:
+        pq.write_table(table, beside)
 
 
 def read_centroids(folder: Path) -> tuple[list[bytes], np.ndarray]:

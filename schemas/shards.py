@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pydantic
 
+from diptych.schemas.files import whole_file
+
 SPLITS = ("train", "calibration", "test")
 SAME = 1  # of a pair's ``same``: 1 alike, 0 different; everywhere
 ID_BYTES = 16
@@ -122,9 +124,8 @@ class Manifest(pydantic.BaseModel):
 def write_json(model: pydantic.BaseModel, path: Path) -> None:
     """Writes a model beside its name, and renames."""
     text = json.dumps(model.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
-    beside = path.with_name(f"{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    with whole_file(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("pipeline", "components", "schemas")
 # No steps: what several steps do to an image, and with an exported model.
-SHARED = {"diptych.components.images", "diptych.components.exported"}
+SHARED = {
+    "diptych.components.exported",
+    "diptych.components.images",
+    "diptych.components.summing",
+}
 SLOW = {"apache_beam", "keras", "ml_metadata", "pandas", "ray", "sklearn", "tensorflow", "tfx"}
 
 

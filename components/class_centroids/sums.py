@@ -82,6 +82,8 @@ def one_each(labels: pa.Array, embedding: npt.NDArray[np.float32]) -> Sums:
 def added(parts: Iterable[Sums]) -> Sums:
     """Adds up the sums of each class."""
     some = list(parts)
+    if not some:
+        return Sums(pa.array([], pa.binary()), np.zeros(0, np.int64), np.zeros((0, 1), np.int64))
     labels = pa.concat_arrays([part.labels for part in some]).dictionary_encode()
     index = labels.indices.to_numpy()
     order = np.argsort(index, kind="stable")

@@ -18,16 +18,15 @@ from diptych.components.class_centroids.sums import (
     count_labels,
     in_sample,
     labels_of,
-    no_centroids,
     one_each,
 )
 from diptych.components.exported import ExportedModel, raw_ids, raw_inputs, read_raw
+from diptych.components.summing import Sum
 from diptych.schemas.centroids import write_centroids
 from diptych.schemas.inputs import Inputs
 
 _READ_ROWS = 512
 _EMBED_ROWS = 128
-_ADD_ROWS = 4096  # gathered at least before they are added up
 
 
 @dataclasses.dataclass(eq=False)
@@ -63,7 +62,7 @@ class EmbedSample(beam.PTransform):
     """Embeds a sample of each class, and adds the embeddings up.
 
     Input:  paths of TFRecord files of raw examples.
-    Output: one Sums, a row a class, in any order; None without examples.
+    Output: one Sums, a row a class, in any order.
     Memory: 8 d bytes a class for embeddings of d numbers, a few times that while adding up.
 
     The model is always given as many examples at once, so that what it computes for one does not
@@ -80,7 +79,7 @@ class EmbedSample(beam.PTransform):
         return (
             paths
             | "Embed" >> beam.ParDo(_Embed(self.model, self.inputs), self.counts)
-            | "AddUp" >> beam.CombineGlobally(_AddSums())
+            | "AddUp" >> beam.CombineGlobally(Sum(added, lambda sums: len(sums.labels)))
         )
 
 
@@ -112,25 +111,6 @@ class _Embed(beam.DoFn):
         return one_each(labels, embedding[: len(raw)])
 
 
-class _AddSums(beam.CombineFn):
-    """Adds up when what was gathered outgrows the sum before it: linear in all rows together."""
-
-    def create_accumulator(self) -> list[Sums]:
-        return []
-
-    def add_input(self, accumulator: list[Sums], element: Sums) -> list[Sums]:
-        gathered = [*accumulator, element]
-        rows = [len(part.labels) for part in gathered]
-        return gathered if sum(rows[1:]) < max(rows[0], _ADD_ROWS) else [added(gathered)]
-
-    def merge_accumulators(self, accumulators: Iterable[list[Sums]]) -> list[Sums]:
-        gathered = [part for some in accumulators for part in some]
-        return [added(gathered)] if gathered else []
-
-    def extract_output(self, accumulator: list[Sums]) -> Sums | None:
-        return added(accumulator) if accumulator else None
-
-
 @dataclasses.dataclass(eq=False)
 class FindCentroids(beam.PTransform):
     """All of ClassCentroids.
@@ -150,6 +130,6 @@ class FindCentroids(beam.PTransform):
             spread | EmbedSample(self.model, self.inputs, counts) | "Write" >> beam.Map(self._write)
         )
 
-    def _write(self, total: Sums | None) -> str:
-        write_centroids(self.folder, no_centroids() if total is None else centroid_table(total))
+    def _write(self, total: Sums) -> str:
+        write_centroids(self.folder, centroid_table(total))
         return str(self.folder)

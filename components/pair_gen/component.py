@@ -15,11 +15,13 @@ from tfx.dsl.component.experimental.annotations import (
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
-from diptych.components.pair_gen.transforms import MakePairs, spool_of
+from diptych.components.pair_gen.spool import spool_of
+from diptych.components.pair_gen.transforms import MakePairs
 from diptych.schemas.artifacts import Balance, Centroids, PairSet
 from diptych.schemas.balance import SplitBalance
 from diptych.schemas.config import Pairs
 from diptych.schemas.errors import DataError
+from diptych.schemas.files import HALF
 from diptych.schemas.inputs import Inputs
 from diptych.schemas.shards import SPLITS, Manifest
 
@@ -117,7 +119,7 @@ def make_all(
         for name in files:
             made_in = folder / f"Split-{name}"
             shutil.rmtree(spool_of(str(made_in)), ignore_errors=True)
-            for half in made_in.glob("*.part"):  # of a worker that was killed
+            for half in made_in.glob(f"*{HALF}"):  # of a worker that was killed
                 half.unlink(missing_ok=True)
 
 

@@ -17,6 +17,14 @@ import pyarrow as pa
 Piece = tuple[str, int, int]  # file, number of the record batch in it, rows
 
 
+def spool_of(folder: str) -> str:
+    """Where the steps of a split hand record batches on; whoever runs the pipeline removes it.
+
+    No step of the pipeline may: a runner that has lost a worker runs earlier steps again.
+    """
+    return folder + ".spool"
+
+
 def spill(batches: Iterable[pa.RecordBatch], folder: str) -> list[Piece]:
     """Writes record batches of one schema to a file.
 

@@ -1,7 +1,7 @@
 """The Beam transforms of PairGen. Elements are pieces: where a record batch lies on disk."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +35,21 @@ from diptych.components.pair_gen.reading import read_rows
 from diptych.components.pair_gen.rows import joined
 from diptych.components.pair_gen.shard import make_tables, placed_schema
 from diptych.components.pair_gen.similar import Centroids
-from diptych.components.pair_gen.spool import Piece, load, load_all, spill, spill_by_key
+from diptych.components.pair_gen.spool import (
+    Piece,
+    load,
+    load_all,
+    spill,
+    spill_by_key,
+    spool_of,
+)
 from diptych.components.pair_gen.writing import write_manifest, write_shard
+from diptych.components.summing import Sum
 from diptych.schemas.centroids import read_centroids
 from diptych.schemas.config import Pairs
 from diptych.schemas.inputs import Inputs
 
 _BUFFER_BYTES = 64 * 2**20  # rows gathered before they are dealt to partitions
-_SUM_AT = 2**14  # entries; below it, sums cost more than memory
-
-_Gathered = tuple[list[Any], int]  # elements, and entries until they are added up
 
 
 @dataclasses.dataclass(eq=False)
@@ -84,45 +89,8 @@ class CountClasses(beam.PTransform):
         return (
             rows
             | "CountInBatch" >> beam.Map(lambda piece: count_keys(load(piece)))
-            | "SumCounts" >> beam.CombineGlobally(_Sum(sum_counts, _entries))
+            | "SumCounts" >> beam.CombineGlobally(Sum(sum_counts, _entries))
         )
-
-
-@dataclasses.dataclass(eq=False)
-class _Sum(beam.CombineFn):
-    """Adds up elements, as many at a time as are together as large as the sum so far.
-
-    At each one it would take time in the square of the classes; all at once, memory for each.
-
-    Attributes:
-      add: sums up elements.
-      size: of an element, in entries.
-    """
-
-    add: Callable[[Iterable[Any]], Any]
-    size: Callable[[Any], int]
-
-    def create_accumulator(self) -> _Gathered:
-        return [], 0
-
-    def add_input(self, accumulator: _Gathered, element: Any) -> _Gathered:
-        gathered, room = accumulator
-        gathered.append(element)
-        room -= self.size(element)
-        if room > 0:
-            return gathered, room
-        total = self.add(gathered)
-        return [total], max(self.size(total), _SUM_AT)
-
-    def merge_accumulators(self, accumulators: Iterable[_Gathered]) -> _Gathered:
-        merged = self.create_accumulator()
-        for gathered, _ in accumulators:
-            for element in gathered:
-                merged = self.add_input(merged, element)
-        return merged
-
-    def extract_output(self, accumulator: _Gathered) -> Any:
-        return self.add(accumulator[0])
 
 
 def _entries(counts: Counts) -> int:
@@ -194,7 +162,7 @@ class PlaceRows(beam.PTransform):
         sizes = beam.pvalue.AsSingleton(
             dealt
             | "PartitionSizes" >> beam.Map(_partition_size)
-            | "SumSizes" >> beam.CombineGlobally(_Sum(sum_counts, _entries))
+            | "SumSizes" >> beam.CombineGlobally(Sum(sum_counts, _entries))
         )
         placed = beam.FlatMap(self._place, self.plan, sizes)
         return (
@@ -223,7 +191,7 @@ class WriteShards(beam.PTransform):
     Input:  (shard, piece) with places.
     Output: ``use``, what each shard holds, shards without rows included; and ``covered``, the
             examples that are in a pair, by range.
-    Memory: a shard twice; there are as many as keep each below ``plan.SHARD_BYTES``.
+    Memory: a shard three times; there are as many as keep each below ``plan.SHARD_BYTES``.
     """
 
     folder: str
@@ -277,14 +245,6 @@ class CountExamples(beam.PTransform):
         )
 
 
-def spool_of(folder: str) -> str:
-    """Where the steps of a split hand record batches on; whoever runs the pipeline removes it.
-
-    No step of the pipeline may: a runner that has lost a worker runs earlier steps again.
-    """
-    return folder + ".spool"
-
-
 @dataclasses.dataclass(eq=False)
 class MakePairs(beam.PTransform):
     """All of PairGen, for one split.
@@ -324,11 +284,11 @@ class MakePairs(beam.PTransform):
             | "GroupCovered" >> beam.GroupByKey()
             | "CountCovered" >> beam.Map(count_covered)
         )
-        counts = beam.pvalue.AsSingleton(num_examples), beam.pvalue.AsIter(num_covered)
+        numbers = beam.pvalue.AsSingleton(num_examples), beam.pvalue.AsIter(num_covered)
         return (
             written.use
-            | "SumUse" >> beam.CombineGlobally(_Sum(sum_uses, lambda use: use.pairs[0].size))
-            | "Finish" >> beam.Map(self._finish, plan, *counts)
+            | "SumUse" >> beam.CombineGlobally(Sum(sum_uses, lambda use: use.pairs[0].size))
+            | "Finish" >> beam.Map(self._finish, plan, *numbers)
         )
 
     def _plan(self, counts: Counts) -> Plan:

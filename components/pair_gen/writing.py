@@ -1,6 +1,5 @@
 """The files of a shard and the manifest of a split. Each is written beside its name and renamed."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 
 from diptych.components.pair_gen.plan import Plan
 from diptych.components.pair_gen.shard import Tables
+from diptych.schemas.files import whole_file
 from diptych.schemas.inputs import Inputs
 from diptych.schemas.shards import Manifest, shard_name
 
@@ -22,7 +22,7 @@ def write_shard(tables: Tables, shard: int, num_shards: int, folder: Path) -> di
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("examples", "pairs", "triplets"):
-        _write_beside(folder / shard_name(name, shard, num_shards), getattr(tables, name))
+        _write(folder / shard_name(name, shard, num_shards), getattr(tables, name))
     same = int(np.count_nonzero(tables.pairs.column("same").to_numpy()))
     return {
         "shard": shard,
@@ -62,10 +62,8 @@ def write_manifest(
     return manifest
 
 
-def _write_beside(path: Path, table: pa.RecordBatch | pa.Table) -> None:
-    """A worker that is run twice or killed leaves no half file under the name."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
-    try:
+def _write(path: Path, table: pa.RecordBatch | pa.Table) -> None:
+    with whole_file(path) as beside:
         if isinstance(table, pa.RecordBatch):
             with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
                 out.write_batch(table)
@@ -75,6 +73,3 @@ def _write_beside(path: Path, table: pa.RecordBatch | pa.Table) -> None:
             rows = dict.fromkeys(table.schema.names, "DELTA_BINARY_PACKED")
             few = [name for name in ("same", "weight") if rows.pop(name, None)]
             pq.write_table(table, beside, use_dictionary=few, column_encoding=rows)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

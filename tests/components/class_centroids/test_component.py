@@ -9,6 +9,7 @@ import tensorflow as tf
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from tfx.types import artifact_utils, standard_artifacts
 
+from diptych.components import summing
 from diptych.components.class_centroids import transforms
 from diptych.components.class_centroids.component import ClassCentroids
 from diptych.schemas.artifacts import Centroids
@@ -109,7 +110,7 @@ def test_files_order_and_batches_change_no_byte(find, model, monkeypatch):
     *_, records = zip(*_rows(), strict=True)
     _, folder = find(records, model.artifact)
     monkeypatch.setattr(transforms, "_READ_ROWS", 17)
-    monkeypatch.setattr(transforms, "_ADD_ROWS", 1)
+    monkeypatch.setattr(summing, "_AT_LEAST", 1)
     shuffled = np.random.default_rng(2).permutation(len(records))
     _, again = find([records[n] for n in shuffled], model.artifact, files=5)
     assert (again / FILE).read_bytes() == (folder / FILE).read_bytes()
