@@ -34,6 +34,7 @@ from diptych.pipeline.engines import beam_args, thread_args
 from diptych.schemas.config import Config
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.inputs import Inputs
+from diptych.schemas.model import Encoder, OwnEncoder
 
 LOOK_UPS = {"Baseline", "LatestBlessed"}  # steps that run always, and make nothing
 
@@ -181,18 +182,18 @@ def _code_of(*parts: str) -> str:
     return digest.hexdigest()
 
 
-def _code_of_own_encoder(encoder: str | None) -> str:
+def _code_of_own_encoder(encoder: Encoder | None) -> str:
     """Digest of the module that the user's own encoder is in; empty for ours."""
-    if encoder is None or ":" not in encoder:
+    if not isinstance(encoder, OwnEncoder):
         return ""
-    name = encoder.partition(":")[0]
+    name = encoder.name.partition(":")[0]
     try:
         found = importlib.util.find_spec(name)
     except (ImportError, ValueError):  # a parent package is missing, or the name is no name
         found = None
     if found is None or found.origin is None:
         raise ConfigError(
-            f"model.encoder {encoder}: there is no module {name}. It must be importable from "
+            f"model.encoder {encoder.name}: there is no module {name}. It must be importable from "
             "the folder where diptych runs, or installed."
         )
     origin = Path(found.origin)

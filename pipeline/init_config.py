@@ -11,13 +11,15 @@ import yaml
 from diptych.components.example_gen.guess import Look, look_at_data
 from diptych.schemas import config
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.model import Model
+from diptych.schemas.training import Train
 
 _SECTIONS: dict[str, type[pydantic.BaseModel]] = {
     "split": config.Split,
     "validation": config.Validation,
     "pairs": config.Pairs,
-    "model": config.Model,
-    "train": config.Train,
+    "model": Model,
+    "train": Train,
     "evaluate": config.Evaluate,
     "push": config.Push,
     "beam": config.Beam,
@@ -86,17 +88,30 @@ _COMMENTS = {
         "seed": "",
     },
     "model": {
-        "encoder": "cnn_small, mlp or package.module:function; null: by the input",
+        "encoder": "mlp, cnn_small, cnn, a Keras Application, module:function; null: by the input",
         "embedding_size": "",
-        "normalize": "embeddings of length 1: distances lie in [0, 2]",
-        "margin": "of the contrastive loss, in the unit of the distance",
+        "normalize": "embeddings of length 1",
+        "distance": "euclidean, squared_euclidean, manhattan, cosine or learned_l1; null: by loss",
+        "loss": "contrastive, triplet, cosine_embedding, circle, multi_similarity, "
+        "supervised_contrastive, binary_cross_entropy",
+        "decoder": "{weight: 0.1}: a variational autoencoder trained along; null: none",
     },
     "train": {
         "epochs": "at most",
         "patience": "epochs without a better calibration loss",
+        "batches_per_step": "P x K batches in a step, shared out to the workers",
+        "optimizer": "by Keras's name: adam, adamw, sgd, rmsprop, lion",
         "learning_rate": "",
-        "augmentation": "of images: small random shifts, rotations and zooms",
-        "batches_per_step": "shared out to the workers",
+        "schedule": "cosine or constant",
+        "warmup_epochs": "the learning rate rises from 0 meanwhile",
+        "clip_norm": "of all gradients together; null: not clipped",
+        "ema": "momentum of averaged weights, such as 0.99; null: none",
+        "precision": "float32, mixed_float16 or mixed_bfloat16",
+        "weights": "shards: those of the pairs; inverse_frequency: with policy natural alone",
+        "augmentation": "new views; of: all, repeated (what oversampling repeats) or none",
+        "warm_start": "a pushed model, or pushed: this pipeline's newest; null: from scratch",
+        "checkpoint_steps": "null: at the end of each epoch",
+        "max_failures": "workers lost before the training gives up",
         "num_workers": "0: in this process, without Ray",
         "cpus_per_worker": "null: the machine's, shared out",
         "ray_address": "of a cluster; null: RAY_ADDRESS, or a local Ray",
@@ -194,7 +209,11 @@ def _keys(model: type[pydantic.BaseModel], chosen: Mapping[str, Any], section: s
 def _line(key: str, value: object, comment: str) -> str:
     if isinstance(value, tuple):
         value = list(value)
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**9)
+    if isinstance(value, pydantic.BaseModel):
+        value = value.model_dump()
+    text = yaml.safe_dump(
+        value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
+    )
     line = f"{key}: {text.removesuffix('...' + chr(10)).strip()}"
     return f"{line:<34}  # {comment}" if comment else line
 

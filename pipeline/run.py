@@ -16,6 +16,7 @@ from diptych.pipeline.console import Steps, quiet
 from diptych.pipeline.engines import check_reachable
 from diptych.schemas.config import load_config
 from diptych.schemas.errors import DiptychError
+from diptych.schemas.model import OwnEncoder
 
 _FAILED = 1
 _log = logging.getLogger("diptych")
@@ -37,7 +38,7 @@ def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> in
     except DiptychError as error:
         click.echo(f"Error: {error}", err=True)
         return _FAILED
-    if ":" in (config.model.encoder or ""):
+    if isinstance(config.model.encoder, OwnEncoder):
         _make_importable(Path.cwd())
     root = (root or Path(f"diptych-{config.name}")).absolute()
     started = time.perf_counter()

@@ -13,17 +13,15 @@ import yaml
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.model import Application, Cnn, CnnSmall, Model
+from diptych.schemas.section import Section, Share
+from diptych.schemas.training import WARM_START_PUSHED, Train
 
-Share = Annotated[float, Field(ge=0, le=1)]
 ColumnChoice = str | list[str] | PositiveInt
 """Columns by name (``embedding``), by prefix (``pixel_*``), as a list, or by their number."""
 
 
-class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class ImageFolder(_Section):
+class ImageFolder(Section):
     """A folder of images, one folder per class; nested folders give labels such as ``a/b``."""
 
     kind: Literal["images"]
@@ -35,7 +33,7 @@ class ImageFolder(_Section):
     max_rejected: Share = 0.01
 
 
-class Table(_Section):
+class Table(Section):
     """CSV or Parquet: a label column, and numeric columns or one list column as the vector."""
 
     kind: Literal["table"]
@@ -47,7 +45,7 @@ class Table(_Section):
     max_rejected: Share = 0.01
 
 
-class PairTable(_Section):
+class PairTable(Section):
     """CSV or Parquet that is paired already: left columns, right columns, a same column."""
 
     kind: Literal["pairs"]
@@ -61,7 +59,7 @@ class PairTable(_Section):
     max_rejected: Share = 0.01
 
 
-class TFRecords(_Section):
+class TFRecords(Section):
     """TFRecord files (``.gz`` too) of tf.Example with a label and an image or a float vector."""
 
     kind: Literal["tfrecord"]
@@ -87,7 +85,7 @@ class TFRecords(_Section):
 Data = ImageFolder | Table | PairTable | TFRecords
 
 
-class Split(_Section):
+class Split(Section):
     """Shares of the splits. An example's split is a hash of its key, so it never moves."""
 
     by: Literal["example", "class", "group"] = "example"
@@ -104,7 +102,7 @@ class Split(_Section):
         return self
 
 
-class Validation(_Section):
+class Validation(Section):
     """Anomalies that TensorFlow Data Validation finds stop the run, or only warn."""
 
     anomalies: Literal["stop", "warn"] = "stop"
@@ -114,7 +112,7 @@ class Validation(_Section):
 Policy = Literal["oversample", "undersample", "natural", "inverse_frequency"]
 
 
-class Pairs(_Section):
+class Pairs(Section):
     """How batches of P classes with K examples each are laid out, and pairs drawn in them."""
 
     classes_per_batch: Annotated[int, Field(ge=2)] = 8  # P
@@ -146,40 +144,7 @@ class Pairs(_Section):
         return Fraction(int(different), int(same))
 
 
-class Model(_Section):
-    """The encoder and its embedding. Distances are Euclidean."""
-
-    # cnn_small, mlp or package.module:function; None: by the input
-    encoder: Annotated[str, Field(pattern=r"^(cnn_small|mlp|[\w.]+:\w+)$")] | None = None
-    embedding_size: PositiveInt = 64
-    normalize: bool = True  # embeddings of length 1, so that distances lie in [0, 2]
-    margin: PositiveFloat = 1.0  # of the contrastive loss, in the unit of the distance
-
-
-class Train(_Section):
-    """The training on Ray."""
-
-    epochs: PositiveInt = 15  # at most; early stopping on the calibration split ends it sooner
-    patience: PositiveInt = 5  # epochs without a better calibration loss
-    learning_rate: PositiveFloat = 1e-3
-    batches_per_step: PositiveInt = 2  # P x K batches in a step, shared out to the workers
-    augmentation: bool = True  # of images: small random shifts, rotations and zooms
-    num_workers: NonNegativeInt = 1  # 0: in this process, without Ray
-    cpus_per_worker: PositiveInt | None = None  # None: the machine's, shared out
-    ray_address: str | None = None  # of a cluster; None: RAY_ADDRESS, or a local Ray
-    seed: NonNegativeInt = 0
-
-    @pydantic.model_validator(mode="after")
-    def _shared_out(self) -> "Train":
-        if self.num_workers > 1 and self.batches_per_step % self.num_workers:
-            raise ValueError(
-                f"batches_per_step ({self.batches_per_step}) must be a multiple of "
-                f"num_workers ({self.num_workers}), so that every worker has as many"
-            )
-        return self
-
-
-class Evaluate(_Section):
+class Evaluate(Section):
     """The judgement: absolute bar, and comparison with the model blessed before."""
 
     threshold: PositiveFloat = 0.5  # the fixed one; the calibrated one is always there too
@@ -189,7 +154,7 @@ class Evaluate(_Section):
     seed: NonNegativeInt = 0
 
 
-class Push(_Section):
+class Push(Section):
     """Where blessed models go."""
 
     path: str | None = None  # None: serving/ in the root
@@ -206,12 +171,12 @@ _NEEDED = {
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
-class Beam(_Section):
+class Beam(Section):
     """The engine that runs the passes over the data: ExampleGen to PairGen."""
 
     runner: Runner = "local"
     # Beam's own, named as on its command line: {parallelism: 4}
-    options: dict[str, bool | int | float | str | list[str]] = {}
+    options: dict[str, bool | int | float | str | list[str]] = Field(default={})
 
     @pydantic.model_validator(mode="after")
     def _complete(self) -> "Beam":
@@ -247,7 +212,7 @@ def cluster_address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-class Config(_Section):
+class Config(Section):
     """The whole configuration file."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -274,10 +239,21 @@ class Config(_Section):
                 "pairs.difficulty = confusable needs classes; data that came in pairs have none"
             )
         vectors = self.data.kind in ("table", "pairs") or getattr(self.data, "vector", None)
-        if self.model.encoder == "cnn_small" and vectors:
-            raise ValueError("model.encoder cnn_small needs images, the data are vectors: use mlp")
+        if vectors and isinstance(self.model.encoder, CnnSmall | Cnn | Application):
+            raise ValueError(
+                f"model.encoder {self.model.encoder.name} needs images, the data are vectors: "
+                "use mlp"
+            )
         if self.data.kind != "pairs":
             self._check_ratio()
+        else:
+            self._check_without_classes()
+        if self.train.weights == "inverse_frequency" and self.pairs.policy != "natural":
+            raise ValueError(
+                "train.weights = inverse_frequency corrects unequal classes, which pairs.policy = "
+                f"{self.pairs.policy} has done already: choose one, pairs.policy = natural or "
+                "train.weights = shards"
+            )
         workers = max(self.train.num_workers, 1)
         if self.pairs.num_shards % workers:
             raise ValueError(
@@ -285,6 +261,19 @@ class Config(_Section):
                 f"train.num_workers ({workers}), so that workers read disjoint shards"
             )
         return self
+
+    def _check_without_classes(self) -> None:
+        if self.model.needs_classes:
+            raise ValueError(
+                f"model.loss {self.model.loss.name} compares all examples of a batch by their "
+                "class; data that came in pairs have none: use contrastive, cosine_embedding, "
+                "binary_cross_entropy, or triplet with mining = given"
+            )
+        if self.train.augmentation.mixing:
+            raise ValueError(
+                "train.augmentation.mixing mixes examples of a class; data that came in pairs "
+                "have none: leave it out, or use noise"
+            )
 
     def _check_ratio(self) -> None:
         classes, size = self.pairs.classes_per_batch, self.pairs.examples_per_class
@@ -345,15 +334,24 @@ def _number(loader: _Loader, node: yaml.ScalarNode) -> Any:
 _Loader.add_constructor("tag:yaml.org,2002:int", _number)
 _Loader.add_constructor("tag:yaml.org,2002:float", _number)
 
-_PATHS = (("data", "path"), ("validation", "schema_file"), ("push", "path"))
+_PATHS = (
+    ("data", "path"),
+    ("validation", "schema_file"),
+    ("model", "encoder", "weights"),
+    ("train", "warm_start"),
+    ("push", "path"),
+)
 
 
 def _make_paths_absolute(tree: dict[str, Any], folder: Path) -> None:
-    for section, key in _PATHS:
-        part = tree.get(section)
-        if isinstance(part, dict) and isinstance(part.get(key), str) and "://" not in part[key]:
+    for *sections, key in _PATHS:
+        part: Any = tree
+        for section in sections:
+            part = part.get(section) if isinstance(part, dict) else None
+        value = part.get(key) if isinstance(part, dict) else None
+        if isinstance(value, str) and "://" not in value and value != WARM_START_PUSHED:
             # Not resolve(): a symbolic link in the path is the user's way to name the data.
-            part[key] = str((folder / Path(part[key]).expanduser()).absolute())
+            part[key] = str((folder / Path(value).expanduser()).absolute())
 
 
 def _apply(tree: dict[str, Any], setting: str) -> None:
@@ -387,11 +385,16 @@ def _one_line(error: Exception) -> str:
 def _explain(error: pydantic.ValidationError) -> str:
     lines = []
     for problem in error.errors():
-        # The union's tag stands in the path after "data"; the user never wrote it.
+        # The union's tag stands in the path after its key; the user never wrote it.
         where = [str(part) for part in problem["loc"]]
-        if len(where) > 1 and where[0] == "data":
-            del where[1]
+        for union in (["data"], ["model", "encoder"], ["model", "loss"]):
+            if len(where) > len(union) and where[: len(union)] == union:
+                del where[len(union)]
         message = problem["msg"].removeprefix("Value error, ")
-        got = "" if isinstance(problem["input"], dict) else f", got {problem['input']!r}"
+        got = (
+            ""
+            if isinstance(problem["input"], dict) and set(problem["input"]) > {"name"}
+            else f", got {problem['input']!r}"
+        )
         lines.append(f"{'.'.join(where) or 'the whole'}: {message}{got}")
     return "; ".join(lines) + "."

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from diptych.schemas.config import Model, Train
 from diptych.schemas.errors import DiptychError, TrainingError
+from diptych.schemas.model import Model
+from diptych.schemas.training import Train
 
 _WEIGHTS, _CURVES = "weights.npz", "curves.json"
 _START_ATTEMPTS = 3  # raylet gives up when its agent needs more than 15 s to start

@@ -11,8 +11,9 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from diptych.schemas.artifacts import PairSet, TrainingLog
-from diptych.schemas.config import Model, Train
 from diptych.schemas.inputs import Inputs
+from diptych.schemas.model import Model
+from diptych.schemas.training import Train
 
 
 @component

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from diptych.schemas.config import Model
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.model import Model
 from diptych.schemas.shards import InputShape
 
 
@@ -21,7 +21,8 @@ def build_encoder(settings: Model, shape: InputShape) -> keras.Model:
     Raises:
       ConfigError: the user's own function cannot be imported, or does not return what it should.
     """
-    name = settings.encoder or {"image": "cnn_small", "vector": "mlp"}[shape.kind]
+    default = {"image": "cnn_small", "vector": "mlp"}[shape.kind]
+    name = settings.encoder.name if settings.encoder else default
     dtype = "uint8" if shape.kind == "image" else "float32"
     inputs = keras.Input(shape.shape, dtype=dtype, name="x")
     if ":" in name:

@@ -15,9 +15,10 @@ from diptych.components.trainer.batches import Batch, ShardReader
 from diptych.components.trainer.calibration import CalibrationSet
 from diptych.components.trainer.encoders import build_encoder
 from diptych.components.trainer.losses import ContrastiveLoss, euclidean_distance
-from diptych.schemas.config import Model, Train
 from diptych.schemas.errors import TrainingError
+from diptych.schemas.model import Model
 from diptych.schemas.shards import InputShape
+from diptych.schemas.training import Train
 
 AllReduceSum = Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
 _LAST_LEARNING_RATE = 0.02  # of the first, at the end of the cosine
@@ -75,11 +76,11 @@ def train(
         place.rank,
         place.workers,
         settings.seed,
-        settings.augmentation,
+        settings.augmentation.of != "none",
     )
     calibration = CalibrationSet(pairs / "Split-calibration")
     encoder = build_encoder(model, reader.manifest.input)
-    loss = ContrastiveLoss(model.margin, reduction="none")
+    loss = ContrastiveLoss(model.loss.margin, reduction="none")
     schedule = keras.optimizers.schedules.CosineDecay(
         settings.learning_rate, reader.num_steps * settings.epochs, alpha=_LAST_LEARNING_RATE
     )

@@ -60,7 +60,7 @@ def test_paths_of_settings_are_taken_from_the_working_directory(write, tmp_path,
         ({"pairs": {"rounds": 1.5}}, "pairs.rounds: .*integer.*, got 1.5"),
         ({"pairs": {"evaluation_rounds": -1}}, "pairs.evaluation_rounds: .*greater than 0, got -1"),
         ({"pairs": {"seed": -1}}, "pairs.seed: .*, got -1"),
-        ({"model": {"encoder": "resnet"}}, "model.encoder: .*cnn_small.*got 'resnet'"),
+        ({"model": {"encoder": "resnet"}}, "model.encoder: .*cnn_small.*got {'name': 'resnet'}"),
         (
             {
                 "data": {"kind": "table", "path": "x", "label": "y"},

@@ -5,8 +5,9 @@ import pytest
 from shard_writer import blobs, write_split
 
 from diptych.components.trainer.cluster import train_anywhere
-from diptych.schemas.config import Model, Train
 from diptych.schemas.errors import ConfigError, TrainingError
+from diptych.schemas.model import Model
+from diptych.schemas.training import Train
 
 MODEL = Model(embedding_size=4)
 
