@@ -70,7 +70,9 @@ def examples_schema(x: pa.DataType) -> pa.Schema:
       x: type of the input: fixed size binary (raw uint8 pixels) or fixed size list of float32.
 
     ``label`` is the class by name (empty for data that came in pairs), ``class`` its number in
-    the vocabulary of the training split, -1 for a class that is not in it.
+    the vocabulary of the training split, -1 for a class that is not in it. ``weight`` is that of
+    its class (1 for data that came in pairs: there, only the pairs have one), ``repeats`` how
+    often the example is placed in a round: more than once is oversampled.
     """
     return pa.schema(
         [
@@ -78,6 +80,8 @@ def examples_schema(x: pa.DataType) -> pa.Schema:
             ("id", pa.binary(ID_BYTES)),
             ("label", pa.binary()),
             ("class", pa.int64()),
+            ("weight", pa.float32()),
+            ("repeats", pa.int32()),
             ("x", x),
         ]
     )

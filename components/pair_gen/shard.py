@@ -152,8 +152,9 @@ def _tables(
     weights = plan.weights[kind]
     taken = pa.array(row)
     columns = [placed.column(name).take(taken) for name in (names.ID, names.LABEL, names.CLASS)]
+    use = [pa.array(weights.astype(np.float32)), placed.column("repeats").take(taken)]
     return Tables(
-        _examples(batch, [*columns, placed.column(names.X).take(taken)], inputs),
+        _examples(batch, [*columns, *use, placed.column(names.X).take(taken)], inputs),
         _table(
             PAIRS,
             *(batch[pairs.left], pairs.left, pairs.right, pairs.same),
@@ -196,10 +197,12 @@ def _paired_tables(
     ]
     count = rows.batch.size
     label, number = pa.array([b""] * count, pa.binary()), pa.array(np.full(count, -1))
+    repeats = pa.concat_arrays([placed.column("repeats")] * 2).take(taken)
+    use = [pa.array(np.ones(count, np.float32)), repeats]
     weights = plan.weights[kind]
     order = order_by(batch, rows.left, rows.right)
     return Tables(
-        _examples(rows.batch, [columns[0], label, number, columns[1]], inputs),
+        _examples(rows.batch, [columns[0], label, number, *use, columns[1]], inputs),
         _table(
             PAIRS,
             *(part[order] for part in (batch, rows.left, rows.right, same, weights)),

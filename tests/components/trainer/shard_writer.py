@@ -28,7 +28,7 @@ def write_split(
     counts = dict.fromkeys(("same", "different", "placed"), 0)
     for shard in range(num_shards):
         mine = [number for number in range(len(batches)) if number % num_shards == shard]
-        columns: dict[str, list] = {name: [] for name in ("batch", "id", "label", "class", "x")}
+        columns: dict[str, list] = {name: [] for name in examples_schema(shape.arrow_type).names}
         pairs: list[tuple[int, int, int, int, float]] = []
         for number in mine:
             x, classes = batches[number]
@@ -39,6 +39,8 @@ def write_split(
                 columns["id"].append(raw[:16].ljust(16, b"\0"))
                 columns["label"].append(str(of).encode())
                 columns["class"].append(int(of))
+                columns["weight"].append(1.0)
+                columns["repeats"].append(1)
                 columns["x"].append(raw if kind == "image" else value.tolist())
             for left, right in combinations(range(len(x)), 2):
                 same = int(classes[left] == classes[right])
