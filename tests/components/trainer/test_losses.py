@@ -24,7 +24,7 @@ def test_it_equals_a_slow_loop():
 
 @pytest.mark.parametrize("shape", [(4, 1), ()])
 def test_a_shape_that_would_broadcast_is_refused(shape):
-    with pytest.raises(ValueError, match=r"shape \(batch,\)"):
+    with pytest.raises(ValueError, match=r"shape \(m,\)"):
         ContrastiveLoss()(np.ones(shape, np.float32), np.ones(4, np.float32))
 
 
