@@ -29,6 +29,14 @@ class ExportedModel:
         embedding: np.ndarray = outputs["embedding"].numpy()
         return embedding
 
+    def distance(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """(m,) distances of (m, size) embeddings row by row; lower is more alike."""
+        outputs = self._model.signatures["measure"](
+            left=tf.constant(left), right=tf.constant(right)
+        )
+        distance: np.ndarray = outputs["distance"].numpy()
+        return distance
+
 
 def read_card(path: Path) -> dict[str, Any]:
     """What an exported model says of itself, read without TensorFlow's loading it."""

@@ -274,6 +274,11 @@ class Config(Section):
                 "train.augmentation.mixing mixes examples of a class; data that came in pairs "
                 "have none: leave it out, or use noise"
             )
+        if self.train.weights == "inverse_frequency":
+            raise ValueError(
+                "train.weights = inverse_frequency needs classes; data that came in pairs have "
+                "none: use pairs.policy = inverse_frequency"
+            )
 
     def _check_ratio(self) -> None:
         classes, size = self.pairs.classes_per_batch, self.pairs.examples_per_class

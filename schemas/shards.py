@@ -137,7 +137,8 @@ class SplitPairs:
     """All pairs of a split over its distinct examples, as the shards list them.
 
     ``shard`` and ``row`` (n,) say where an example first stands, ``ids`` (n, 16) uint8 its id;
-    ``left``, ``right`` (m,) are rows of these, ``same`` (m,) is 1 or 0.
+    ``left``, ``right`` (m,) are rows of these, ``same`` (m,) is 1 or 0. ``placed`` says for each
+    shard which of these its rows hold.
     """
 
     ids: np.ndarray
@@ -148,6 +149,7 @@ class SplitPairs:
     same: np.ndarray
     labels: np.ndarray  # (n,) bytes objects
     classes: np.ndarray  # (n,) int64
+    placed: list[np.ndarray]
 
 
 def read_split_pairs(folder: Path) -> SplitPairs:
@@ -187,6 +189,7 @@ def read_split_pairs(folder: Path) -> SplitPairs:
         same=np.concatenate([same for _, _, same in pairs]),
         labels=np.concatenate(labels)[first],
         classes=np.concatenate(classes)[first],
+        placed=np.split(inverse, np.cumsum([len(some) for some in ids])[:-1]),
     )
 
 

@@ -18,6 +18,7 @@ from diptych.schemas.inputs import Inputs
 from diptych.schemas.shards import SplitPairs
 
 _EXAMPLES_AT_ONCE = 512
+_PAIRS_AT_ONCE = 2**16
 
 
 def judge_pairs(
@@ -46,7 +47,10 @@ def judge_pairs(
             f"{int((~known).sum())} of {len(ids)} examples of the test pairs are not among the "
             "raw examples. The pairs belong to other data: run the pipeline from the start."
         )
-    distance = np.linalg.norm(embedding[pairs.left] - embedding[pairs.right], axis=1)
+    distance = np.empty(len(pairs.same), np.float32)
+    for start in range(0, len(distance), _PAIRS_AT_ONCE):
+        some = slice(start, start + _PAIRS_AT_ONCE)
+        distance[some] = model.distance(embedding[pairs.left[some]], embedding[pairs.right[some]])
     return Judged(len(ids), pairs.left, pairs.right, pairs.same, distance)
 
 

@@ -3,6 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
+from diptych.schemas.shards import InputShape
+from diptych.schemas.training import Augmentation as Settings
+
 _SHIFT = 0.1  # of the height and width, to either side
 _ROTATION = 0.2  # radians, to either side: 11 degrees
 _ZOOM = 0.1  # smaller or larger
@@ -48,3 +51,29 @@ def view(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
         interpolation="BILINEAR",
         fill_mode="NEAREST",
     )
+
+
+class Augmentation:
+    """New views of training examples: drawn outside the graph, applied inside."""
+
+    def __init__(self, settings: Settings, shape: InputShape) -> None:
+        self._on = settings.of != "none" and shape.kind == "image"
+        self._shape = shape
+        self.width = 8 if self._on else 0  # of what is drawn for an example
+
+    def draw(
+        self,
+        generator: np.random.Generator,
+        x: np.ndarray,
+        classes: np.ndarray,
+        repeats: np.ndarray,
+    ) -> np.ndarray:
+        """(n, width) float32."""
+        if not self._on:
+            return np.zeros((len(x), 0), np.float32)
+        height, width, _ = self._shape.shape
+        return random_views(generator, len(x), height, width)
+
+    def __call__(self, x: tf.Tensor, drawn: tf.Tensor) -> tf.Tensor:
+        """The examples as seen through what was drawn for them."""
+        return view(x, drawn)

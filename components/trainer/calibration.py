@@ -5,41 +5,63 @@ from pathlib import Path
 import keras
 import numpy as np
 import pyarrow as pa
+import tensorflow as tf
 
-from diptych.components.trainer.losses import euclidean_distance
+from diptych.components.trainer.batches import ShardReader
+from diptych.components.trainer.network import Network
+from diptych.components.trainer.objective import Objective
 from diptych.components.trainer.threshold import best_threshold
 from diptych.schemas.shards import Manifest, inputs_to_numpy, read_split_pairs, shard_name
 
 _EXAMPLES_AT_ONCE = 1024
+_BATCHES_AT_ONCE = 8
 
 
 class CalibrationSet:
     """The pairs of a split over its distinct examples.
 
     Each example is encoded once, however many batches it stands in. In memory are the embeddings
-    and the pairs; the examples stay mapped.
+    and the terms; the examples stay mapped.
+
+    Args:
+      folder: of the split.
+      objective: to judge by; None where distances alone are wanted.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, objective: Objective | None = None) -> None:
         self._folder = folder
         self._manifest = Manifest.read(folder)
         self._pairs = read_split_pairs(folder)
+        if objective is not None:
+            # In place of the examples, their numbers among the distinct ones.
+            self._reader = ShardReader(
+                folder, objective.kind, _BATCHES_AT_ONCE, x=self._pairs.placed
+            )
+            self._sums = tf.function(objective, reduce_retracing=True)
 
-    def judge(self, encoder: keras.Model, loss: keras.losses.Loss) -> tuple[float, float]:
-        """Mean loss of the pairs, and their accuracy at their best threshold."""
-        distance = self.distances(encoder)
-        value = float(np.mean(loss(self._pairs.same.astype(np.float32), distance)))
-        return value, best_threshold(distance, self._pairs.same)[1]
+    def judge(self, network: Network) -> tuple[float, float]:
+        """Mean loss of the terms, and the accuracy of the pairs at their best threshold."""
+        embedding = self._embed(network.encoder)
+        total = number = 0.0
+        for batch in self._reader.in_order():
+            sums = self._sums(embedding[batch.x], batch.terms)
+            total, number = total + float(sums[0]), number + float(sums[1])
+        distance = self._distances(network, embedding)
+        return total / max(number, 1.0), best_threshold(distance, self._pairs.same)[1]
 
-    def threshold(self, encoder: keras.Model) -> float:
+    def threshold(self, network: Network) -> float:
         """The distance up to which two inputs are called the same."""
-        return best_threshold(self.distances(encoder), self._pairs.same)[0]
+        distance = self._distances(network, self._embed(network.encoder))
+        return best_threshold(distance, self._pairs.same)[0]
 
-    def distances(self, encoder: keras.Model) -> np.ndarray:
-        """(m,) Euclidean distances of the pairs."""
-        embedding = self._embed(encoder)
+    def accuracy(self, network: Network, threshold: float) -> float:
+        """Share of the pairs told right, where ``distance <= threshold`` means same."""
+        distance = self._distances(network, self._embed(network.encoder))
+        return float(np.mean((distance <= threshold) == (self._pairs.same == 1)))
+
+    def _distances(self, network: Network, embedding: np.ndarray) -> np.ndarray:
         left, right = embedding[self._pairs.left], embedding[self._pairs.right]
-        return np.asarray(euclidean_distance(left, right))
+        return np.asarray(network.distance(left, right))
 
     def _embed(self, encoder: keras.Model) -> np.ndarray:
         size = encoder.output_shape[-1]

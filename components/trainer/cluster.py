@@ -7,21 +7,22 @@ import os
 import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from diptych.components.trainer.checkpoint import read_checkpoint
+from diptych.components.trainer.log import Epoch, show
 from diptych.schemas.errors import DiptychError, TrainingError
 from diptych.schemas.model import Model
 from diptych.schemas.training import Train
 
-_WEIGHTS, _CURVES = "weights.npz", "curves.json"
+_NEWS = "news.jsonl"
 _START_ATTEMPTS = 3  # raylet gives up when its agent needs more than 15 s to start
 _CONNECT_TIMEOUT_S = 10
 _progress = logging.getLogger("diptych.progress")
@@ -29,41 +30,35 @@ _progress = logging.getLogger("diptych.progress")
 
 def train_anywhere(
     pairs: Path, model: Model, settings: Train, storage: Path
-) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+) -> tuple[list[np.ndarray], list[Epoch]]:
     """Trains in process (``num_workers=0``) or on Ray.
 
     Args:
       pairs: folder of the pair set; on a cluster, one that every worker can read.
       model: encoder and loss.
       settings: workers and schedule.
-      storage: folder for what the workers hand back; on a cluster, one that all share.
+      storage: folder of this training alone, for its checkpoints and what the workers hand back;
+        on a cluster, one that all share. If there is a checkpoint in it, training goes on from
+        there. It is removed when the training is done.
 
     Returns:
-      Weights of the encoder, and the learning curves, one dictionary an epoch.
+      Weights of the network, and the learning curves.
 
     Raises:
       TrainingError: Ray does not start, has not what was asked for, or a worker failed.
     """
     if settings.num_workers == 0:
-        from diptych.components.trainer.loop import Place, train
+        from diptych.components.trainer.learner import Place
+        from diptych.components.trainer.loop import train
 
         weights, curves = train(
-            pairs, model, settings, Place(), lambda line: _show(dataclasses.asdict(line), settings)
+            pairs, model, settings, Place(), lambda line: show(line, settings), storage
         )
-        return weights, [dataclasses.asdict(line) for line in curves]
-    with _ray(settings) as cpus_per_worker:
-        return _train_on_ray(pairs, model, settings, storage, cpus_per_worker)
-
-
-def _show(line: dict[str, Any], settings: Train) -> None:
-    _progress.info(
-        "epoch %d of at most %d, loss %.4f, calibration accuracy %.1f %%, %d examples/s",
-        line["epoch"],
-        settings.epochs,
-        line["loss"],
-        100 * line["calibration_accuracy"],
-        line["examples_per_s"],
-    )
+    else:
+        with _ray(settings) as cpus_per_worker:
+            weights, curves = _train_on_ray(pairs, model, settings, storage, cpus_per_worker)
+    shutil.rmtree(storage)
+    return weights, curves
 
 
 @contextmanager
@@ -134,24 +129,12 @@ def _check_reachable(address: str) -> None:
 
 def _train_on_ray(
     pairs: Path, model: Model, settings: Train, storage: Path, cpus_per_worker: int
-) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
+) -> tuple[list[np.ndarray], list[Epoch]]:
     import ray
     from ray import train as ray_train
     from ray.train.tensorflow import TensorflowTrainer
 
     storage.mkdir(parents=True, exist_ok=True)
-    news = storage / "news.jsonl"
-
-    class Progress(ray_train.UserCallback):
-        """Runs in Ray's controller, a process of its own on this machine."""
-
-        def after_report(
-            self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any
-        ) -> None:
-            if "epoch" in metrics[0]:
-                with news.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(metrics[0]) + "\n")
-
     # One GPU a worker where there are GPUs for all of them; NCCL carries the gradients then.
     use_gpu = ray.cluster_resources().get("GPU", 0) >= settings.num_workers
     trainer = TensorflowTrainer(
@@ -160,6 +143,7 @@ def _train_on_ray(
             "pairs": str(pairs),
             "model": model.model_dump_json(),
             "settings": settings.model_dump_json(),
+            "storage": str(storage),
             "cpus": cpus_per_worker,
         },
         scaling_config=ray_train.ScalingConfig(
@@ -168,19 +152,23 @@ def _train_on_ray(
             resources_per_worker={"CPU": cpus_per_worker} | ({"GPU": 1} if use_gpu else {}),
         ),
         run_config=ray_train.RunConfig(
-            name="training", storage_path=str(storage), callbacks=[Progress()]
+            storage_path=str(storage / "ray"),
+            failure_config=ray_train.FailureConfig(max_failures=settings.max_failures),
         ),
     )
     try:
-        with _own_interrupt(), _following(news, lambda line: _show(line, settings)):
-            result = trainer.fit()
+        with _own_interrupt(), _following(storage / _NEWS, settings):
+            trainer.fit()
     except Exception as error:
         raise _cause(error) from error
-    with result.checkpoint.as_directory() as folder:
-        weights = _read_weights(Path(folder) / _WEIGHTS)
-        curves = json.loads((Path(folder) / _CURVES).read_text())
-    shutil.rmtree(storage / "training", ignore_errors=True)
-    return weights, curves
+    found = read_checkpoint(storage)
+    if found is None:
+        raise TrainingError(
+            f"The workers left no checkpoint in {storage}. On a cluster, it must be a folder that "
+            "all of its machines share with this one."
+        )
+    progress, arrays = found
+    return arrays["best"], [Epoch(**line) for line in progress["curves"]]
 
 
 @contextmanager
@@ -197,17 +185,21 @@ def _own_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def _following(news: Path, on_line: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-    """Reads the lines of a growing file in a thread; the file is removed in the end."""
+def _following(news: Path, settings: Train) -> Iterator[None]:
+    """Shows the lines of a file that rank 0 lengthens, in a thread.
+
+    Ray runs callbacks in a process of its own, whose log nobody sees.
+    """
     news.touch()
     done = threading.Event()
 
     def follow() -> None:
         with news.open(encoding="utf-8") as file:
+            file.seek(0, os.SEEK_END)  # what came before an interruption has been shown
             while True:
                 last_look = done.wait(0.2)
                 for line in file:
-                    on_line(json.loads(line))
+                    show(Epoch(**json.loads(line)), settings)
                 if last_look:
                     return
 
@@ -218,7 +210,6 @@ def _following(news: Path, on_line: Callable[[dict[str, Any]], None]) -> Iterato
     finally:
         done.set()
         thread.join()
-        news.unlink()
 
 
 def _cause(error: BaseException) -> DiptychError:
@@ -234,36 +225,33 @@ def _cause(error: BaseException) -> DiptychError:
 
 
 def _worker(config: dict[str, Any]) -> None:
-    """Runs on each Ray worker; rank 0 hands back weights and curves as a checkpoint."""
+    """Runs on each Ray worker; rank 0 tells of each epoch, and leaves the last checkpoint."""
     import tensorflow as tf
     from ray import train as ray_train
 
-    from diptych.components.trainer.loop import Epoch, Place, train
+    from diptych.components.trainer.learner import Place
+    from diptych.components.trainer.loop import train
 
     tf.config.threading.set_intra_op_parallelism_threads(config["cpus"])
     context = ray_train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
     # Nothing of TensorFlow may run before the communicator is there.
     place = Place(rank, workers, _all_reduce_sum() if workers > 1 else list)
+    storage = Path(config["storage"])
 
-    def report(line: Epoch) -> None:
-        ray_train.report(dataclasses.asdict(line))
+    def on_epoch(line: Epoch) -> None:
+        if rank == 0:
+            with (storage / _NEWS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(dataclasses.asdict(line)) + "\n")
 
-    weights, curves = train(
+    train(
         Path(config["pairs"]),
         Model.model_validate_json(config["model"]),
         Train.model_validate_json(config["settings"]),
         place,
-        report,
+        on_epoch,
+        storage,
     )
-    if rank != 0:
-        ray_train.report({"done": True})
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        _write_weights(Path(folder) / _WEIGHTS, weights)
-        lines = [dataclasses.asdict(line) for line in curves]
-        (Path(folder) / _CURVES).write_text(json.dumps(lines))
-        ray_train.report({"done": True}, checkpoint=ray_train.Checkpoint.from_directory(folder))
 
 
 def _all_reduce_sum() -> Any:
@@ -294,12 +282,3 @@ def _all_reduce_sum() -> Any:
         )
 
     return all_reduce_sum
-
-
-def _write_weights(path: Path, weights: list[np.ndarray]) -> None:
-    np.savez(path, *weights)
-
-
-def _read_weights(path: Path) -> list[np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return [arrays[f"arr_{number}"] for number in range(len(arrays.files))]

@@ -1,6 +1,7 @@
 """The Trainer step: pair shards and the preprocessing graph to a model that takes raw inputs."""
 
 # No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -30,25 +31,29 @@ def Trainer(
     """Trains on the training split, stops and sets the threshold on the calibration split."""
     from diptych.components.trainer.calibration import CalibrationSet
     from diptych.components.trainer.cluster import train_anywhere
-    from diptych.components.trainer.encoders import build_encoder
     from diptych.components.trainer.export import export_model
     from diptych.components.trainer.log import write_log
+    from diptych.components.trainer.network import build_network
 
     settings = Train.model_validate_json(train_settings)
     architecture = Model.model_validate_json(model_settings)
     raw = Inputs.model_validate_json(inputs)
     folder = Path(training_log.uri)
-    weights, curves = train_anywhere(Path(pairs.uri), architecture, settings, folder)
+    # Beside the outputs of all runs, so that a run that was cut off is gone on with in the next.
+    what = (pairs.uri, model_settings, train_settings, inputs, code_hash)
+    digest = hashlib.blake2b(json.dumps(what).encode(), digest_size=8).hexdigest()
+    storage = folder.parents[1] / "unfinished" / digest
+    weights, curves = train_anywhere(Path(pairs.uri), architecture, settings, storage)
     best = write_log(folder, curves)
     training_log.set_int_custom_property("epochs", len(curves))
-    training_log.set_int_custom_property("best_epoch", best["epoch"])
+    training_log.set_int_custom_property("best_epoch", best.epoch)
 
-    encoder = build_encoder(architecture, raw.shape)
-    encoder.set_weights(weights)
-    threshold = CalibrationSet(Path(pairs.uri) / "Split-calibration").threshold(encoder)
+    network = build_network(architecture, raw.shape)
+    network.set_weights(weights)
+    threshold = CalibrationSet(Path(pairs.uri) / "Split-calibration").threshold(network)
     model.set_string_custom_property("threshold", json.dumps(threshold))
     serving = Path(path_utils.serving_model_dir(model.uri))
     beside = serving.with_name(serving.name + ".part")
     shutil.rmtree(beside, ignore_errors=True)
-    export_model(encoder, Path(transform_graph.uri), raw, threshold, beside)
+    export_model(network, Path(transform_graph.uri), raw, threshold, beside)
     beside.rename(serving)

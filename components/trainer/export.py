@@ -1,32 +1,33 @@
 """The exported model: preprocessing, encoder and threshold in one SavedModel."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from diptych.components.trainer.losses import euclidean_distance
+from diptych.components.trainer.network import Network
 from diptych.schemas import inputs as features
 from diptych.schemas.inputs import Inputs
 
 
 def export_model(
-    encoder: keras.Model, transform_graph: Path, inputs: Inputs, threshold: float, path: Path
+    network: Network, transform_graph: Path, inputs: Inputs, threshold: float, path: Path
 ) -> None:
     """Writes a SavedModel that takes raw inputs.
 
     Signatures (batch dimension free):
       ``embed``: ``image`` (batch,) encoded bytes, or ``vector`` (batch, d) float32 in the order of
         the data's columns, to ``embedding`` (batch, size).
-      ``compare``: ``left`` and ``right``, each as above, to ``distance`` (batch,) Euclidean, lower
+      ``measure``: ``left`` and ``right`` (batch, size) embeddings, to ``distance`` (batch,), lower
         is more alike; ``same`` (batch,) bool, whether it is at most the threshold; ``threshold``.
+      ``compare``: ``left`` and ``right`` as ``embed`` takes them, to the same as ``measure``.
 
     ``assets.extra/diptych.json`` says the same for programs that do not load TensorFlow.
 
     Args:
-      encoder: the trained encoder.
+      network: the trained one.
       transform_graph: folder of the artifact of Transform.
       inputs: what a raw example holds.
       threshold: the calibrated one, in the unit of the distance.
@@ -41,13 +42,13 @@ def export_model(
         spec = tf.TensorSpec([None, *inputs.shape.shape], tf.float32)
 
     def embedding_of(raw: tf.Tensor) -> tf.Tensor:
-        return encoder(preprocess(raw), training=False)
+        return network.encoder(preprocess(raw), training=False)
 
     def embed(**raw: tf.Tensor) -> dict[str, tf.Tensor]:  # named after the kind of input
         return {"embedding": embedding_of(raw[name])}
 
-    def compare(left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
-        distance = euclidean_distance(embedding_of(left), embedding_of(right))
+    def measure(left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
+        distance = network.distance(left, right)
         limit = tf.constant(threshold, tf.float32)
         return {
             "distance": distance,
@@ -55,12 +56,21 @@ def export_model(
             "threshold": tf.fill(tf.shape(distance), limit),
         }
 
+    def compare(left: tf.Tensor, right: tf.Tensor) -> dict[str, tf.Tensor]:
+        return measure(embedding_of(left), embedding_of(right))
+
     module = tf.Module()
     # The module keeps alive what the functions use; what is not tracked is not saved.
-    module.graph, module.variables_of_encoder = graph, encoder.variables
+    module.graph, module.variables_of_encoder = graph, network.encoder.variables
+    module.variables_of_distance = network.distance.variables
+    size = network.encoder.output_shape[-1]
     signatures = {
         "embed": tf.function(embed).get_concrete_function(
             **{name: tf.TensorSpec(spec.shape, spec.dtype, name=name)}
+        ),
+        "measure": tf.function(measure).get_concrete_function(
+            left=tf.TensorSpec([None, size], tf.float32, name="left"),
+            right=tf.TensorSpec([None, size], tf.float32, name="right"),
         ),
         "compare": tf.function(compare).get_concrete_function(
             left=tf.TensorSpec(spec.shape, spec.dtype, name="left"),
@@ -71,7 +81,10 @@ def export_model(
     card = {
         "input": {"name": name, "kind": inputs.kind, "shape": list(inputs.shape.shape)},
         "columns": [column.name for column in inputs.columns],
-        "embedding_size": encoder.output_shape[-1],
+        "embedding_size": size,
+        "distance": network.distance.name,
+        "lowest": network.distance.low,
+        "highest": network.distance.high if math.isfinite(network.distance.high) else None,
         "threshold": threshold,
     }
     extra = path / "assets.extra"

@@ -1,21 +1,55 @@
-"""Learning curves, as JSON and as TensorBoard events."""
+"""Learning curves: a line an epoch while training, then JSON and TensorBoard events."""
 
+import dataclasses
 import json
+import logging
 from pathlib import Path
-from typing import Any
+
+from diptych.schemas.training import Train
+
+_progress = logging.getLogger("diptych.progress")
 
 
-def write_log(folder: Path, curves: list[dict[str, Any]]) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """One line of the learning curves."""
+
+    epoch: int  # from 1
+    loss: float
+    calibration_loss: float
+    calibration_accuracy: float  # at the best threshold of this epoch
+    examples_per_s: float  # encoded by all workers together
+    input_share: float  # of the time of the steps, spent on waiting for data
+    seconds: float  # with the judging
+
+
+def show(line: Epoch, settings: Train) -> None:
+    """Tells of an epoch, and how long the rest takes if none is stopped early."""
+    left = round(line.seconds * (settings.epochs - line.epoch))
+    _progress.info(
+        "epoch %d of at most %d, loss %.4f, calibration accuracy %.1f %%, %d examples/s, "
+        "at most %d:%02d left",
+        line.epoch,
+        settings.epochs,
+        line.loss,
+        100 * line.calibration_accuracy,
+        line.examples_per_s,
+        *divmod(left, 60),
+    )
+
+
+def write_log(folder: Path, curves: list[Epoch]) -> Epoch:
     """Writes ``curves.json`` and ``tensorboard/``; returns the epoch whose weights were kept."""
     import tensorflow as tf
 
     folder.mkdir(parents=True, exist_ok=True)
-    best = min(curves, key=lambda line: line["calibration_loss"])
-    text = json.dumps({"best_epoch": best["epoch"], "epochs": curves}, indent=2)
+    best = min(curves, key=lambda line: line.calibration_loss)
+    lines = [dataclasses.asdict(line) for line in curves]
+    text = json.dumps({"best_epoch": best.epoch, "epochs": lines}, indent=2)
     (folder / "curves.json").write_text(text + "\n", encoding="utf-8")
     writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
     with writer.as_default():
-        for line in curves:
+        for line in lines:
             for name, value in line.items():
                 if name != "epoch":
                     tf.summary.scalar(name, value, step=line["epoch"])

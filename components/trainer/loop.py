@@ -2,7 +2,8 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,38 +11,36 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from diptych.components.trainer.augmentation import view
-from diptych.components.trainer.batches import Batch, ShardReader
+from diptych.components.trainer.augmentation import Augmentation
+from diptych.components.trainer.batches import Batch, ShardReader, inverse_class_frequencies
 from diptych.components.trainer.calibration import CalibrationSet
-from diptych.components.trainer.encoders import build_encoder
-from diptych.components.trainer.losses import ContrastiveLoss, euclidean_distance
+from diptych.components.trainer.checkpoint import read_checkpoint, write_checkpoint
+from diptych.components.trainer.learner import Learner, Place
+from diptych.components.trainer.log import Epoch
+from diptych.components.trainer.network import build_network
+from diptych.components.trainer.objective import Objective
+from diptych.components.trainer.optimizers import make_optimizer
 from diptych.schemas.errors import TrainingError
 from diptych.schemas.model import Model
-from diptych.schemas.shards import InputShape
+from diptych.schemas.shards import Manifest
 from diptych.schemas.training import Train
 
-AllReduceSum = Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
-_LAST_LEARNING_RATE = 0.02  # of the first, at the end of the cosine
+_TRAINING, _CALIBRATION = "Split-train", "Split-calibration"
 
 
-@dataclasses.dataclass(frozen=True)
-class Epoch:
-    """One line of the learning curves."""
+@dataclasses.dataclass
+class _Progress:
+    """How far the training has come, and what it has found so far."""
 
-    epoch: int  # from 1
-    loss: float
-    calibration_loss: float
-    calibration_accuracy: float  # at the best threshold of this epoch
-    examples_per_s: float
+    epoch: int = 0  # whole ones
+    losses: list[float] = dataclasses.field(default_factory=list)  # of the steps of this epoch
+    curves: list[Epoch] = dataclasses.field(default_factory=list)
+    best: list[np.ndarray] = dataclasses.field(default_factory=list)  # weights
 
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Which part of the work this process does, and how it talks to the others."""
-
-    rank: int = 0
-    workers: int = 1
-    all_reduce_sum: AllReduceSum = list
+    @property
+    def best_epoch(self) -> int:
+        """The one with the lowest calibration loss; 0 before the first."""
+        return min(self.curves, key=lambda line: line.calibration_loss).epoch if self.curves else 0
 
 
 def train(
@@ -50,135 +49,156 @@ def train(
     settings: Train,
     place: Place,
     on_epoch: Callable[[Epoch], None],
+    checkpoints: Path | None = None,
 ) -> tuple[list[np.ndarray], list[Epoch]]:
-    """Trains an encoder.
+    """Trains a network.
 
     All workers start from the same weights, apply the same summed gradients, and judge the whole
     calibration split, so that they stop at the same epoch without asking each other.
 
     Args:
       pairs: folder of the pair set, with Split-train and Split-calibration.
-      model: encoder and loss.
+      model: encoder, distance and loss.
       settings: schedule.
       place: rank of this process; the number of workers divides ``batches_per_step``.
       on_epoch: called at the end of each epoch, on every worker.
+      checkpoints: folder to go on from and to leave checkpoints in; one of this training alone.
 
     Returns:
-      The weights of the encoder at the epoch with the lowest calibration loss, and the curves.
+      The weights of the network at the epoch with the lowest calibration loss, and the curves.
 
     Raises:
-      TrainingError: the loss is not finite.
+      TrainingError: the loss is not finite, or memory does not suffice.
     """
     keras.utils.set_random_seed(settings.seed)
+    reader, learner, calibration = _prepare(pairs, model, settings, place)
+    progress = _resume(learner, checkpoints)
+    if not progress.best:
+        progress.best = learner.network.get_weights()
+    while progress.epoch < settings.epochs and not _is_over(progress, settings):
+        started, examples, waited = time.perf_counter(), 0, 0.0
+        for batch, seconds in _timed(reader.epoch(progress.epoch, len(progress.losses))):
+            with _explained(progress, settings, len(batch.x)):
+                progress.losses.append(learner.step(batch))
+            examples, waited = examples + len(batch.x), waited + seconds
+            every = settings.checkpoint_steps
+            if every and len(progress.losses) % every == 0 and checkpoints:
+                _check(progress, reader.num_steps, settings)
+                _leave(checkpoints, progress, learner, place)
+        _check(progress, reader.num_steps, settings)
+        spent = time.perf_counter() - started
+        learner.share_statistics()
+        with learner.averaged():
+            calibration_loss, accuracy = calibration.judge(learner.network)
+            weights = learner.network.get_weights()
+        progress.epoch += 1
+        line = Epoch(
+            epoch=progress.epoch,
+            loss=float(np.mean(progress.losses)),
+            calibration_loss=calibration_loss,
+            calibration_accuracy=accuracy,
+            examples_per_s=examples * place.workers / spent,
+            input_share=waited / spent,
+            seconds=time.perf_counter() - started,
+        )
+        progress.curves.append(line)
+        progress.losses = []
+        if progress.best_epoch == line.epoch:
+            progress.best = weights
+        if checkpoints:
+            _leave(checkpoints, progress, learner, place)
+        on_epoch(line)
+    return progress.best, progress.curves
+
+
+def _prepare(
+    pairs: Path, model: Model, settings: Train, place: Place
+) -> tuple[ShardReader, Learner, CalibrationSet]:
+    shape = Manifest.read(pairs / _TRAINING).input
+    network = build_network(model, shape, settings.precision)
+    objective = Objective(model, network.distance)
+    weights = None
+    if settings.weights == "inverse_frequency":
+        weights = inverse_class_frequencies(pairs / _TRAINING)
     reader = ShardReader(
-        pairs / "Split-train",
+        pairs / _TRAINING,
+        objective.kind,
         settings.batches_per_step,
         place.rank,
         place.workers,
         settings.seed,
-        settings.augmentation.of != "none",
+        class_weights=weights,
     )
-    calibration = CalibrationSet(pairs / "Split-calibration")
-    encoder = build_encoder(model, reader.manifest.input)
-    loss = ContrastiveLoss(model.loss.margin, reduction="none")
-    schedule = keras.optimizers.schedules.CosineDecay(
-        settings.learning_rate, reader.num_steps * settings.epochs, alpha=_LAST_LEARNING_RATE
+    learner = Learner(
+        network,
+        objective,
+        make_optimizer(settings, reader.num_steps),
+        Augmentation(settings.augmentation, shape),
+        model.decoder.weight if model.decoder else 0.0,
+        place,
     )
-    optimizer = keras.optimizers.Adam(schedule)
-    optimizer.build(encoder.trainable_variables)
-    step = make_step(
-        encoder, loss, optimizer, reader.manifest.input, place.all_reduce_sum, reader.augment
-    )
+    if learner.draws:
+        reader.draw = learner.draw
+    return reader, learner, CalibrationSet(pairs / _CALIBRATION, objective)
 
-    best, best_weights, curves = np.inf, encoder.get_weights(), []
-    for epoch in range(settings.epochs):
-        started, examples, losses = time.perf_counter(), 0, []
-        for batch in reader.epoch(epoch):
-            losses.append(step(*_tensors(batch)))
-            examples += len(batch.x)
-        values = np.array([float(value) for value in losses])
-        if not np.isfinite(values).all():
-            bad = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise TrainingError(
-                f"The loss is not finite at epoch {epoch + 1}, step {bad + 1} of "
-                f"{reader.num_steps}. Lower train.learning_rate "
-                f"({settings.learning_rate}), or look for extreme values in the data."
-            )
-        seconds = time.perf_counter() - started
-        calibration_loss, accuracy = calibration.judge(encoder, loss)
-        line = Epoch(
-            epoch=epoch + 1,
-            loss=float(values.mean()),
-            calibration_loss=calibration_loss,
-            calibration_accuracy=accuracy,
-            examples_per_s=examples * place.workers / seconds,
+
+def _is_over(progress: _Progress, settings: Train) -> bool:
+    return progress.epoch - progress.best_epoch >= settings.patience
+
+
+def _resume(learner: Learner, checkpoints: Path | None) -> _Progress:
+    found = read_checkpoint(checkpoints) if checkpoints else None
+    if found is None:
+        return _Progress()
+    progress, arrays = found
+    learner.restore(arrays["state"])
+    curves = [Epoch(**line) for line in progress["curves"]]
+    return _Progress(progress["epoch"], progress["losses"], curves, arrays["best"])
+
+
+def _leave(checkpoints: Path, progress: _Progress, learner: Learner, place: Place) -> None:
+    if place.rank != 0:
+        return
+    place_in_data: dict[str, Any] = {
+        "epoch": progress.epoch,
+        "losses": [float(loss) for loss in progress.losses],
+        "curves": [dataclasses.asdict(line) for line in progress.curves],
+    }
+    arrays = {"state": learner.state(), "best": progress.best}
+    write_checkpoint(checkpoints, place_in_data, arrays)
+
+
+def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
+    """Each batch with the seconds that it was waited for."""
+    while True:
+        started = time.perf_counter()
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch, time.perf_counter() - started
+
+
+def _check(progress: _Progress, num_steps: int, settings: Train) -> None:
+    """Fetches the losses of the steps, and stops at one that is not finite."""
+    progress.losses = [float(loss) for loss in progress.losses]
+    bad = np.flatnonzero(~np.isfinite(progress.losses))
+    if bad.size:
+        raise TrainingError(
+            f"The loss is not finite at epoch {progress.epoch + 1}, step {bad[0] + 1} of "
+            f"{num_steps}. Lower train.learning_rate ({settings.learning_rate}), set "
+            "train.clip_norm, or look for extreme values in the data."
         )
-        curves.append(line)
-        on_epoch(line)
-        if line.calibration_loss < best:
-            best, best_weights = line.calibration_loss, encoder.get_weights()
-        elif line.epoch - _best_epoch(curves) >= settings.patience:
-            break
-    return best_weights, curves
 
 
-def make_step(
-    encoder: keras.Model,
-    loss: keras.losses.Loss,
-    optimizer: keras.optimizers.Optimizer,
-    shape: InputShape,
-    all_reduce_sum: AllReduceSum,
-    augment: bool,
-) -> Callable[..., tf.Tensor]:
-    """One compiled training step: the fields of a ``Batch`` to the loss of the whole step.
-
-    The loss is the weighted mean over the pairs of all workers. Each worker sums its own; sums and
-    gradients are added up, and divided by the sum of all weights, so that the result does not
-    depend on how the pairs are shared out.
-    """
-    row = tf.TensorSpec([None], tf.int32)
-    number = tf.TensorSpec([None], tf.float32)
-    x_type = tf.uint8 if shape.kind == "image" else tf.float32
-    x_spec = tf.TensorSpec([None, *shape.shape], x_type)
-
-    views_spec = tf.TensorSpec([None, 8 if augment else 0], tf.float32)
-
-    @tf.function(input_signature=[x_spec, row, row, number, number, views_spec])
-    def step(
-        x: tf.Tensor,
-        left: tf.Tensor,
-        right: tf.Tensor,
-        same: tf.Tensor,
-        weight: tf.Tensor,
-        views: tf.Tensor,
-    ) -> tf.Tensor:
-        if augment:
-            x = view(x, views)
-        with tf.GradientTape() as tape:
-            embedding = encoder(x, training=True)
-            distance = euclidean_distance(tf.gather(embedding, left), tf.gather(embedding, right))
-            total = tf.reduce_sum(weight * loss(same, distance))
-        gradients = [
-            tf.convert_to_tensor(gradient)
-            for gradient in tape.gradient(
-                total, encoder.trainable_variables, unconnected_gradients="zero"
-            )
-        ]
-        *summed, total, weights = all_reduce_sum([*gradients, total, tf.reduce_sum(weight)])
-        optimizer.apply_gradients(
-            [
-                (tf.math.divide_no_nan(gradient, weights), variable)
-                for gradient, variable in zip(summed, encoder.trainable_variables, strict=True)
-            ]
-        )
-        return tf.math.divide_no_nan(total, weights)
-
-    return step
-
-
-def _tensors(batch: Batch) -> tuple[Any, ...]:
-    return batch.x, batch.left, batch.right, batch.same, batch.weight, batch.views
-
-
-def _best_epoch(curves: list[Epoch]) -> int:
-    return min(curves, key=lambda line: line.calibration_loss).epoch
+@contextmanager
+def _explained(progress: _Progress, settings: Train, examples: int) -> Iterator[None]:
+    """Memory that does not suffice, in words."""
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise TrainingError(
+            f"Out of memory at epoch {progress.epoch + 1}, step {len(progress.losses) + 1}, with "
+            f"{examples} examples at once on a worker. Lower train.batches_per_step "
+            f"({settings.batches_per_step}), pairs.classes_per_batch, pairs.examples_per_class or "
+            "the size of the images, or share the step out to more train.num_workers."
+        ) from error

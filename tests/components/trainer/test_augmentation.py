@@ -1,8 +1,6 @@
 import numpy as np
-from shard_writer import write_split
 
 from diptych.components.trainer.augmentation import random_views, view
-from diptych.components.trainer.batches import ShardReader
 
 IDENTITY = np.array([[1, 0, 0, 0, 1, 0, 0, 0]], np.float32)
 
@@ -26,19 +24,3 @@ def test_views_differ_stay_near_and_keep_the_middle_of_the_image_in_sight():
     assert np.abs(middle_x - 19.5).max() <= 4.01  # a tenth of the width
     assert np.abs(middle_y - 9.5).max() <= 2.01
     assert np.abs(middle_x - 19.5).max() > 3
-
-
-def test_a_batch_has_the_same_views_on_any_worker_and_other_ones_in_the_next_epoch(tmp_path):
-    images = np.random.default_rng(1).integers(0, 256, (8, 6, 5, 5, 1)).astype(np.uint8)
-    labels = np.repeat([0, 1, 2], 2)
-    write_split(tmp_path / "split", [(batch, labels) for batch in images], num_shards=2)
-
-    def views(rank, workers, epoch):
-        reader = ShardReader(tmp_path / "split", 2, rank, workers, seed=3, augment=True)
-        return [batch.views for batch in reader.epoch(epoch)]
-
-    alone = views(0, 1, epoch=0)
-    parts = zip(views(0, 2, epoch=0), views(1, 2, epoch=0), strict=True)
-    for step, (first, second) in zip(alone, parts, strict=True):
-        np.testing.assert_array_equal(step, np.concatenate([first, second]))
-    assert not np.array_equal(alone[0], views(0, 1, epoch=1)[0])

@@ -33,14 +33,14 @@ def in_process(pairs, tmp_path_factory):
 
 def test_it_learns(in_process):
     _, curves = in_process
-    assert curves[-1]["loss"] < 0.5 * curves[0]["loss"]
-    assert curves[-1]["calibration_accuracy"] > 0.9
+    assert curves[-1].loss < 0.5 * curves[0].loss
+    assert curves[-1].calibration_accuracy > 0.9
 
 
 def test_the_same_seed_gives_the_same_losses(in_process, pairs, tmp_path):
     _, again = train_anywhere(pairs, MODEL, _settings(0), tmp_path)
-    losses = [line["loss"] for line in in_process[1]]
-    assert [line["loss"] for line in again] == pytest.approx(losses, rel=1e-6)
+    losses = [line.loss for line in in_process[1]]
+    assert [line.loss for line in again] == pytest.approx(losses, rel=1e-6)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -49,9 +49,7 @@ def test_ray_workers_give_the_losses_and_weights_of_one_process(
 ):
     weights, curves = train_anywhere(pairs, MODEL, _settings(workers), tmp_path)
     alone_weights, alone = in_process
-    assert [line["loss"] for line in curves] == pytest.approx(
-        [line["loss"] for line in alone], rel=1e-4
-    )
+    assert [line.loss for line in curves] == pytest.approx([line.loss for line in alone], rel=1e-4)
     for mine, theirs in zip(weights, alone_weights, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-4)
 
@@ -61,8 +59,8 @@ def test_batches_without_pairs_change_nothing(tmp_path):
     alone = [(x[:1], labels[:1])] * 4  # one row makes no pair; four batches make one step
     write_split(tmp_path / "Split-train", alone, num_shards=4)
     write_split(tmp_path / "Split-calibration", blobs(batches=2, seed=2), num_shards=4)
-    weights, curves = train_anywhere(tmp_path, MODEL, _settings(0), tmp_path)
-    assert [line["loss"] for line in curves] == [0, 0, 0, 0]
+    weights, curves = train_anywhere(tmp_path, MODEL, _settings(0), tmp_path / "storage")
+    assert [line.loss for line in curves] == [0, 0, 0, 0]
     assert all(np.isfinite(value).all() for value in weights)
 
 
