@@ -55,7 +55,7 @@ class Steps:
     """A line for each step: a spinner while it runs, its time and outcome when it is done.
 
     Where the output is not a terminal, a line is written when a step ends; the messages in between
-    are in the log alone.
+    are in the log alone, but for those to keep.
     """
 
     def __init__(self, console: Console) -> None:
@@ -95,6 +95,10 @@ class Steps:
         if self._task is not None:
             self._progress.update(self._task, message=escape(message))
 
+    def keep(self, message: str) -> None:
+        """News of the running step, in a line of its own that stays."""
+        self._console.print(f"    {escape(message)}")
+
     def end(self, outcome: str = "") -> None:
         """The running step is done."""
         if self._task is not None:
@@ -106,11 +110,15 @@ class Steps:
 
 
 class _ToLine(logging.Handler):
-    """Carries messages of the logger ``diptych.progress`` into the running step's line."""
+    """Carries messages of the logger ``diptych.progress`` into the running step's line.
+
+    One with ``extra={"keep": True}`` gets a line of its own.
+    """
 
     def __init__(self, steps: Steps) -> None:
         super().__init__(logging.INFO)
         self._steps = steps
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._steps.say(record.getMessage())
+        tell = self._steps.keep if getattr(record, "keep", False) else self._steps.say
+        tell(record.getMessage())

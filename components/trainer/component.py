@@ -3,6 +3,7 @@
 # No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
 import hashlib
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from diptych.schemas.artifacts import PairSet, TrainingLog
 from diptych.schemas.inputs import Inputs
 from diptych.schemas.model import Model
 from diptych.schemas.training import Train
+
+_PROGRESS = logging.getLogger("diptych.progress")
 
 
 @component
@@ -45,6 +48,7 @@ def Trainer(
     storage = folder.parents[1] / "unfinished" / digest
     weights, curves = train_anywhere(Path(pairs.uri), architecture, settings, storage)
     best = write_log(folder, curves)
+    _PROGRESS.info("best after epoch %d, of %d", best.epoch, len(curves))
     training_log.set_int_custom_property("epochs", len(curves))
     training_log.set_int_custom_property("best_epoch", best.epoch)
 

@@ -27,14 +27,14 @@ def show(line: Epoch, settings: Train) -> None:
     """Tells of an epoch, and how long the rest takes if none is stopped early."""
     left = round(line.seconds * (settings.epochs - line.epoch))
     _progress.info(
-        "epoch %d of at most %d, loss %.4f, calibration accuracy %.1f %%, %d examples/s, "
-        "at most %d:%02d left",
+        "epoch %2d of %d  loss %.4f  calibration accuracy %.1f %%  %s examples/s%s",
         line.epoch,
         settings.epochs,
         line.loss,
         100 * line.calibration_accuracy,
-        line.examples_per_s,
-        *divmod(left, 60),
+        f"{line.examples_per_s:,.0f}",
+        f"  {left // 60}:{left % 60:02d} left" if left else "",
+        extra={"keep": True},
     )
 
 
