@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from diptych.components.trainer.augmentation import Augmentation
+from diptych.components.trainer.augmentation import Augmenter
+from diptych.components.trainer.augmentation_layer import Augment
 from diptych.components.trainer.batches import Batch
 from diptych.components.trainer.network import Network
 from diptych.components.trainer.objective import Objective
@@ -33,7 +34,7 @@ class Learner:
       network: what is trained.
       objective: what for.
       optimizer: built for the network here.
-      augmentation: new views of the inputs.
+      augmenter: new views of the inputs.
       decoder_weight: of the decoder's loss beside that of the objective.
       place: of this process among the workers.
     """
@@ -43,14 +44,14 @@ class Learner:
         network: Network,
         objective: Objective,
         optimizer: keras.optimizers.Optimizer,
-        augmentation: Augmentation,
+        augmenter: Augmenter,
         decoder_weight: float,
         place: Place,
     ) -> None:
         self.network = network
         self._objective = objective
         self._optimizer = optimizer
-        self._augmentation = augmentation
+        self._augmenter = augmenter
         self._decoder_weight = decoder_weight
         self._place = place
         optimizer.build(network.trainable_variables)
@@ -59,11 +60,11 @@ class Learner:
     @property
     def draws(self) -> bool:
         """Whether anything is drawn for the examples of a batch."""
-        return self._augmentation.width > 0 or self.network.decoder is not None
+        return self._augmenter.width > 0 or self.network.decoder is not None
 
     def draw(self, generator: np.random.Generator, batch: Batch) -> np.ndarray:
         """What the step takes of random numbers: (n, k) float32, for views and for the decoder."""
-        parts = [self._augmentation.draw(generator, batch.x, batch.classes, batch.repeats)]
+        parts = [self._augmenter.draw(generator, batch.x, batch.classes, batch.repeats)]
         if self.network.decoder is not None:
             size = (len(batch.x), self.network.decoder.latent_size)
             parts.append(generator.standard_normal(size, np.float32))
@@ -124,14 +125,13 @@ class Learner:
         # Of P x K batches, there are always as many.
         if "start" in batch.terms:
             signature[-1]["start"] = tf.TensorSpec(batch.terms["start"].shape, tf.int32)
-        network, optimizer, width = self.network, self._optimizer, self._augmentation.width
-        variables = network.trainable_variables
+        network, optimizer, width = self.network, self._optimizer, self._augmenter.width
+        augment, variables = Augment(), network.trainable_variables
         all_reduce_sum = self._place.all_reduce_sum
 
         @tf.function(input_signature=signature)
         def step(x: tf.Tensor, drawn: tf.Tensor, terms: dict[str, tf.Tensor]) -> tf.Tensor:
-            if width:
-                x = self._augmentation(x, drawn[:, :width])
+            x = augment(x, drawn[:, :width])
             with tf.GradientTape() as tape:
                 embedding = network.encoder(x, training=True)
                 total, number = self._objective(embedding, terms)

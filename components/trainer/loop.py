@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from diptych.components.trainer.augmentation import Augmentation
+from diptych.components.trainer.augmentation import Augmenter
 from diptych.components.trainer.batches import Batch, ShardReader, inverse_class_frequencies
 from diptych.components.trainer.calibration import CalibrationSet
 from diptych.components.trainer.checkpoint import read_checkpoint, write_checkpoint
@@ -133,7 +133,7 @@ def _prepare(
         network,
         objective,
         make_optimizer(settings, reader.num_steps),
-        Augmentation(settings.augmentation, shape),
+        Augmenter(settings.augmentation, shape),
         model.decoder.weight if model.decoder else 0.0,
         place,
     )
