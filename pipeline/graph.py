@@ -29,12 +29,14 @@ from diptych.components.example_gen.component import ExampleGen
 from diptych.components.pair_gen.component import PairGen
 from diptych.components.pusher import AtomicPusher
 from diptych.components.trainer.component import Trainer
+from diptych.components.trainer.warm_start import newest_version
 from diptych.components.validation import AnomalyGate, SchemaCurator
 from diptych.pipeline.engines import beam_args, thread_args
 from diptych.schemas.config import Config
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.inputs import Inputs
 from diptych.schemas.model import Encoder, OwnEncoder
+from diptych.schemas.training import WARM_START_PUSHED, Train
 
 LOOK_UPS = {"Baseline", "LatestBlessed"}  # steps that run always, and make nothing
 
@@ -119,7 +121,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
         pairs=pair_gen.outputs["pairs"],
         transform_graph=transform.outputs["transform_graph"],
         model_settings=config.model.model_dump_json(),
-        train_settings=config.train.model_dump_json(),
+        train_settings=_start_settled(config.train, serving_folder(config, root)).model_dump_json(),
         inputs=raw,
         code_hash=_code_of("trainer") + _code_of_own_encoder(config.model.encoder),
     )
@@ -169,6 +171,21 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
         enable_cache=True,
         beam_pipeline_args=beam_args(config.beam),
     )
+
+
+def _start_settled(train: Train, serving: Path) -> Train:
+    """Names the version to start from: a newer one is another setting, and so no cache hit.
+
+    Nothing has been pushed yet in the first run, which starts afresh.
+    """
+    start = train.warm_start
+    if start is None:
+        return train
+    if start == WARM_START_PUSHED:
+        pushed = serving.is_dir() and any(path.name.isdecimal() for path in serving.iterdir())
+        start = str(serving) if pushed else None
+    version = None if start is None else str(newest_version(Path(start)))
+    return train.model_copy(update={"warm_start": version})
 
 
 def _code_of(*parts: str) -> str:

@@ -20,6 +20,7 @@ from diptych.components.trainer.log import Epoch
 from diptych.components.trainer.network import build_network
 from diptych.components.trainer.objective import Objective
 from diptych.components.trainer.optimizers import make_optimizer
+from diptych.components.trainer.warm_start import start_from
 from diptych.schemas.errors import TrainingError
 from diptych.schemas.model import Model
 from diptych.schemas.shards import Manifest
@@ -116,6 +117,8 @@ def _prepare(
 ) -> tuple[ShardReader, Learner, CalibrationSet]:
     shape = Manifest.read(pairs / _TRAINING).input
     network = build_network(model, shape, settings.precision)
+    if settings.warm_start is not None:
+        start_from(Path(settings.warm_start), network)
     objective = Objective(model, network.distance)
     weights = None
     if settings.weights == "inverse_frequency":

@@ -7,6 +7,7 @@ from diptych.schemas.config import load_config
 from diptych.schemas.errors import ConfigError
 
 SMALL = {"name": "toy", "data": {"kind": "images", "path": "pictures"}}
+PAIRS = {"kind": "pairs", "path": "x", "same": "y", "left": 2, "right": 2}
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_paths_of_settings_are_taken_from_the_working_directory(write, tmp_path,
         ({"pairs": {"examples_per_class": 1}}, "pairs.examples_per_class: .*2, got 1"),
         (
             {
-                "data": {"kind": "pairs", "path": "x", "same": "y", "left": 2, "right": 2},
+                "data": PAIRS,
                 "pairs": {"difficulty": "confusable"},
             },
             "pairs.difficulty = confusable needs classes",
@@ -68,6 +69,30 @@ def test_paths_of_settings_are_taken_from_the_working_directory(write, tmp_path,
             },
             "cnn_small needs images, the data are vectors",
         ),
+        ({"model": {"loss": "cosine"}}, "model.loss: .*'cosine' .*'contrastive', 'triplet'"),
+        ({"model": {"loss": {"name": "circle", "gamma": 0}}}, "model.loss.gamma: .*above|greater"),
+        ({"model": {"loss": {"name": "triplet", "gamma": 1}}}, "model.loss.gamma: Extra"),
+        ({"model": {"encoder": {"name": "mlp", "unit": 1}}}, "model.encoder.unit: Extra"),
+        (
+            {"model": {"loss": "contrastive", "distance": "learned_l1"}},
+            "model: loss contrastive goes with distance euclidean, .* not with learned_l1",
+        ),
+        (
+            {"model": {"loss": "circle", "normalize": False}},
+            "model: loss circle is made of cosines: it needs normalize: true",
+        ),
+        ({"data": PAIRS, "model": {"loss": "circle"}}, "compares all examples of a batch"),
+        ({"data": PAIRS, "train": {"augmentation": {"mixing": 0.5}}}, "mixes examples of a class"),
+        ({"data": PAIRS, "train": {"weights": "inverse_frequency"}}, "needs classes"),
+        *(
+            (
+                {"pairs": {"policy": policy}, "train": {"weights": "inverse_frequency"}},
+                f"corrects unequal classes, which pairs.policy = {policy} has done already",
+            )
+            for policy in ("oversample", "undersample", "inverse_frequency")
+        ),
+        ({"train": {"warmup_epochs": 15}}, r"warmup_epochs \(15\) must be below epochs \(15\)"),
+        ({"train": {"ema": 1.0}}, "train.ema: .*less than 1, got 1.0"),
         ({"split": {"train": 0.9}}, "split: shares must be above 0 and sum to 1"),
         ({"split": {"by": "group"}}, "split.by = group needs data.group"),
         ({"train": {"num_workers": 2, "batches_per_step": 3}}, "must be a multiple of num_workers"),
@@ -81,6 +106,29 @@ def test_paths_of_settings_are_taken_from_the_working_directory(write, tmp_path,
 def test_a_value_that_does_not_fit_is_named_with_what_came(write, change, says):
     with pytest.raises(ConfigError, match=says):
         load_config(write({**SMALL, **change}))
+
+
+def test_one_correction_of_unequal_classes_is_taken(write):
+    natural = {"pairs": {"policy": "natural"}, "train": {"weights": "inverse_frequency"}}
+    assert load_config(write({**SMALL, **natural})).train.weights == "inverse_frequency"
+
+
+def test_a_part_is_a_name_or_a_name_with_settings(write):
+    short = load_config(write({**SMALL, "model": {"loss": "triplet", "encoder": "cnn"}})).model
+    long = {"loss": {"name": "triplet", "margin": 0.2}, "encoder": {"name": "cnn", "dropout": 0}}
+    assert short == load_config(write({**SMALL, "model": long})).model
+    assert short.measured_by == "euclidean"
+    again = ("model.loss=circle", "model.distance=euclidean")
+    assert load_config(write(SMALL), again).model.loss.name == "circle"
+
+
+def test_a_file_of_weights_lies_beside_the_configuration(write):
+    encoder = {"name": "MobileNetV3Small", "weights": "small.weights.h5"}
+    path = write({**SMALL, "model": {"encoder": encoder}, "train": {"warm_start": "serving"}})
+    config = load_config(path, ("train.warm_start=pushed",))
+    assert config.model.encoder.weights == str(path.parent / "small.weights.h5")
+    assert config.train.warm_start == "pushed"
+    assert load_config(path).train.warm_start == str(path.parent / "serving")
 
 
 @pytest.mark.parametrize("ratio", ["1:3", "2:1", "10:1"])

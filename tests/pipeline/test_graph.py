@@ -1,10 +1,12 @@
 """Which steps a configuration asks for, and what feeds them."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from diptych.schemas.config import Config
+from diptych.schemas.errors import ConfigError
 from diptych.schemas.inputs import Column, Inputs
 
 INPUTS = Inputs(kind="vector", columns=(Column(name="a"),))
@@ -14,10 +16,10 @@ INPUTS = Inputs(kind="vector", columns=(Column(name="a"),))
 def steps(tmp_path):
     from diptych.pipeline.graph import build_pipeline
 
-    def build(**pairs):
+    def build(train=None, **pairs):
         data = {"kind": "table", "path": str(tmp_path), "label": "y"}
         (tmp_path / "data.csv").write_text("y,a\n1,2\n")
-        config = Config(name="toy", data=data, pairs=pairs)
+        config = Config(name="toy", data=data, pairs=pairs, train=train or {})
         pipeline = build_pipeline(config, INPUTS, Path(tmp_path / "root"))
         return {node.id: node for node in pipeline.components}
 
@@ -37,3 +39,19 @@ def test_confusable_pairs_come_after_the_latest_blessed_model(steps):
     assert found["PairGen"].inputs["class_centroids"] == centroids.outputs["centroids"]
     above = {node.id for node in centroids.upstream_nodes}
     assert above == {"ExampleGen", "LatestBlessed", "AnomalyGate"}
+
+
+def test_a_warm_start_names_the_version_that_is_newest_when_the_run_starts(steps, tmp_path):
+    def start(value):
+        trainer = steps(train={"warm_start": value})["Trainer"]
+        return json.loads(trainer.exec_properties["train_settings"])["warm_start"]
+
+    assert start("pushed") is None  # nothing has been, so far
+    for version in ("9", "10"):
+        model = tmp_path / "root" / "serving" / version / "saved_model.pb"
+        model.parent.mkdir(parents=True)
+        model.write_bytes(b"")
+    assert start("pushed") == str(tmp_path / "root" / "serving" / "10")
+    assert start(str(tmp_path / "root" / "serving")) == str(tmp_path / "root" / "serving" / "10")
+    with pytest.raises(ConfigError, match="nowhere is not there"):
+        start(str(tmp_path / "nowhere"))
