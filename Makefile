@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-scale test-flink bench-pairs lint format lock build clean
+.PHONY: help setup demo test test-runs test-scale test-train test-flink bench-pairs lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -26,6 +26,9 @@ test-runs: setup ## Test whole runs on each kind of data besides images
 
 test-scale: setup ## Test PairGen on skewed data by the million, and on worker processes
 	$(PYTHON) -m pytest tests/engines/test_portable.py tests/scale
+
+test-train: setup ## Test that every loss and setting learns
+	$(PYTHON) -m pytest tests/training
 
 test-flink: setup $(FLINK) ## Test the Beam steps on a Flink cluster, with Java 17 and Maven, and for Dataflow
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest tests/engines/test_flink.py tests/engines/test_dataflow.py
