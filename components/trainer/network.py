@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from diptych.components.trainer.decoder import Decoder, build_decoder
 from diptych.components.trainer.distances import PairDistance, make_distance
 from diptych.components.trainer.encoders import build_encoder
 from diptych.schemas.model import Model
@@ -18,7 +19,7 @@ class Network:
 
     encoder: keras.Model
     distance: PairDistance
-    decoder: Any = None  # keras.Model, or none
+    decoder: Decoder | None = None
 
     @property
     def parts(self) -> list[Any]:
@@ -57,4 +58,7 @@ def build_network(model: Model, shape: InputShape, precision: str = "float32") -
     encoder = build_encoder(model, shape, precision=precision)
     distance = make_distance(model.measured_by)
     distance.build((None, model.embedding_size), (None, model.embedding_size))
-    return Network(encoder, distance)
+    decoder = None
+    if model.decoder:
+        decoder = build_decoder(model.decoder, model.embedding_size, shape)
+    return Network(encoder, distance, decoder)

@@ -6,7 +6,7 @@ from shard_writer import blobs, write_split
 
 from diptych.components.trainer.cluster import train_anywhere
 from diptych.schemas.errors import ConfigError, TrainingError
-from diptych.schemas.model import Model
+from diptych.schemas.model import Decoder, Model
 from diptych.schemas.training import Train
 
 MODEL = Model(embedding_size=4)
@@ -41,6 +41,15 @@ def test_the_same_seed_gives_the_same_losses(in_process, pairs, tmp_path):
     _, again = train_anywhere(pairs, MODEL, _settings(0), tmp_path)
     losses = [line.loss for line in in_process[1]]
     assert [line.loss for line in again] == pytest.approx(losses, rel=1e-6)
+
+
+def test_a_decoder_is_trained_along(in_process, pairs, tmp_path):
+    with_decoder = MODEL.model_copy(update={"decoder": Decoder(weight=1.0)})
+    weights, curves = train_anywhere(pairs, with_decoder, _settings(0), tmp_path)
+    alone_weights, alone = in_process
+    assert len(weights) == len(alone_weights) + 6  # kernels and biases
+    assert curves[0].loss > alone[0].loss
+    assert curves[-1].loss < 0.95 * curves[0].loss
 
 
 @pytest.mark.parametrize("workers", [1, 2])
