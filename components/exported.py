@@ -37,6 +37,16 @@ class ExportedModel:
         distance: np.ndarray = outputs["distance"].numpy()
         return distance
 
+    @property
+    def has_decoder(self) -> bool:
+        """Whether it can make inputs of embeddings."""
+        return "reconstruct" in self._model.signatures
+
+    def reconstruct(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the encoder is given for raw examples, and the same as decoded; both (n, *shape)."""
+        outputs = self._model.signatures["reconstruct"](**{self._input: tf.constant(raw)})
+        return outputs["input"].numpy(), outputs["reconstruction"].numpy()
+
 
 def read_card(path: Path) -> dict[str, Any]:
     """What an exported model says of itself, read without TensorFlow's loading it."""

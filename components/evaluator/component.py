@@ -32,7 +32,7 @@ def Evaluator(
     Both models see the same pairs in raw form, each through its own preprocessing and at its own
     threshold, as they would in production.
     """
-    from diptych.components.evaluator.judging import judge_pairs
+    from diptych.components.evaluator.judging import judge_pairs, reconstruct_some
     from diptych.components.evaluator.report import evaluate, write_evaluation
     from diptych.components.exported import ExportedModel
 
@@ -42,14 +42,18 @@ def Evaluator(
     folder = Path(artifact_utils.get_split_uri([examples], "test"))
     files = [str(file) for file in sorted(folder.iterdir())]
 
-    def judged(artifact: standard_artifacts.Model) -> tuple[Judged, float]:
-        exported = ExportedModel(Path(path_utils.serving_model_path(artifact.uri)))
-        return judge_pairs(exported, files, raw, split), exported.threshold
+    def exported(artifact: standard_artifacts.Model) -> ExportedModel:
+        return ExportedModel(Path(path_utils.serving_model_path(artifact.uri)))
 
-    candidate, threshold = judged(model)
-    baseline = judged(baseline_model) if baseline_model is not None else None
+    def judged(one: ExportedModel) -> tuple[Judged, float]:
+        return judge_pairs(one, files, raw, split), one.threshold
+
+    new_model = exported(model)
+    candidate, threshold = judged(new_model)
+    baseline = judged(exported(baseline_model)) if baseline_model is not None else None
     figures, verdict = evaluate(candidate, threshold, baseline, split, rules, raw.paired)
-    write_evaluation(Path(evaluation.uri), figures, candidate, split)
+    reconstructions = reconstruct_some(new_model, files, raw) if new_model.has_decoder else None
+    write_evaluation(Path(evaluation.uri), figures, candidate, split, reconstructions)
     evaluation.set_float_custom_property("accuracy", figures["calibrated"]["accuracy"])
     evaluation.set_int_custom_property("blessed", int(verdict.blessed))
     evaluation.set_string_custom_property("reason", verdict.reason)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from diptych.components.evaluator.metrics import Judged
+from diptych.components.evaluator.reconstructions import EXAMPLES_SHOWN
 from diptych.components.exported import (
     ExportedModel,
     raw_ids,
@@ -52,6 +53,14 @@ def judge_pairs(
         some = slice(start, start + _PAIRS_AT_ONCE)
         distance[some] = model.distance(embedding[pairs.left[some]], embedding[pairs.right[some]])
     return Judged(len(ids), pairs.left, pairs.right, pairs.same, distance)
+
+
+def reconstruct_some(
+    model: ExportedModel, files: list[str], inputs: Inputs
+) -> tuple[np.ndarray, np.ndarray]:
+    """Some of the first examples as the encoder is given them, and as the decoder makes them."""
+    _, raw = next(_raw_examples(files, inputs))
+    return model.reconstruct(raw[:EXAMPLES_SHOWN])
 
 
 def _as_keys(ids: np.ndarray) -> np.ndarray:

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from diptych.components.evaluator import metrics
 from diptych.components.evaluator.metrics import Judged
+from diptych.components.evaluator.reconstructions import write_reconstructions
 from diptych.components.evaluator.verdict import Verdict, judge
 from diptych.schemas.config import Evaluate
 from diptych.schemas.shards import SplitPairs
@@ -61,13 +63,25 @@ def _at(judged: Judged, threshold: float, settings: Evaluate) -> dict[str, Any]:
 
 
 def write_evaluation(
-    folder: Path, figures: dict[str, Any], judged: Judged, split: SplitPairs
+    folder: Path,
+    figures: dict[str, Any],
+    judged: Judged,
+    split: SplitPairs,
+    reconstructions: tuple[np.ndarray, np.ndarray] | None,
 ) -> None:
-    """Writes ``evaluation.json``, ``report.md`` and ``pairs.parquet`` (ids, same, distance)."""
+    """Writes ``evaluation.json``, ``report.md`` and ``pairs.parquet`` (ids, same, distance).
+
+    Where the model has a decoder, the report shows inputs and their reconstructions.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    report = as_markdown(figures)
+    if reconstructions is not None:
+        picture = write_reconstructions(folder, *reconstructions)
+        report += "\n## Inputs, and below what the decoder makes of their embeddings\n"
+        report += f"\n![inputs and reconstructions]({picture.name})\n"
     text = json.dumps(figures, indent=2) + "\n"
     (folder / "evaluation.json").write_text(text, encoding="utf-8")
-    (folder / "report.md").write_text(as_markdown(figures), encoding="utf-8")
+    (folder / "report.md").write_text(report, encoding="utf-8")
     ids = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(split.ids.shape[1]), len(split.ids), [None, pa.py_buffer(split.ids.tobytes())]
     )

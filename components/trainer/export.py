@@ -23,6 +23,8 @@ def export_model(
       ``measure``: ``left`` and ``right`` (batch, size) embeddings, to ``distance`` (batch,), lower
         is more alike; ``same`` (batch,) bool, whether it is at most the threshold; ``threshold``.
       ``compare``: ``left`` and ``right`` as ``embed`` takes them, to the same as ``measure``.
+      ``reconstruct``, of a network with a decoder: as ``embed``, to ``input`` (batch, *shape), what
+        the encoder is given, and ``reconstruction``, the same as decoded; pixels in [0, 1].
 
     ``assets.extra/diptych.json`` says the same for programs that do not load TensorFlow.
 
@@ -64,10 +66,9 @@ def export_model(
     module.graph, module.variables_of_encoder = graph, network.encoder.variables
     module.variables_of_distance = network.distance.variables
     size = network.encoder.output_shape[-1]
+    raw_spec = {name: tf.TensorSpec(spec.shape, spec.dtype, name=name)}
     signatures = {
-        "embed": tf.function(embed).get_concrete_function(
-            **{name: tf.TensorSpec(spec.shape, spec.dtype, name=name)}
-        ),
+        "embed": tf.function(embed).get_concrete_function(**raw_spec),
         "measure": tf.function(measure).get_concrete_function(
             left=tf.TensorSpec([None, size], tf.float32, name="left"),
             right=tf.TensorSpec([None, size], tf.float32, name="right"),
@@ -77,6 +78,17 @@ def export_model(
             right=tf.TensorSpec(spec.shape, spec.dtype, name="right"),
         ),
     }
+    if network.decoder is not None:
+        decoder = network.decoder
+        module.variables_of_decoder = decoder.variables
+
+        def reconstruct(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
+            x = preprocess(raw[name])
+            scale = 1 / 255 if inputs.kind == "image" else 1.0
+            decoded = decoder.reconstruct(network.encoder(x, training=False))
+            return {"input": tf.cast(x, tf.float32) * scale, "reconstruction": decoded}
+
+        signatures["reconstruct"] = tf.function(reconstruct).get_concrete_function(**raw_spec)
     tf.saved_model.save(module, str(path), signatures=signatures)
     card = {
         "input": {"name": name, "kind": inputs.kind, "shape": list(inputs.shape.shape)},

@@ -7,7 +7,7 @@ from PIL import Image
 
 from diptych.schemas.files import whole_file
 
-_EXAMPLES = 16
+EXAMPLES_SHOWN = 16
 _SIDE = 128  # pixels of the longer side of an image, and the length of a vector's strip
 _STRIP = 32  # pixels of its width
 _GAP = 4
@@ -22,15 +22,15 @@ def write_reconstructions(folder: Path, x: np.ndarray, reconstructed: np.ndarray
 
     Args:
       folder: to write to; exists.
-      x: (n, height, width, channels) pixels 0 to 255, or (n, d) vectors; n >= 1.
-      reconstructed: of the same shape, pixels in [0, 1] or vectors.
+      x: (n, height, width, channels) pixels in [0, 1], or (n, d) vectors; n >= 1.
+      reconstructed: of the same shape.
 
     Returns:
       The path of the picture.
     """
-    x, reconstructed = x[:_EXAMPLES], reconstructed[:_EXAMPLES]
+    x, reconstructed = x[:EXAMPLES_SHOWN], reconstructed[:EXAMPLES_SHOWN]
     if x.ndim == 4:
-        tiles = np.stack([x, 255 * reconstructed]).round().clip(0, 255).astype(np.uint8)
+        tiles = (255 * np.stack([x, reconstructed])).round().clip(0, 255).astype(np.uint8)
         tiles = np.broadcast_to(tiles, (*tiles.shape[:-1], 3))  # of one channel: grey
         size = np.array([x.shape[2], x.shape[1]]) * _SIDE // max(x.shape[1:3])
         width, height = np.maximum(size, 1).tolist()
