@@ -198,11 +198,12 @@ class ShardReader:
         return dataclasses.replace(batch, drawn=self.draw(generator, batch))
 
     def _empty(self) -> Batch:
-        some = next(iter(self._shards.values())).batch(0)
-        terms = {name: column[:0] for name, column in some.terms.items()}
+        shard = next(iter(self._shards.values()))  # which may be without batches, too
+        terms = {name: column[:0] for name, column in shard.columns.items()}
         if self.kind == "classes":
             terms["start"] = np.zeros(2, np.int32)
-        batch = Batch(some.x[:0], some.classes[:0], some.repeats[:0], terms, some.drawn[:0])
+        drawn = np.zeros((0, 0), np.float32)
+        batch = Batch(shard.x[:0], shard.classes[:0], shard.repeats[:0], terms, drawn)
         if self.draw is None:
             return batch
         return dataclasses.replace(batch, drawn=self.draw(np.random.default_rng(0), batch))

@@ -131,15 +131,17 @@ class Learner:
 
         @tf.function(input_signature=signature)
         def step(x: tf.Tensor, drawn: tf.Tensor, terms: dict[str, tf.Tensor]) -> tf.Tensor:
+            rows = tf.shape(x)[0]
+            x, drawn = _at_least_one(x), _at_least_one(drawn)
             x = augment(x, drawn[:, :width])
             with tf.GradientTape() as tape:
                 embedding = network.encoder(x, training=True)
-                total, number = self._objective(embedding, terms)
+                total, number = self._objective(embedding[:rows], terms)
                 sums, numbers, shares = [total], [number], [1.0]
                 if network.decoder is not None:
                     losses = network.decoder.losses_of(x, embedding, drawn[:, width:])
-                    sums.append(tf.reduce_sum(losses))
-                    numbers.append(tf.cast(tf.shape(x)[0], tf.float32))
+                    sums.append(tf.reduce_sum(losses[:rows]))
+                    numbers.append(tf.cast(rows, tf.float32))
                     shares.append(self._decoder_weight)
             numbers = all_reduce_sum(numbers)
             scales = [
@@ -164,3 +166,13 @@ class Learner:
 
 def _any_length(values: np.ndarray) -> tf.TensorSpec:
     return tf.TensorSpec([None, *values.shape[1:]], tf.as_dtype(values.dtype))
+
+
+def _at_least_one(values: tf.Tensor) -> tf.Tensor:
+    """One row of zeros where there are none.
+
+    A worker may be left without a batch in the last step. Of no rows, oneDNN's pooling makes an
+    error or, in its gradient, the end of the process (TensorFlow 2.21).
+    """
+    missing = tf.cast(tf.equal(tf.shape(values)[0], 0), tf.int32)
+    return tf.pad(values, [[0, missing], *([0, 0] for _ in values.shape[1:])])

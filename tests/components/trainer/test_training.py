@@ -1,12 +1,17 @@
 """The loop in this process and on a real Ray with one and with two workers."""
 
+import keras
 import numpy as np
 import pytest
 from shard_writer import blobs, write_split
 
 from diptych.components.trainer.cluster import train_anywhere
+from diptych.components.trainer.learner import Place
+from diptych.components.trainer.loop import train
+from diptych.components.trainer.network import build_network
 from diptych.schemas.errors import ConfigError, TrainingError
 from diptych.schemas.model import Decoder, Model
+from diptych.schemas.shards import InputShape
 from diptych.schemas.training import Train
 
 MODEL = Model(embedding_size=4)
@@ -71,6 +76,23 @@ def test_batches_without_pairs_change_nothing(tmp_path):
     weights, curves = train_anywhere(tmp_path, MODEL, _settings(0), tmp_path / "storage")
     assert [line.loss for line in curves] == [0, 0, 0, 0]
     assert all(np.isfinite(value).all() for value in weights)
+
+
+def test_a_worker_without_a_batch_in_a_step_of_images_changes_nothing(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1)).astype(np.uint8)
+    batch = (x, np.repeat([0, 1], 3))
+    write_split(tmp_path / "Split-train", [batch], num_shards=2)
+    write_split(tmp_path / "Split-calibration", [batch], num_shards=2)
+    model = Model(encoder="cnn_small", embedding_size=4, decoder=Decoder())
+    second = Place(rank=1, workers=2)  # of one batch it is given none, and hears of no other
+    weights, curves = train(
+        tmp_path, model, Train(epochs=1, batches_per_step=2), second, lambda line: None
+    )
+    assert curves[0].loss == 0
+    keras.utils.set_random_seed(0)
+    fresh = build_network(model, InputShape(kind="image", shape=(8, 8, 1))).get_weights()
+    for mine, before in zip(weights, fresh, strict=True):
+        np.testing.assert_array_equal(mine, before)
 
 
 def test_a_loss_that_is_not_finite_says_at_which_step(pairs, tmp_path):
