@@ -89,7 +89,7 @@ class EuclideanDistance(PairDistance):
         return ops.sqrt(_pairwise_squares(_rows(embeddings)) + _TINY)
 
     def _between(self, left: Any, right: Any) -> Any:
-        return euclidean_distance(left, right)
+        return ops.sqrt(ops.sum(ops.square(left - right), axis=-1) + _TINY)
 
 
 @keras.saving.register_keras_serializable(package="diptych")
@@ -165,11 +165,6 @@ class LearnedL1(PairDistance):
 
     def _logit(self, left: Any, right: Any) -> Any:
         return ops.squeeze(self._weighing(ops.abs(left - right)), axis=-1)
-
-
-def euclidean_distance(left: Any, right: Any) -> Any:
-    """Euclidean distance over the last axis: (m, size) and (m, size) to (m,)."""
-    return ops.sqrt(ops.sum(ops.square(left - right), axis=-1) + _TINY)
 
 
 def unit_length(embeddings: Any) -> Any:

@@ -1,6 +1,5 @@
 """Losses of pairs, of triplets, and of all examples of a P x K batch. Lower is better."""
 
-from diptych.components.trainer.distances import euclidean_distance
 from diptych.components.trainer.losses.circle import CircleLoss
 from diptych.components.trainer.losses.in_batch import InBatchLoss
 from diptych.components.trainer.losses.make import make_loss, make_measure
@@ -23,7 +22,6 @@ __all__ = [
     "SupervisedContrastiveLoss",
     "TripletBatchLoss",
     "TripletLoss",
-    "euclidean_distance",
     "make_loss",
     "make_measure",
 ]
