@@ -31,8 +31,9 @@ class Batch:
 
     - pairs: ``left``, ``right`` (m,) int32 rows of x, ``same`` and ``weight`` (m,) float32;
     - triplets: ``anchor``, ``positive``, ``negative`` (m,) int32, ``weight`` (m,) float32;
-    - classes: ``label`` (n,) int32 and ``weight`` (n,) float32 of the examples, and ``start``
-      (b + 1,) int32: where each of the b batches begins, and where the last one ends.
+    - classes: ``label`` and ``example`` (n,) int32, numbers of the class and of the example, good
+      within a P x K batch only; ``weight`` (n,) float32; and ``start`` (b + 1,) int32, where each
+      of the b batches begins, and where the last one ends.
 
     ``drawn`` (n, k) float32 holds what was drawn for the examples, see ``ShardReader``.
     """
@@ -72,7 +73,10 @@ class _Shard:
         weights = None if class_weights is None else class_weights[table["class"].to_numpy()]
         if kind == "classes":
             weight = table["weight"].to_numpy() if weights is None else weights
-            self.columns = {"label": self.classes, "weight": weight}
+            # In the last batches of a round, two chunks of a class may hold the same example.
+            ids = table["id"].combine_chunks().dictionary_encode()
+            example = ids.indices.to_numpy()
+            self.columns = {"label": self.classes, "example": example, "weight": weight}
             self.cuts = self.rows
             return
         terms = pq.read_table(folder / shard_name(kind, shard, manifest.num_shards))

@@ -54,10 +54,12 @@ class Objective:
         self, embedding: tf.Tensor, terms: Mapping[str, tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Each P x K batch is complete in itself, so it is compared with itself alone."""
-        start, label, weight = terms["start"], terms["label"], terms["weight"]
+        start, label, example, weight = (
+            terms[name] for name in ("start", "label", "example", "weight")
+        )
 
         def sums_of(rows: slice) -> tuple[tf.Tensor, tf.Tensor]:
-            sums, counts = self._loss.terms(label[rows], embedding[rows])
+            sums, counts = self._loss.terms(label[rows], embedding[rows], example[rows])
             return tf.reduce_sum(weight[rows] * sums), tf.reduce_sum(counts)
 
         total, number = tf.zeros([]), tf.zeros([])

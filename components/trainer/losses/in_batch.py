@@ -48,12 +48,14 @@ class InBatchLoss(keras.losses.Loss):
         # Not divide_no_nan: it gives 0 for NaN over 0.
         return sums * anchors / ops.maximum(ops.sum(counts), 1.0)
 
-    def terms(self, labels: Any, embeddings: Any) -> tuple[Any, Any]:
+    def terms(self, labels: Any, embeddings: Any, examples: Any = None) -> tuple[Any, Any]:
         """The terms of each anchor.
 
         Args:
           labels: (n,) class numbers.
           embeddings: (n, size), of any float type.
+          examples: (n,) numbers of the examples, where one may stand in several rows: two rows of
+            one example make no pair. None: each stands in one.
 
         Returns:
           Sum of the terms, and how many there are, both (n,) float32; 0 and 0 for an anchor that
@@ -63,8 +65,9 @@ class InBatchLoss(keras.losses.Loss):
         self._check(labels, embeddings)
         embeddings = ops.cast(embeddings, "float32")
         equal = _equal(labels)
-        rows = ops.arange(ops.shape(equal)[0])
-        same = ops.logical_and(equal, ops.not_equal(rows[:, None], rows[None, :]))
+        if examples is None:
+            examples = ops.arange(ops.shape(equal)[0])
+        same = ops.logical_and(equal, ops.logical_not(_equal(examples)))
         different = ops.logical_not(equal)
         both = ops.logical_and(
             ops.any(same, axis=1, keepdims=True), ops.any(different, axis=1, keepdims=True)

@@ -84,6 +84,17 @@ def test_the_terms_of_each_anchor_equal_a_slow_loop(loss, slow, labels, seed):
 
 
 @every_loss
+def test_two_rows_of_one_example_are_no_pair(loss, slow):
+    embeddings, labels = embeddings_of(1, 5), np.array([0, 0, 1, 1, 1])
+    embeddings[1] = embeddings[0]
+    sums, counts = loss.terms(labels, embeddings, np.array([4, 4, 5, 6, 7]))
+    # Without a positive, the class of the repeated example is one of negatives only.
+    expected_sums, expected_counts = as_arrays(slow(np.array([0, 3, 1, 1, 1]), embeddings))
+    assert np.asarray(counts).tolist() == [0, 0, *expected_counts[2:]]
+    assert np.asarray(sums) == pytest.approx([0, 0, *expected_sums[2:]], rel=1e-4, abs=1e-5)
+
+
+@every_loss
 def test_called_it_is_the_mean_over_all_terms(loss, slow):
     embeddings = embeddings_of(1, 9)
     terms = [term for of_anchor in slow(LABELS, embeddings) for term in of_anchor]
