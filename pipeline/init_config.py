@@ -94,7 +94,7 @@ _COMMENTS = {
         "distance": "euclidean, squared_euclidean, manhattan, cosine or learned_l1; null: by loss",
         "loss": "contrastive, triplet, cosine_embedding, circle, multi_similarity, "
         "supervised_contrastive, binary_cross_entropy",
-        "decoder": "{weight: 0.1}: a variational autoencoder trained along; null: none",
+        "decoder": "{weight: 1.0}: a variational autoencoder trained along; null: none",
     },
     "train": {
         "epochs": "at most",

@@ -166,8 +166,8 @@ DISTANCES: dict[str, tuple[Distance, ...]] = {
 class Decoder(Section):
     """A variational autoencoder from the embedding back to the input, trained along."""
 
-    weight: PositiveFloat = 0.1  # of its loss beside the other
-    kl_weight: Annotated[float, Field(ge=0)] = 1e-3  # of the divergence, in its loss
+    weight: PositiveFloat = 1.0  # of its loss beside the other
+    kl_weight: Annotated[float, Field(ge=0)] = 1e-5  # of the divergence, in its loss
     latent_size: PositiveInt = 32
     units: PositiveInt = 256
 
