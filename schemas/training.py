@@ -47,6 +47,8 @@ class Train(Section):
     max_failures: NonNegativeInt = 3  # workers lost before the training gives up
     num_workers: NonNegativeInt = 1  # 0: in this process, without Ray
     cpus_per_worker: PositiveInt | None = None  # None: the machine's, shared out
+    gpus_per_worker: NonNegativeInt | None = None  # None: one, if the machines have so many
+    resources_timeout_s: PositiveFloat = 60  # what a cluster lacks is waited for
     ray_address: str | None = None  # of a cluster; None: RAY_ADDRESS, or a local Ray
     seed: NonNegativeInt = 0
 

@@ -101,18 +101,6 @@ def test_a_loss_that_is_not_finite_says_at_which_step(pairs, tmp_path):
         train_anywhere(pairs, MODEL, reckless, tmp_path)
 
 
-def test_more_cpus_than_there_are_is_said_at_once(pairs, tmp_path):
-    greedy = Train(num_workers=2, batches_per_step=2, cpus_per_worker=4000)
-    with pytest.raises(TrainingError, match=r"2 workers with 4000 CPUs each.*cluster has \d+ CPUs"):
-        train_anywhere(pairs, MODEL, greedy, tmp_path)
-
-
-def test_a_cluster_out_of_reach_is_named(pairs, tmp_path):
-    nowhere = _settings(1, ray_address="127.0.0.1:1")
-    with pytest.raises(TrainingError, match=r"Cannot reach the Ray cluster at 127\.0\.0\.1:1: "):
-        train_anywhere(pairs, MODEL, nowhere, tmp_path)
-
-
 @pytest.mark.parametrize(
     ("encoder", "says"),
     [
