@@ -85,6 +85,7 @@ def train(
             every = settings.checkpoint_steps
             if every and len(progress.losses) % every == 0 and checkpoints:
                 _check(progress, reader.num_steps, settings)
+                learner.share_statistics()  # or those of the other workers would be lost
                 _leave(checkpoints, progress, learner, place)
         _check(progress, reader.num_steps, settings)
         spent = time.perf_counter() - started
