@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-scale test-train test-flink bench-pairs lint format lock build clean
+.PHONY: help setup demo test test-runs test-scale test-train test-workers test-flink bench-pairs lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,6 +29,9 @@ test-scale: setup ## Test PairGen on skewed data by the million, and on worker p
 
 test-train: setup ## Test that every loss and setting learns
 	$(PYTHON) -m pytest tests/training
+
+test-workers: setup ## Test training on Ray workers: as many as one, killed ones, and on a cluster
+	$(PYTHON) -m pytest tests/workers
 
 test-flink: setup $(FLINK) ## Test the Beam steps on a Flink cluster, with Java 17 and Maven, and for Dataflow
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest tests/engines/test_flink.py tests/engines/test_dataflow.py

@@ -1,0 +1,40 @@
+import json
+
+import pytest
+from processes import wait_until
+from shard_writer import blobs, write_split
+
+from diptych.components.trainer.checkpoint import read_progress
+from diptych.components.trainer.connection import ray_for
+from diptych.schemas.model import Model
+from diptych.schemas.training import Train
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    """A Ray with two CPUs, which all trainings meanwhile use as it is."""
+    with ray_for(Train(num_workers=2, batches_per_step=2, cpus_per_worker=1), Model()):
+        yield
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory):
+    """Enough steps to be in the middle of an epoch for a while."""
+    folder = tmp_path_factory.mktemp("pairs")
+    write_split(folder / "Split-train", blobs(batches=1600, seed=1), num_shards=4)
+    write_split(folder / "Split-calibration", blobs(batches=2, seed=2), num_shards=4)
+    return folder
+
+
+@pytest.fixture
+def in_the_middle():
+    """Waits for a checkpoint in the middle of an epoch; gives its progress."""
+
+    def wait(storage, epoch, of=None):
+        def there():
+            progress = read_progress(storage)
+            return progress and progress["epoch"] == epoch - 1 and progress["losses"] and progress
+
+        return json.loads(json.dumps(wait_until(there, timeout_s=300, of=of)))
+
+    return wait
