@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-scale test-train test-workers test-flink bench-pairs lint format lock build clean
+.PHONY: help setup demo test test-runs test-tune test-scale test-train test-workers test-flink bench-pairs lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -23,6 +23,9 @@ test: setup ## Run the tests
 
 test-runs: setup ## Test whole runs on each kind of data besides images
 	$(PYTHON) -m pytest tests/runs
+
+test-tune: setup ## Test a search on Ray Tune that is killed and gone on with
+	$(PYTHON) -m pytest tests/tuning
 
 test-scale: setup ## Test PairGen on skewed data by the million, and on worker processes
 	$(PYTHON) -m pytest tests/engines/test_portable.py tests/scale

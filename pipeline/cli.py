@@ -1,6 +1,7 @@
 """The command line. Heavy libraries are imported by the commands that need them."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -12,21 +13,30 @@ def main() -> None:
     """From raw labelled data to a Siamese model in production."""
 
 
+def _of_a_session(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument and the options of commands that work in a root."""
+    for decorate in (
+        click.option(
+            "--root",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Folder of metadata, artifacts, logs and pushed models. "
+            "Default: diptych-NAME in the working directory.",
+        ),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY.PATH=VALUE",
+            help="Overrides a value of the configuration; may be repeated.",
+        ),
+        click.argument("config", type=click.Path(path_type=Path)),
+    ):
+        command = decorate(command)
+    return command
+
+
 @main.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY.PATH=VALUE",
-    help="Overrides a value of the configuration; may be repeated.",
-)
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of metadata, artifacts, logs and pushed models. "
-    "Default: diptych-NAME in the working directory.",
-)
+@_of_a_session
 def run(config: Path, settings: tuple[str, ...], root: Path | None) -> None:
     """Runs the whole pipeline that CONFIG describes.
 
@@ -35,6 +45,19 @@ def run(config: Path, settings: tuple[str, ...], root: Path | None) -> None:
     from diptych.pipeline.run import run_pipeline
 
     raise SystemExit(run_pipeline(config, settings, root))
+
+
+@main.command()
+@_of_a_session
+def tune(config: Path, settings: tuple[str, ...], root: Path | None) -> None:
+    """Looks for better values of the keys in the section tune of CONFIG.
+
+    Trains with values drawn from their ranges, many trials at once on Ray, stops early what falls
+    behind, and writes the best configuration. Called again, it goes on where it was cut off.
+    """
+    from diptych.pipeline.tuning.command import tune_pipeline
+
+    raise SystemExit(tune_pipeline(config, settings, root))
 
 
 @main.command()

@@ -104,9 +104,11 @@ class Steps:
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
-        seconds = time.perf_counter() - self._started
-        text = outcome or self._message
-        self._console.print(f"  {self._name:<18}{seconds:6.1f} s  {escape(text)}".rstrip())
+        self.line(self._name, time.perf_counter() - self._started, outcome or self._message)
+
+    def line(self, name: str, seconds: float, text: str) -> None:
+        """Something that is done, above the line of the running step."""
+        self._console.print(f"  {name:<18}{seconds:6.1f} s  {escape(text)}".rstrip())
 
 
 class _ToLine(logging.Handler):

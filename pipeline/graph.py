@@ -121,9 +121,9 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
         pairs=pair_gen.outputs["pairs"],
         transform_graph=transform.outputs["transform_graph"],
         model_settings=config.model.model_dump_json(),
-        train_settings=_start_settled(config.train, serving_folder(config, root)).model_dump_json(),
+        train_settings=start_settled(config.train, serving_folder(config, root)).model_dump_json(),
         inputs=raw,
-        code_hash=_code_of("trainer") + _code_of_own_encoder(config.model.encoder),
+        code_hash=code_of_trainer(config),
     )
     baseline = Resolver(
         strategy_class=BlessedBefore,
@@ -173,7 +173,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
     )
 
 
-def _start_settled(train: Train, serving: Path) -> Train:
+def start_settled(train: Train, serving: Path) -> Train:
     """Names the version to start from: a newer one is another setting, and so no cache hit.
 
     Nothing has been pushed yet in the first run, which starts afresh.
@@ -186,6 +186,15 @@ def _start_settled(train: Train, serving: Path) -> Train:
         start = str(serving) if pushed else None
     version = None if start is None else str(newest_version(Path(start)))
     return train.model_copy(update={"warm_start": version})
+
+
+def code_of_trainer(config: Config) -> str:
+    """Digest of all source that the training depends on.
+
+    Raises:
+      ConfigError: the module of the user's own encoder is not there.
+    """
+    return _code_of("trainer") + _code_of_own_encoder(config.model.encoder)
 
 
 def _code_of(*parts: str) -> str:

@@ -13,6 +13,7 @@ from diptych.schemas import config
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.model import Model
 from diptych.schemas.training import Train
+from diptych.schemas.tune import Tune
 
 _SECTIONS: dict[str, type[pydantic.BaseModel]] = {
     "split": config.Split,
@@ -23,6 +24,7 @@ _SECTIONS: dict[str, type[pydantic.BaseModel]] = {
     "evaluate": config.Evaluate,
     "push": config.Push,
     "beam": config.Beam,
+    "tune": Tune,
 }
 _KINDS: dict[str, type[pydantic.BaseModel]] = {
     "images": config.ImageFolder,
@@ -41,6 +43,7 @@ _ABOUT = {
     "evaluate": "When a model is good enough.",
     "push": "Where good models go.",
     "beam": "The engine that runs ExampleGen, StatisticsGen, Transform and PairGen.",
+    "tune": "What diptych tune varies.",
 }
 
 _COMMENTS = {
@@ -128,6 +131,14 @@ _COMMENTS = {
     "beam": {
         "runner": "local, flink, dataflow or spark",
         "options": "of Beam, such as {flink_master: 127.0.0.1:8081, parallelism: 4}",
+    },
+    "tune": {
+        "trials": "",
+        "grace_epochs": "before a trial that falls behind the best third is stopped",
+        "gpus_per_trial": "where there are GPUs; 0.5: two trials share one",
+        "seed": "another seed, other values",
+        "space": "such as {train.learning_rate: {log_uniform: [0.0001, 0.01]}}; also choice, "
+        "uniform, int_uniform",
     },
 }
 

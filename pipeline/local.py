@@ -31,6 +31,7 @@ def run_locally(
     pipeline: Pipeline,
     on_start: Callable[[str], None],
     on_end: Callable[[str, Outcome], None],
+    last: str | None = None,
 ) -> None:
     """Launches each step as TFX's LocalDagRunner does, which tells nothing of its progress.
 
@@ -38,6 +39,7 @@ def run_locally(
       pipeline: with a metadata connection.
       on_start: called with the name of a step before it.
       on_end: called with the name and the outcome of a step after it.
+      last: the step to end with; None: all are run.
 
     Raises:
       Whatever a step raises; the steps before it stay in the cache.
@@ -66,6 +68,8 @@ def run_locally(
             custom_executor_operators={BeamExecutableSpec: _with_engine(executor)},
         ).launch()
         on_end(name, _outcome(connection, execution))
+        if name == last:
+            return
 
 
 def _without_engine(executor: Any) -> Any:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +40,7 @@ def summarize(database: Path, pipeline: str) -> Summary:
       database: the SQLite file of ML Metadata.
       pipeline: its name.
     """
-    connection = metadata_store_pb2.ConnectionConfig()
-    connection.sqlite.filename_uri = str(database)
-    connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
-    store = metadata_store.MetadataStore(connection)
-
-    def output(step: str, key: str) -> metadata_store_pb2.Artifact:
-        context = store.get_context_by_type_and_name("node", f"{pipeline}.{step}")
-        execution = max(store.get_executions_by_context(context.id), key=lambda e: e.id)
-        ends = (metadata_store_pb2.Event.OUTPUT,)
-        for event in store.get_events_by_execution_ids([execution.id]):
-            if event.type in ends and event.path.steps[0].key == key:
-                return store.get_artifacts_by_id([event.artifact_id])[0]
-        raise KeyError(f"{step} has no output {key}")
-
+    output = outputs(database, pipeline)
     pair_set = output("PairGen", "pairs")
     pairs = Path(pair_set.uri)
     balance = Path(output("PairGen", "balance").uri)
@@ -73,6 +61,25 @@ def summarize(database: Path, pipeline: str) -> Summary:
         if pushed["pushed"].int_value
         else None,
     )
+
+
+def outputs(database: Path, pipeline: str) -> Callable[[str, str], metadata_store_pb2.Artifact]:
+    """Looks up what the latest execution of a step, cached or not, gave under a key."""
+    connection = metadata_store_pb2.ConnectionConfig()
+    connection.sqlite.filename_uri = str(database)
+    connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
+    store = metadata_store.MetadataStore(connection)
+
+    def output(step: str, key: str) -> metadata_store_pb2.Artifact:
+        context = store.get_context_by_type_and_name("node", f"{pipeline}.{step}")
+        execution = max(store.get_executions_by_context(context.id), key=lambda e: e.id)
+        ends = (metadata_store_pb2.Event.OUTPUT,)
+        for event in store.get_events_by_execution_ids([execution.id]):
+            if event.type in ends and event.path.steps[0].key == key:
+                return store.get_artifacts_by_id([event.artifact_id])[0]
+        raise KeyError(f"{step} has no output {key}")
+
+    return output
 
 
 def show(summary: Summary, console: Console) -> None:

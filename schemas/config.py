@@ -16,6 +16,7 @@ from diptych.schemas.errors import ConfigError
 from diptych.schemas.model import Application, Cnn, CnnSmall, Model
 from diptych.schemas.section import Section, Share
 from diptych.schemas.training import WARM_START_PUSHED, Train
+from diptych.schemas.tune import Tune
 
 ColumnChoice = str | list[str] | PositiveInt
 """Columns by name (``embedding``), by prefix (``pixel_*``), as a list, or by their number."""
@@ -225,6 +226,7 @@ class Config(Section):
     evaluate: Evaluate = Evaluate()
     push: Push = Push()
     beam: Beam = Beam()
+    tune: Tune = Tune()
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self) -> "Config":
@@ -321,10 +323,19 @@ def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
         _apply(overlay, setting)
     _make_paths_absolute(overlay, Path.cwd())
     _merge(tree, overlay)
+    return checked_config(tree, str(path))
+
+
+def checked_config(tree: dict[str, Any], source: str) -> Config:
+    """The configuration that a tree of keys describes.
+
+    Raises:
+      ConfigError: a value does not fit; it names the source of the tree.
+    """
     try:
         return Config.model_validate(tree)
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error)}") from error
+        raise ConfigError(f"{source}: {_explain(error)}") from error
 
 
 class _Loader(yaml.SafeLoader):

@@ -16,10 +16,11 @@ INPUTS = Inputs(kind="vector", columns=(Column(name="a"),))
 def steps(tmp_path):
     from diptych.pipeline.graph import build_pipeline
 
-    def build(train=None, **pairs):
+    def build(train=None, tune=None, **pairs):
         data = {"kind": "table", "path": str(tmp_path), "label": "y"}
         (tmp_path / "data.csv").write_text("y,a\n1,2\n")
-        config = Config(name="toy", data=data, pairs=pairs, train=train or {})
+        sections = {"train": train or {}, "tune": tune or {}}
+        config = Config(name="toy", data=data, pairs=pairs, **sections)
         pipeline = build_pipeline(config, INPUTS, Path(tmp_path / "root"))
         return {node.id: node for node in pipeline.components}
 
@@ -55,3 +56,9 @@ def test_a_warm_start_names_the_version_that_is_newest_when_the_run_starts(steps
     assert start(str(tmp_path / "root" / "serving")) == str(tmp_path / "root" / "serving" / "10")
     with pytest.raises(ConfigError, match="nowhere is not there"):
         start(str(tmp_path / "nowhere"))
+
+
+def test_what_is_tuned_is_no_part_of_any_step(steps):
+    space = {"train.learning_rate": {"uniform": [0.001, 0.01]}}
+    tuned = {name: node.exec_properties for name, node in steps(tune={"space": space}).items()}
+    assert tuned == {name: node.exec_properties for name, node in steps().items()}

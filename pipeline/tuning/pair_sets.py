@@ -1,0 +1,73 @@
+"""The pairs that trials train on and are judged on."""
+
+import logging
+from pathlib import Path
+
+from diptych.components.example_gen.preflight import settle
+from diptych.pipeline.graph import build_pipeline
+from diptych.pipeline.local import run_locally
+from diptych.pipeline.summary import outputs
+from diptych.pipeline.tuning.space import Trial, text_of
+from diptych.schemas.config import Config
+
+_LAST_STEP = "PairGen"
+_progress = logging.getLogger("diptych.progress")
+
+
+class PairSets:
+    """Runs the pipeline as far as the pairs, once for each of the settings that they depend on.
+
+    Args:
+      config: the configuration itself, whose calibration pairs all trials are judged on.
+      root: of the runs of this pipeline, so that ``diptych run`` shares its cache.
+    """
+
+    def __init__(self, config: Config, root: Path) -> None:
+        self._config = config
+        self._root = root
+        self._made: dict[str, Path] = {}
+
+    def needed(self, trials: list[Trial]) -> dict[str, Config]:
+        """What to make for these trials: configurations, by what is special about them."""
+        needed = {_settings(self._config): ("as configured", self._config)}
+        for trial in trials:
+            for config, sections in (
+                (trial.config, ("data.", "pairs.")),
+                (self._judged_on(trial), ("data.",)),
+            ):
+                own = {key: of for key, of in trial.values.items() if key.startswith(sections)}
+                needed.setdefault(_settings(config), (text_of(own), config))
+        return dict(needed.values())
+
+    def make(self, config: Config) -> None:
+        """Draws the pairs of a configuration, or takes them from the cache."""
+        pipeline = build_pipeline(config, settle(config.data, config.split), self._root)
+        run_locally(pipeline, _progress.info, lambda name, outcome: None, _LAST_STEP)
+        found = outputs(self._root / "metadata.sqlite", config.name)(_LAST_STEP, "pairs")
+        self._made[_settings(config)] = Path(found.uri)
+
+    def of(self, config: Config) -> Path:
+        """The folder with the pairs of a configuration; they have been made."""
+        return self._made[_settings(config)]
+
+    def link(self, trial: Trial, folder: Path) -> None:
+        """Lays training pairs of the trial and calibration pairs of the configuration side by side.
+
+        The pairs of every split depend on P, K and the ratio. Judged on its own calibration pairs,
+        a trial with 3 different pairs to a same one would be right in 3 of 4 by saying "different".
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        sources = {
+            "Split-train": self.of(trial.config),
+            "Split-calibration": self.of(self._judged_on(trial)),
+        }
+        for split, source in sources.items():
+            (folder / split).unlink(missing_ok=True)
+            (folder / split).symlink_to(source / split)
+
+    def _judged_on(self, trial: Trial) -> Config:
+        return trial.config.model_copy(update={"pairs": self._config.pairs})
+
+
+def _settings(config: Config) -> str:
+    return config.data.model_dump_json() + config.pairs.model_dump_json()
