@@ -47,7 +47,7 @@ def train_anywhere(
     """
     storage.mkdir(parents=True, exist_ok=True)
     if read_progress(storage) is not None:
-        _progress.info("going on from %s of a run that was cut off", _reached(storage))
+        _keep("going on from %s of a run that was cut off", _reached(storage))
     if settings.num_workers == 0:
         from diptych.components.trainer.learner import Place
         from diptych.components.trainer.loop import train
@@ -93,7 +93,7 @@ def _train_on_ray(
                 reason, reached = in_a_line(error), _reached(storage)
                 if lost > settings.max_failures:
                     raise TrainingError(given_up(lost, reason, reached, settings)) from error
-                _progress.info(
+                _keep(
                     "a worker was lost (%d of at most %d), going on from %s: %s",
                     lost,
                     settings.max_failures,
@@ -139,6 +139,11 @@ def _fit(config: dict[str, Any], need: Need, storage: Path) -> None:
             failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
         ),
     ).fit()
+
+
+def _keep(message: str, *values: object) -> None:
+    """News in a line that stays."""
+    _progress.info(message, *values, extra={"keep": True})
 
 
 def _reached(storage: Path) -> str:
