@@ -5,7 +5,7 @@ import logging
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,11 @@ _progress = logging.getLogger("diptych.progress")
 
 
 def train_anywhere(
-    pairs: Path, model: Model, settings: Train, storage: Path
+    pairs: Path,
+    model: Model,
+    settings: Train,
+    storage: Path,
+    on_epoch: Callable[[Epoch], None] = lambda line: None,
 ) -> tuple[list[np.ndarray], list[Epoch]]:
     """Trains in process (``num_workers=0``) or on Ray.
 
@@ -37,6 +41,7 @@ def train_anywhere(
       storage: folder of this training alone, for its checkpoints; on a cluster, one that all
         share. If there is a checkpoint in it, training goes on from there. It is removed when the
         training is done.
+      on_epoch: called with each epoch when it ends; first with those of the run that was cut off.
 
     Returns:
       Weights of the network, and the learning curves.
@@ -48,22 +53,32 @@ def train_anywhere(
     storage.mkdir(parents=True, exist_ok=True)
     if read_progress(storage) is not None:
         _keep("going on from %s of a run that was cut off", _reached(storage))
+    for line in _epochs(storage):
+        on_epoch(Epoch(**line))
+
+    def tell(line: Epoch) -> None:
+        show(line, settings)
+        on_epoch(line)
+
     if settings.num_workers == 0:
         from diptych.components.trainer.learner import Place
         from diptych.components.trainer.loop import train
 
-        weights, curves = train(
-            pairs, model, settings, Place(), lambda line: show(line, settings), storage
-        )
+        weights, curves = train(pairs, model, settings, Place(), tell, storage)
     else:
         with ray_for(settings, model) as need:
-            weights, curves = _train_on_ray(pairs, model, settings, storage, need)
+            weights, curves = _train_on_ray(pairs, model, settings, storage, need, tell)
     shutil.rmtree(storage)
     return weights, curves
 
 
 def _train_on_ray(
-    pairs: Path, model: Model, settings: Train, storage: Path, need: Need
+    pairs: Path,
+    model: Model,
+    settings: Train,
+    storage: Path,
+    need: Need,
+    on_epoch: Callable[[Epoch], None],
 ) -> tuple[list[np.ndarray], list[Epoch]]:
     """Starts the workers, and starts them again when one is lost.
 
@@ -80,7 +95,7 @@ def _train_on_ray(
         "storage": str(storage),
         "cpus": need.cpus,
     }
-    with _own_interrupt(), _showing_epochs(storage, settings):
+    with _own_interrupt(), _telling_epochs(storage, on_epoch):
         for lost in itertools.count(1):
             wait_for_room(need, settings.resources_timeout_s)
             try:
@@ -168,22 +183,22 @@ def _own_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def _showing_epochs(storage: Path, settings: Train) -> Iterator[None]:
-    """Shows the epochs that come into the checkpoint, in a thread.
+def _telling_epochs(storage: Path, on_epoch: Callable[[Epoch], None]) -> Iterator[None]:
+    """Tells of the epochs that come into the checkpoint, in a thread.
 
     Ray runs callbacks in a process of its own, whose log nobody sees.
     """
     done = threading.Event()
-    shown = _epochs(storage)
+    told = _epochs(storage)
 
     def follow() -> None:
         last_look = False
         while not last_look:
             last_look = done.wait(0.2)
             lines = _epochs(storage)
-            for line in lines[len(shown) :]:
-                show(Epoch(**line), settings)
-            shown[:] = lines
+            for line in lines[len(told) :]:
+                on_epoch(Epoch(**line))
+            told[:] = lines
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()

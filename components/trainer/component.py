@@ -35,7 +35,7 @@ def Trainer(
     from diptych.components.trainer.calibration import CalibrationSet
     from diptych.components.trainer.cluster import train_anywhere
     from diptych.components.trainer.export import export_model
-    from diptych.components.trainer.log import write_log
+    from diptych.components.trainer.log import TensorBoard, write_curves
     from diptych.components.trainer.network import build_network
 
     settings = Train.model_validate_json(train_settings)
@@ -46,8 +46,10 @@ def Trainer(
     what = (pairs.uri, model_settings, train_settings, inputs, code_hash)
     digest = hashlib.blake2b(json.dumps(what).encode(), digest_size=8).hexdigest()
     storage = folder.parents[1] / "unfinished" / digest
-    weights, curves = train_anywhere(Path(pairs.uri), architecture, settings, storage)
-    best = write_log(folder, curves)
+    weights, curves = train_anywhere(
+        Path(pairs.uri), architecture, settings, storage, TensorBoard(folder).write
+    )
+    best = write_curves(folder, curves)
     _PROGRESS.info("best after epoch %d, of %d", best.epoch, len(curves))
     training_log.set_int_custom_property("epochs", len(curves))
     training_log.set_int_custom_property("best_epoch", best.epoch)

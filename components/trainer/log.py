@@ -38,20 +38,30 @@ def show(line: Epoch, settings: Train) -> None:
     )
 
 
-def write_log(folder: Path, curves: list[Epoch]) -> Epoch:
-    """Writes ``curves.json`` and ``tensorboard/``; returns the epoch whose weights were kept."""
-    import tensorflow as tf
+class TensorBoard:
+    """Writes scalars while the training goes on: ``tensorboard --logdir`` shows them live."""
 
+    def __init__(self, folder: Path) -> None:
+        import tensorflow as tf
+
+        self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+
+    def write(self, line: Epoch) -> None:
+        """Adds an epoch."""
+        import tensorflow as tf
+
+        with self._writer.as_default(step=line.epoch):
+            for name, value in dataclasses.asdict(line).items():
+                if name != "epoch":
+                    tf.summary.scalar(name, value)
+        self._writer.flush()
+
+
+def write_curves(folder: Path, curves: list[Epoch]) -> Epoch:
+    """Writes ``curves.json``; returns the epoch whose weights were kept."""
     folder.mkdir(parents=True, exist_ok=True)
     best = min(curves, key=lambda line: line.calibration_loss)
     lines = [dataclasses.asdict(line) for line in curves]
     text = json.dumps({"best_epoch": best.epoch, "epochs": lines}, indent=2)
     (folder / "curves.json").write_text(text + "\n", encoding="utf-8")
-    writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
-    with writer.as_default():
-        for line in lines:
-            for name, value in line.items():
-                if name != "epoch":
-                    tf.summary.scalar(name, value, step=line["epoch"])
-    writer.close()
     return best
