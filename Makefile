@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-tune test-scale test-train test-workers test-flink bench-pairs lint format lock build clean
+.PHONY: help setup demo test test-runs test-scale test-train test-workers test-tune test-flink bench-pairs quality quality-table lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -45,6 +45,12 @@ $(FLINK): tests/engines/pom.xml
 
 bench-pairs: setup ## Draw pairs with PairGen and in four other ways, and compare (ARGS=--help tells how)
 	cd tests && ../$(PYTHON) -m benchmarks.pairs $(ARGS)
+
+quality: setup ## Run the example configurations and compare with what is expected (ARGS=--help)
+	cd tests && ../$(PYTHON) -m quality $(ARGS)
+
+quality-table: setup ## Train every loss on every data set, and write the table in docs/quality.md
+	cd tests && ../$(PYTHON) -m quality.losses $(ARGS)
 
 lint: setup ## Check format, style and types
 	$(PYTHON) -m ruff format --check .

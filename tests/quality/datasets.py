@@ -1,0 +1,82 @@
+"""The data sets of the quality runs, and what is expected of a model trained on each."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from quality import unseen
+from quality.figures import Figure
+
+REPOSITORY = Path(__file__).parents[2]
+DATA = REPOSITORY / "demo" / "data"  # where the example configurations look for it
+
+
+@dataclasses.dataclass(frozen=True)
+class Expectation:
+    """A figure of a finished run: ``measure`` takes the run's root."""
+
+    what: str
+    at_least: float
+    measure: Callable[[Path], Figure]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """``pipeline/examples/NAME.yaml``, and ``MAKER.py`` beside it, which writes the data."""
+
+    name: str
+    maker: str
+    folder: str  # in DATA
+    expectations: tuple[Expectation, ...]
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return REPOSITORY / "pipeline" / "examples" / f"{self.name}.yaml"
+
+    @property
+    def script(self) -> Path:
+        """The maker of the data."""
+        return self.config.with_name(f"{self.maker}.py")
+
+
+def _of_the_test_split(root: Path) -> Figure:
+    """What the Evaluator found for the exported model at the calibrated threshold."""
+    (file,) = root.glob("artifacts/Evaluator/evaluation/*/evaluation.json")
+    at = json.loads(file.read_text(encoding="utf-8"))["calibrated"]
+    return Figure(at["accuracy"], tuple(at["interval"]))
+
+
+def _of_rectangles(root: Path) -> Figure:
+    return unseen.pair_accuracy(root, DATA / "shapes" / "unseen")
+
+
+def _one_shot(root: Path) -> Figure:
+    return unseen.one_shot(root, DATA / "optdigits")
+
+
+_PAIRS = "test pairs"
+DATA_SETS = (
+    DataSet("mnist", "mnist_digits", "digits", (Expectation(_PAIRS, 0.99, _of_the_test_split),)),
+    DataSet(
+        "shapes",
+        "shapes",
+        "shapes",
+        (
+            Expectation(_PAIRS, 1.0, _of_the_test_split),
+            Expectation("pairs of an unseen shape", 1.0, _of_rectangles),
+        ),
+    ),
+    DataSet("letters", "letters", "letters", (Expectation(_PAIRS, 0.95, _of_the_test_split),)),
+    DataSet("letter_pairs", "letters", "letters", (Expectation(_PAIRS, 0.95, _of_the_test_split),)),
+    DataSet(
+        "optdigits",
+        "optdigits",
+        "optdigits",
+        (
+            Expectation("test pairs, unseen classes", 0.7, _of_the_test_split),
+            Expectation("one-shot, 3 unseen classes", 0.7, _one_shot),
+        ),
+    ),
+)
