@@ -8,7 +8,6 @@ import argparse
 import importlib
 import json
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from typing import Any
 from benchmarks.pairs.data import class_sizes, make_data
 from rich.console import Console
 from rich.table import Table
+from support.machine import machine
 
 from diptych.schemas.config import Pairs
 
@@ -63,7 +63,7 @@ def main() -> None:
 
 def _compare(arguments: argparse.Namespace, folder: Path) -> None:
     console = Console(width=110)
-    console.print(f"{_machine()}; policy {arguments.policy}, 2 rounds, P x K = 8 x 4")
+    console.print(f"{machine()}; policy {arguments.policy}, 2 rounds, P x K = 8 x 4")
     kind = (arguments.classes, arguments.exponent, arguments.policy)
     for width in arguments.widths:
         title = f"{arguments.examples:,} examples of {width:,} bytes, {arguments.classes:,} classes"
@@ -161,18 +161,6 @@ def _run(
         "peak": peak,
         "share": share,
     }
-
-
-def _machine() -> str:
-    cpu = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    return f"{os.cpu_count()} x {cpu}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":
