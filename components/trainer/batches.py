@@ -1,6 +1,7 @@
 """Batches from pair shards: memory-mapped, in order, no parsing."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -86,17 +87,17 @@ class _Shard:
         if weights is not None:
             self.columns["weight"] = _weights_of(self.columns, weights)
         self.cuts = np.searchsorted(terms["batch"].to_numpy(), batches)
+        starts = np.repeat(self.rows[:-1].astype(np.int32), np.diff(self.cuts))
+        for name in ROWS[kind]:
+            self.columns[name] = self.columns[name] - starts
 
     def batch(self, place: int) -> Batch:
-        """The batch at a place in this shard; no copies but for the row numbers."""
+        """The batch at a place in this shard; no copies."""
         first, end = self.rows[place], self.rows[place + 1]
         cut = slice(self.cuts[place], self.cuts[place + 1])
         terms = {name: column[cut] for name, column in self.columns.items()}
         if self.kind == "classes":
             terms["start"] = np.array([0, end - first], np.int32)
-        else:
-            for name in ROWS[self.kind]:
-                terms[name] = terms[name] - np.int32(first)
         return Batch(
             x=self.x[first:end],
             classes=self.classes[first:end],
@@ -217,7 +218,7 @@ def concatenate(batches: list[Batch], kind: Kind) -> Batch:
     """One batch of several; the row numbers move with the examples."""
     if len(batches) == 1:
         return batches[0]
-    starts = np.cumsum([0, *(len(batch.x) for batch in batches[:-1])], dtype=np.int32)
+    starts = [0, *itertools.accumulate(len(batch.x) for batch in batches[:-1])]
     terms: dict[str, np.ndarray] = {}
     for name in batches[0].terms:
         columns = [batch.terms[name] for batch in batches]
