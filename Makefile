@@ -1,12 +1,13 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-scale test-train test-workers test-tune test-flink bench-pairs quality quality-table lint format lock build clean
+.PHONY: help setup demo test test-runs test-scale test-train test-workers test-tune test-flink bench-pairs bench-train quality quality-table lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON := .venv/bin/python
 FLINK := .tools/flink/job-server.jar
+TORCH := .tools/torch
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -45,6 +46,16 @@ $(FLINK): tests/engines/pom.xml
 
 bench-pairs: setup ## Draw pairs with PairGen and in four other ways, and compare (ARGS=--help tells how)
 	cd tests && ../$(PYTHON) -m benchmarks.pairs $(ARGS)
+
+bench-train: setup $(TORCH)/ready ## Train with Diptych, with a usual Keras script and with PyTorch, and compare
+	cd tests && ../$(PYTHON) -m benchmarks.train $(ARGS)
+
+# An environment of its own, of 4 GB: PyTorch comes with the libraries for a GPU.
+$(TORCH)/ready: tests/benchmarks/train/requirements.txt
+	rm -rf $(TORCH)
+	deploy/uv.sh venv --quiet --python $(PYTHON) $(TORCH)
+	VIRTUAL_ENV=$(TORCH) deploy/uv.sh pip sync --quiet --require-hashes --compile-bytecode $<
+	touch $@
 
 quality: setup ## Run the example configurations and compare with what is expected (ARGS=--help)
 	cd tests && ../$(PYTHON) -m quality $(ARGS)
