@@ -27,8 +27,8 @@ class Augmentation(Section):
 class Train(Section):
     """The training on Ray."""
 
-    epochs: PositiveInt = 15  # at most; early stopping on the calibration split ends it sooner
-    patience: PositiveInt = 5  # epochs without a better calibration loss
+    epochs: PositiveInt = 40  # at most; early stopping on the calibration split ends it sooner
+    patience: PositiveInt = 10  # epochs without a better calibration loss
     batches_per_step: PositiveInt = 2  # P x K batches in a step, shared out to the workers
     # by Keras's name: adam, adamw, sgd, rmsprop, lion ...
     optimizer: Annotated[str, Field(pattern=r"^[a-z]\w*$")] = "adam"

@@ -91,7 +91,7 @@ def test_paths_of_settings_are_taken_from_the_working_directory(write, tmp_path,
             )
             for policy in ("oversample", "undersample", "inverse_frequency")
         ),
-        ({"train": {"warmup_epochs": 15}}, r"warmup_epochs \(15\) must be below epochs \(15\)"),
+        ({"train": {"warmup_epochs": 40}}, r"warmup_epochs \(40\) must be below epochs \(40\)"),
         ({"train": {"ema": 1.0}}, "train.ema: .*less than 1, got 1.0"),
         ({"split": {"train": 0.9}}, "split: shares must be above 0 and sum to 1"),
         ({"split": {"by": "group"}}, "split.by = group needs data.group"),

@@ -114,7 +114,7 @@ def test_numbers_may_be_written_as_yaml_does_not_know_them(tmp_path):
             r"no model\.loss\.gamma\. model\.loss has name, mar",
         ),
         ({"model.decoder.weight": {"choice": [1]}}, r"as model\.decoder is None\. Name it in the"),
-        ({"train.epochs.x": {"choice": [1]}}, r"as train\.epochs is 15"),
+        ({"train.epochs.x": {"choice": [1]}}, r"as train\.epochs is 40"),
         (
             {"train.optimizer": {"choice": ["adam"] * 99 + ["no!"]}},  # which is not drawn
             r"tune\.space with train\.optimizer = no!: train\.optimizer: String should match",

@@ -12,7 +12,8 @@ def make_data(data_set: DataSet) -> None:
     """Writes the data, unless they are there."""
     target = DATA / data_set.folder
     if not target.exists():
-        subprocess.run([sys.executable, str(data_set.script), str(target)], check=True)
+        command = [sys.executable, str(data_set.script), str(target), *data_set.arguments]
+        subprocess.run(command, check=True)
 
 
 def run_pipeline(data_set: DataSet, root: Path, *settings: str) -> float:

@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
 from benchmarks.pairs.data import class_sizes, make_data
 from rich.console import Console
 from rich.table import Table

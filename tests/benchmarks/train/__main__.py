@@ -14,10 +14,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
 from benchmarks.train.course import THREADS, Result
 from rich.console import Console
 from rich.table import Table
+from support.machine import machine
 
 CONTESTANTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "diptych": ("Diptych", "diptych_trainer", {}),
