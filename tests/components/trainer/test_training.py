@@ -1,4 +1,4 @@
-"""The loop in this process and on a real Ray with one and with two workers."""
+"""The loop in this process and on a real Ray; ``tests/workers`` has more of the latter."""
 
 import keras
 import numpy as np
@@ -57,11 +57,8 @@ def test_a_decoder_is_trained_along(in_process, pairs, tmp_path):
     assert curves[-1].loss < 0.95 * curves[0].loss
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ray_workers_give_the_losses_and_weights_of_one_process(
-    in_process, pairs, tmp_path, workers
-):
-    weights, curves = train_anywhere(pairs, MODEL, _settings(workers), tmp_path)
+def test_two_ray_workers_give_the_losses_and_weights_of_one_process(in_process, pairs, tmp_path):
+    weights, curves = train_anywhere(pairs, MODEL, _settings(2), tmp_path)
     alone_weights, alone = in_process
     assert [line.loss for line in curves] == pytest.approx([line.loss for line in alone], rel=1e-4)
     for mine, theirs in zip(weights, alone_weights, strict=True):
