@@ -117,6 +117,8 @@ _COMMENTS = {
         "max_failures": "workers lost before the training gives up",
         "num_workers": "0: in this process, without Ray",
         "cpus_per_worker": "null: the machine's, shared out",
+        "gpus_per_worker": "null: one, if the machines have so many",
+        "resources_timeout_s": "what a cluster lacks is waited for",
         "ray_address": "of a cluster; null: RAY_ADDRESS, or a local Ray",
         "seed": "",
     },
