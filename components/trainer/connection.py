@@ -34,22 +34,38 @@ def ray_for(settings: Train, model: Model) -> Iterator[Need]:
     # every epoch that is shorter.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     address = settings.ray_address or os.environ.get("RAY_ADDRESS")
-    if address:
-        # Read when Ray is imported. For a local one, Ray sets it by itself.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-    import ray
+    # Read when Ray is imported. For a local one, Ray sets it by itself.
+    with _default("RAY_AUTH_MODE", "token" if address else None):
+        import ray
 
-    if ray.is_initialized():
-        yield _need(settings)
+        if ray.is_initialized():
+            yield _need(settings)
+            return
+        if address:
+            _connect(address, model)
+        else:
+            _start(settings)
+        try:
+            yield _need(settings)
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _default(name: str, value: str | None) -> Iterator[None]:
+    """Sets a variable of the environment meanwhile, unless it is set.
+
+    Left set, it would ask for the token in a local Ray that is started later, of which this process
+    does not know when Ray was imported without.
+    """
+    if value is None or name in os.environ:
+        yield
         return
-    if address:
-        _connect(address, model)
-    else:
-        _start(settings)
+    os.environ[name] = value
     try:
-        yield _need(settings)
+        yield
     finally:
-        ray.shutdown()
+        del os.environ[name]
 
 
 def wait_for_room(need: Need, timeout_s: float) -> None:
