@@ -23,6 +23,11 @@ class Epoch:
     seconds: float  # with the judging
 
 
+def best_epoch(curves: list[Epoch]) -> Epoch:
+    """The one whose weights are kept: with the lowest calibration loss, of at least one."""
+    return min(curves, key=lambda line: line.calibration_loss)
+
+
 def show(line: Epoch, settings: Train) -> None:
     """Tells of an epoch, and how long the rest takes if none is stopped early."""
     left = round(line.seconds * (settings.epochs - line.epoch))
@@ -60,7 +65,7 @@ class TensorBoard:
 def write_curves(folder: Path, curves: list[Epoch]) -> Epoch:
     """Writes ``curves.json``; returns the epoch whose weights were kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    best = min(curves, key=lambda line: line.calibration_loss)
+    best = best_epoch(curves)
     lines = [dataclasses.asdict(line) for line in curves]
     text = json.dumps({"best_epoch": best.epoch, "epochs": lines}, indent=2)
     (folder / "curves.json").write_text(text + "\n", encoding="utf-8")

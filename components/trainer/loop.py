@@ -16,7 +16,7 @@ from diptych.components.trainer.batches import Batch, ShardReader, inverse_class
 from diptych.components.trainer.calibration import CalibrationSet
 from diptych.components.trainer.checkpoint import read_checkpoint, write_checkpoint
 from diptych.components.trainer.learner import Learner, Place
-from diptych.components.trainer.log import Epoch
+from diptych.components.trainer.log import Epoch, best_epoch
 from diptych.components.trainer.network import build_network
 from diptych.components.trainer.objective import Objective
 from diptych.components.trainer.optimizers import make_optimizer
@@ -41,7 +41,7 @@ class _Progress:
     @property
     def best_epoch(self) -> int:
         """The one with the lowest calibration loss; 0 before the first."""
-        return min(self.curves, key=lambda line: line.calibration_loss).epoch if self.curves else 0
+        return best_epoch(self.curves).epoch if self.curves else 0
 
 
 def train(

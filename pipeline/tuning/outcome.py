@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from diptych.components.trainer.log import Epoch
+from diptych.components.trainer.log import Epoch, best_epoch
 from diptych.schemas.files import whole_file
 
 _ENDS = ("finished", "stopped", "failed", "lost")
@@ -34,11 +34,6 @@ class Outcome:
     def accuracy(self) -> float:
         """On the calibration split, with these weights; 0 before the first epoch."""
         return self.best.calibration_accuracy if self.best else 0.0
-
-
-def best_epoch(curves: list[Epoch]) -> Epoch:
-    """The one with the lowest calibration loss, of at least one."""
-    return min(curves, key=lambda line: line.calibration_loss)
 
 
 def ranked(outcomes: Iterable[Outcome]) -> list[Outcome]:

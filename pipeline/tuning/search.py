@@ -12,8 +12,8 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 from diptych.components.trainer.connection import ray_for
-from diptych.components.trainer.log import Epoch
-from diptych.pipeline.tuning.outcome import Outcome, best_epoch
+from diptych.components.trainer.log import Epoch, best_epoch
+from diptych.pipeline.tuning.outcome import Outcome
 from diptych.pipeline.tuning.resources import resources_of_a_trial
 from diptych.pipeline.tuning.trial import NUMBER, Job, run_trial
 from diptych.schemas.config import Config

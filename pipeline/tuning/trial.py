@@ -4,8 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from diptych.components.trainer.log import Epoch
-from diptych.pipeline.tuning.outcome import best_epoch
+from diptych.components.trainer.log import Epoch, best_epoch
 from diptych.schemas.errors import DiptychError
 from diptych.schemas.model import Model
 from diptych.schemas.training import Train
