@@ -407,10 +407,8 @@ def _explain(error: pydantic.ValidationError) -> str:
             if len(where) > len(union) and where[: len(union)] == union:
                 del where[len(union)]
         message = problem["msg"].removeprefix("Value error, ")
-        got = (
-            ""
-            if isinstance(problem["input"], dict) and set(problem["input"]) > {"name"}
-            else f", got {problem['input']!r}"
-        )
+        # A section is too long to show; a part that is only named is not.
+        section = isinstance(problem["input"], dict) and set(problem["input"]) != {"name"}
+        got = "" if section else f", got {problem['input']!r}"
         lines.append(f"{'.'.join(where) or 'the whole'}: {message}{got}")
     return "; ".join(lines) + "."

@@ -82,3 +82,10 @@ def blobs(batches: int, seed: int, classes: int = 4, each: int = 3, size: int = 
         ((centres[labels] + generator.normal(size=(len(labels), size))).astype(np.float32), labels)
         for _ in range(batches)
     ]
+
+
+def write_blobs(folder: Path, batches: int, num_shards: int = 4) -> Path:
+    """A pair set of blobs: so many batches to train on, and two to calibrate."""
+    write_split(folder / "Split-train", blobs(batches=batches, seed=1), num_shards)
+    write_split(folder / "Split-calibration", blobs(batches=2, seed=2), num_shards)
+    return folder

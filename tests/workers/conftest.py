@@ -2,7 +2,7 @@ import json
 
 import pytest
 from processes import wait_until
-from shard_writer import blobs, write_split
+from shard_writer import write_blobs
 
 from diptych.components.trainer.checkpoint import read_progress
 from diptych.components.trainer.connection import ray_for
@@ -20,10 +20,7 @@ def local_ray():
 @pytest.fixture(scope="session")
 def pairs(tmp_path_factory):
     """Enough steps to be in the middle of an epoch for a while."""
-    folder = tmp_path_factory.mktemp("pairs")
-    write_split(folder / "Split-train", blobs(batches=1600, seed=1), num_shards=4)
-    write_split(folder / "Split-calibration", blobs(batches=2, seed=2), num_shards=4)
-    return folder
+    return write_blobs(tmp_path_factory.mktemp("pairs"), batches=1600)
 
 
 @pytest.fixture

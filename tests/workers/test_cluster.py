@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import train_driver
 from processes import started, wait_until
-from shard_writer import blobs, write_split
+from shard_writer import write_blobs
 
 from diptych.schemas.model import Model
 from diptych.schemas.training import Train
@@ -80,10 +80,7 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs")
-    write_split(folder / "Split-train", blobs(batches=4, seed=1), num_shards=2)
-    write_split(folder / "Split-calibration", blobs(batches=2, seed=2), num_shards=2)
-    return folder
+    return write_blobs(tmp_path_factory.mktemp("pairs"), batches=4, num_shards=2)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from shard_writer import blobs, write_split
+from shard_writer import write_blobs
 
 from diptych.components.trainer.cluster import train_anywhere
 from diptych.schemas.model import Decoder, Model
@@ -23,10 +23,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def nine_batches(tmp_path_factory):
     """With four a step, the second of two workers has none in the last step."""
-    folder = tmp_path_factory.mktemp("nine")
-    write_split(folder / "Split-train", blobs(batches=9, seed=1), num_shards=4)
-    write_split(folder / "Split-calibration", blobs(batches=2, seed=2), num_shards=4)
-    return folder
+    return write_blobs(tmp_path_factory.mktemp("nine"), batches=9)
 
 
 @pytest.mark.parametrize(

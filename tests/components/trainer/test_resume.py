@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from shard_writer import blobs, write_split
+from shard_writer import write_blobs
 
 from diptych.components.trainer.calibration import CalibrationSet
 from diptych.components.trainer.checkpoint import read_progress
@@ -32,10 +32,7 @@ SETTINGS = Train(
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs")
-    write_split(folder / "Split-train", blobs(batches=2 * STEPS, seed=1), num_shards=4)
-    write_split(folder / "Split-calibration", blobs(batches=2, seed=2), num_shards=4)
-    return folder
+    return write_blobs(tmp_path_factory.mktemp("pairs"), batches=2 * STEPS)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from shard_writer import blobs, write_split
+from shard_writer import blobs, write_blobs, write_split
 
 from diptych.components.trainer.cluster import train_anywhere
 from diptych.components.trainer.learner import Place
@@ -19,10 +19,7 @@ MODEL = Model(embedding_size=4)
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs")
-    write_split(folder / "Split-train", blobs(batches=10, seed=1), num_shards=4)
-    write_split(folder / "Split-calibration", blobs(batches=2, seed=2), num_shards=4)
-    return folder
+    return write_blobs(tmp_path_factory.mktemp("pairs"), batches=10)
 
 
 def _settings(workers, **changes):
