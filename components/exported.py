@@ -21,11 +21,11 @@ class ExportedModel:
         self._model = tf.saved_model.load(str(path))
         card = read_card(path)
         self.threshold: float = card["threshold"]
-        self._input: str = card["input"]["name"]
+        self.inputs = inputs_of(card)
 
     def embed(self, raw: np.ndarray) -> np.ndarray:
         """(n,) encoded images or (n, d) vectors to (n, size) embeddings."""
-        outputs = self._model.signatures["embed"](**{self._input: tf.constant(raw)})
+        outputs = self._model.signatures["embed"](**{self.inputs.kind: tf.constant(raw)})
         embedding: np.ndarray = outputs["embedding"].numpy()
         return embedding
 
@@ -44,7 +44,7 @@ class ExportedModel:
 
     def reconstruct(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What the encoder is given for raw examples, and the same as decoded; both (n, *shape)."""
-        outputs = self._model.signatures["reconstruct"](**{self._input: tf.constant(raw)})
+        outputs = self._model.signatures["reconstruct"](**{self.inputs.kind: tf.constant(raw)})
         return outputs["input"].numpy(), outputs["reconstruction"].numpy()
 
 
@@ -55,12 +55,15 @@ def read_card(path: Path) -> dict[str, Any]:
     return card
 
 
+def inputs_of(card: dict[str, Any]) -> Inputs:
+    """The raw examples that a model was made for."""
+    return Inputs.model_validate(card["inputs"])
+
+
 def takes(card: dict[str, Any], inputs: Inputs) -> bool:
     """Whether a model takes such raw examples; images of any size, as it resizes them itself."""
-    if inputs.kind == "image" or card["input"]["kind"] == "image":
-        return bool(card["input"]["kind"] == inputs.kind)
-    columns = [column.name for column in inputs.columns]
-    return bool(card["columns"] == columns and card["input"]["shape"] == [*inputs.shape.shape])
+    made_for = inputs_of(card)
+    return made_for.kind == inputs.kind and made_for.columns == inputs.columns
 
 
 def read_raw(file: str, rows: int) -> Iterator[pa.RecordBatch]:

@@ -11,6 +11,7 @@ import yaml
 from diptych.components.example_gen.guess import Look, look_at_data
 from diptych.schemas import config
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.evaluate import Evaluate
 from diptych.schemas.model import Model
 from diptych.schemas.training import Train
 from diptych.schemas.tune import Tune
@@ -21,7 +22,7 @@ _SECTIONS: dict[str, type[pydantic.BaseModel]] = {
     "pairs": config.Pairs,
     "model": Model,
     "train": Train,
-    "evaluate": config.Evaluate,
+    "evaluate": Evaluate,
     "push": config.Push,
     "beam": config.Beam,
     "tune": Tune,
@@ -112,6 +113,7 @@ _COMMENTS = {
         "precision": "float32, mixed_float16 or mixed_bfloat16",
         "weights": "shards: those of the pairs; inverse_frequency: with policy natural alone",
         "augmentation": "new views; of: all, repeated (what oversampling repeats) or none",
+        "calibrate_for": "best_accuracy, equal_error_rate or {false_accept_rate: 0.01}",
         "warm_start": "a pushed model, or pushed: this pipeline's newest; null: from scratch",
         "checkpoint_steps": "null: at the end of each epoch",
         "max_failures": "workers lost before the training gives up",
@@ -124,9 +126,12 @@ _COMMENTS = {
     },
     "evaluate": {
         "threshold": "a fixed distance to judge at; the calibrated one is judged too",
-        "min_accuracy": "on the test split, at the calibrated threshold",
-        "max_drop": "below the model in production, on the same pairs",
-        "bootstrap": "resamples of the 95 % interval",
+        "false_accept_rates": "at which the true accept rate is told",
+        "few_shot": "N-way k-shot episodes, of every size",
+        "bars": "to reach at the calibrated threshold; equal_error_rate: at most; also "
+        "tar_at_far: {0.01: 0.9}",
+        "max_drop": "accuracy that may be lost against the model in production, on the same pairs",
+        "bootstrap": "resamples of the 95 % intervals",
         "seed": "",
     },
     "push": {"path": "null: serving/ in the root of the runs"},
@@ -223,7 +228,7 @@ def _line(key: str, value: object, comment: str) -> str:
     if isinstance(value, tuple):
         value = list(value)
     if isinstance(value, pydantic.BaseModel):
-        value = value.model_dump()
+        value = value.model_dump(mode="json")
     text = yaml.safe_dump(
         value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
     )

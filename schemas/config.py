@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.evaluate import Evaluate
 from diptych.schemas.model import Application, Cnn, CnnSmall, Model
 from diptych.schemas.section import Section, Share
 from diptych.schemas.training import WARM_START_PUSHED, Train
@@ -143,16 +144,6 @@ class Pairs(Section):
         """Different pairs for each same pair."""
         same, different = self.ratio.split(":")
         return Fraction(int(different), int(same))
-
-
-class Evaluate(Section):
-    """The judgement: absolute bar, and comparison with the model blessed before."""
-
-    threshold: PositiveFloat = 0.5  # the fixed one; the calibrated one is always there too
-    min_accuracy: Share = 0.8  # at the calibrated threshold, on the test split
-    max_drop: Share = 0.005  # below the model blessed before, on the same pairs
-    bootstrap: PositiveInt = 1000  # resamples of the 95 % interval
-    seed: NonNegativeInt = 0
 
 
 class Push(Section):

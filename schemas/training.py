@@ -24,6 +24,16 @@ class Augmentation(Section):
     mixing: Share = 0.0
 
 
+class FalseAcceptRate(Section):
+    """A target of the calibration: the threshold that accepts so many different pairs."""
+
+    false_accept_rate: Annotated[float, Field(gt=0, lt=1)]
+
+
+CalibrationTarget = Literal["best_accuracy", "equal_error_rate"] | FalseAcceptRate
+"""What the threshold is chosen for, on the calibration split alone."""
+
+
 class Train(Section):
     """The training on Ray."""
 
@@ -41,6 +51,7 @@ class Train(Section):
     # shards: those of the pairs; inverse_frequency: by class, where the shards have none
     weights: Literal["shards", "inverse_frequency"] = "shards"
     augmentation: Augmentation = Augmentation()
+    calibrate_for: CalibrationTarget = "best_accuracy"  # or {false_accept_rate: 0.01}
     # A pushed model, or a folder of versions (the newest is taken); pushed: this pipeline's own
     warm_start: str | None = None
     checkpoint_steps: PositiveInt | None = None  # None: at the end of each epoch

@@ -10,7 +10,7 @@ from tfx.utils import io_utils, path_utils
 
 from diptych.components.evaluator.metrics import Judged
 from diptych.schemas.artifacts import Evaluation, PairSet
-from diptych.schemas.config import Evaluate
+from diptych.schemas.evaluate import Evaluate
 from diptych.schemas.inputs import Inputs
 from diptych.schemas.shards import read_split_pairs
 

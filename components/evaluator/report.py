@@ -12,7 +12,7 @@ from diptych.components.evaluator import metrics
 from diptych.components.evaluator.metrics import Judged
 from diptych.components.evaluator.reconstructions import write_reconstructions
 from diptych.components.evaluator.verdict import Verdict, judge
-from diptych.schemas.config import Evaluate
+from diptych.schemas.evaluate import Evaluate
 from diptych.schemas.shards import SplitPairs
 
 

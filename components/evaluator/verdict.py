@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from diptych.schemas.config import Evaluate
+from diptych.schemas.evaluate import Evaluate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +27,10 @@ def judge(accuracy: float, baseline: float | None, settings: Evaluate) -> Verdic
         is none.
       settings: the bars.
     """
-    clears = accuracy >= settings.min_accuracy
+    clears = accuracy >= (settings.bars.accuracy or 0.0)
     rules = [
         f"accuracy {accuracy:.2%} {'reaches' if clears else 'is below'} "
-        f"the bar of {settings.min_accuracy:.2%}"
+        f"the bar of {(settings.bars.accuracy or 0.0):.2%}"
     ]
     keeps_up = True
     if baseline is None:

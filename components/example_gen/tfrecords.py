@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 
 from diptych.components.example_gen import tables, values
 from diptych.components.example_gen.chunk import Chunk, bytes_feature, content_ids
-from diptych.components.example_gen.images import find_fault, image_chunk
+from diptych.components.example_gen.images import image_chunk
 from diptych.components.example_gen.rows import Rows
+from diptych.components.images import find_fault
 from diptych.schemas.config import Split, TFRecords
 from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import ID, LABEL, SOURCE, Inputs

@@ -37,7 +37,7 @@ def export_model(
     """
     graph = tf.saved_model.load(str(transform_graph / "transform_fn"))
     preprocess = _preprocessing(graph, inputs)
-    name = "image" if inputs.kind == "image" else "vector"
+    name = inputs.kind
     if inputs.kind == "image":
         spec = tf.TensorSpec([None], tf.string)
     else:
@@ -91,8 +91,7 @@ def export_model(
         signatures["reconstruct"] = tf.function(reconstruct).get_concrete_function(**raw_spec)
     tf.saved_model.save(module, str(path), signatures=signatures)
     card = {
-        "input": {"name": name, "kind": inputs.kind, "shape": list(inputs.shape.shape)},
-        "columns": [column.name for column in inputs.columns],
+        "inputs": inputs.model_dump(mode="json"),
         "embedding_size": size,
         "distance": network.distance.name,
         "lowest": network.distance.low,

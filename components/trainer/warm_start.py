@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from diptych.components.trainer.network import Network
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.versions import newest
 
 # As ``export`` names what it saves; in the order of the network's parts.
 _PARTS = ("variables_of_encoder", "variables_of_distance")
@@ -49,17 +50,14 @@ def newest_version(path: Path) -> Path:
     Raises:
       ConfigError: there is none.
     """
-    if _is_model(path):
-        return path
-    inside = path.iterdir() if path.is_dir() else iter(())
-    versions = [folder for folder in inside if folder.name.isdecimal() and _is_model(folder)]
-    if not versions:
+    version = newest(path)
+    if version is None:
         what = "has no model in it" if path.exists() else "is not there"
         raise ConfigError(
             f"train.warm_start needs a pushed model or a folder of their versions, and {path} "
             f"{what}. Correct the path, or leave train.warm_start out to start afresh."
         )
-    return max(versions, key=lambda folder: int(folder.name))
+    return version
 
 
 def read_weights(path: Path) -> list[np.ndarray]:
@@ -89,10 +87,6 @@ def read_weights(path: Path) -> list[np.ndarray]:
     if not values:
         raise _foreign(path, "it has no variables_of_encoder")
     return values
-
-
-def _is_model(folder: Path) -> bool:
-    return (folder / "saved_model.pb").is_file()
 
 
 def _foreign(path: Path, why: object) -> ConfigError:

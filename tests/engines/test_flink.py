@@ -25,7 +25,7 @@ CONFIG = {
     "pairs": {"classes_per_batch": 3, "rounds": 1, "num_shards": 4},
     "model": {"embedding_size": 4},
     "train": {"num_workers": 0, "epochs": 1},
-    "evaluate": {"min_accuracy": 0, "bootstrap": 10},
+    "evaluate": {"bars": {"accuracy": 0}, "bootstrap": 10},
 }
 # In the names of the operators of ExampleGen, StatisticsGen, Transform and PairGen.
 SIGNS = ("Ingest", "GenerateStatistics[train]", "TransformIndex", "MakePairs[train]")

@@ -129,7 +129,7 @@ def test_a_changed_setting_runs_what_depends_on_it_and_compares_with_the_blessed
 ):
     config, root, first = image_run
     pushed(first, root)
-    bars = ("evaluate.max_drop=0", "evaluate.min_accuracy=1")
+    bars = ("evaluate.max_drop=0", "evaluate.bars.accuracy=1")
     worse = run_here(config, root, "train.num_workers=0", "train.epochs=1", *bars)
     assert worse.returncode == 0, worse.stderr
     assert "not blessed: accuracy" in worse.stdout
@@ -143,7 +143,7 @@ def test_a_changed_setting_runs_what_depends_on_it_and_compares_with_the_blessed
 def test_confusable_pairs_are_made_with_the_blessed_model(image_run, run_here):
     config, root, first = image_run
     pushed(first, root)
-    bars = ("evaluate.max_drop=0", "evaluate.min_accuracy=1")
+    bars = ("evaluate.max_drop=0", "evaluate.bars.accuracy=1")
     quick = ("train.num_workers=0", "train.epochs=1")
     done = run_here(config, root, "pairs.difficulty=confusable", *quick, *bars)
     assert done.returncode == 0, done.stderr

@@ -70,7 +70,7 @@ def test_a_parquet_table_with_a_list_column_and_classes_unseen_in_training(tmp_p
         tmp_path,
         {"kind": "table", "path": "data.parquet", "label": "label", "columns": "embedding"},
         split={"by": "class", "train": 0.5, "calibration": 0.25, "test": 0.25, "seed": 8},
-        evaluate={"min_accuracy": 0.5, "bootstrap": 100},
+        evaluate={"bars": {"accuracy": 0.5}, "bootstrap": 100},
     )
     root = tmp_path / "root"
     pushed(run_here(config, root), root)
@@ -90,7 +90,7 @@ def test_a_table_that_is_paired_already(tmp_path, run_here):
     table["class"] = (labels[:600] == labels[600:]).astype(int)
     table.to_parquet(tmp_path / "data.parquet")
     data = {"kind": "pairs", "path": "data.parquet", "same": "class", "left": 5, "right": 5}
-    config = write_config(tmp_path, data, evaluate={"min_accuracy": 0.6, "bootstrap": 100})
+    config = write_config(tmp_path, data, evaluate={"bars": {"accuracy": 0.6}, "bootstrap": 100})
     model = pushed(run_here(config, tmp_path / "root"), tmp_path / "root")
     told = _same(model, left, right)
     assert np.mean(np.array(told) == (table["class"] == 1)) > 0.7

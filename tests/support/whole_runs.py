@@ -14,7 +14,7 @@ QUICK = {
     "pairs": {"classes_per_batch": 3, "rounds": 1, "num_shards": 4},
     "model": {"embedding_size": 8},
     "train": {"num_workers": 0, "epochs": 12, "batches_per_step": 1, "learning_rate": 0.003},
-    "evaluate": {"min_accuracy": 0.7, "bootstrap": 100},
+    "evaluate": {"bars": {"accuracy": 0.7}, "bootstrap": 100},
 }
 
 

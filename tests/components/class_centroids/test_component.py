@@ -56,8 +56,7 @@ def model(tmp_path_factory):
     tf.saved_model.save(module, str(path), signatures={"embed": signature})
     (path / "assets.extra").mkdir()
     card = {
-        "input": {"name": "vector", "kind": "vector", "shape": [3]},
-        "columns": ["a", "b"],
+        "inputs": INPUTS.model_dump(mode="json"),
         "threshold": 0.5,
     }
     (path / "assets.extra" / "diptych.json").write_text(json.dumps(card))

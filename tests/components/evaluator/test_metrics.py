@@ -4,7 +4,7 @@ import pytest
 from diptych.components.evaluator import metrics
 from diptych.components.evaluator.metrics import Judged
 from diptych.components.evaluator.verdict import judge
-from diptych.schemas.config import Evaluate
+from diptych.schemas.evaluate import Bars, Evaluate
 
 # Examples 0, 1 are of class a, 2, 3 of class b. Pairs 0-1 and 2-3 are same.
 LABELS = np.array([b"a", b"a", b"b", b"b"], object)
@@ -92,12 +92,12 @@ def test_pairs_of_one_example_do_not_pass_for_independent():
     [(0.9, None, True), (0.79, None, False), (0.9, 0.904, True), (0.9, 0.91, False)],
 )
 def test_the_verdict_follows_the_bars(accuracy, baseline, blessed):
-    verdict = judge(accuracy, baseline, Evaluate(min_accuracy=0.8, max_drop=0.005))
+    verdict = judge(accuracy, baseline, Evaluate(bars=Bars(accuracy=0.8), max_drop=0.005))
     assert verdict.blessed is blessed
     assert len(verdict.rules) == 2
 
 
 def test_the_verdict_names_figure_and_bar():
-    verdict = judge(0.9, 0.93, Evaluate(min_accuracy=0.8, max_drop=0.005))
+    verdict = judge(0.9, 0.93, Evaluate(bars=Bars(accuracy=0.8), max_drop=0.005))
     assert "accuracy 90.00% reaches the bar of 80.00%" in verdict.reason
     assert "falls behind the model blessed before: 93.00%" in verdict.reason

@@ -9,9 +9,8 @@ import tensorflow as tf
 from PIL import Image
 
 from diptych.components.example_gen.files import find_files
-from diptych.components.example_gen.images import find_fault
 from diptych.components.example_gen.preflight import settle
-from diptych.components.images import decode_image
+from diptych.components.images import decode_image, find_fault
 from diptych.schemas.config import ImageFolder, Split
 from diptych.schemas.errors import ConfigError, DataError
 
@@ -109,9 +108,7 @@ def test_damaged_or_foreign_bytes_have_a_fault(name):
 
 
 def test_bounds_hold_before_anything_is_decoded(monkeypatch):
-    monkeypatch.setattr(
-        "diptych.components.example_gen.images.decode_image", lambda *_: pytest.fail("decoded")
-    )
+    monkeypatch.setattr("diptych.components.images.decode_image", lambda *_: pytest.fail("decoded"))
     bomb = png_bomb(20_000, 20_000)
     assert len(bomb) < 60_000
     assert "max_pixels" in find_fault(bomb, 10**6, 25_000_000)
