@@ -171,7 +171,7 @@ class Rule(_Part):
     """One rule of the verdict."""
 
     name: str
-    figure: float
+    figure: float | None  # None: it could not be told, and so the rule does not hold
     bar: float
     better: Literal["higher", "lower"]
     holds: bool
