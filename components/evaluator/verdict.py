@@ -1,44 +1,83 @@
-"""Blessed or not, and why."""
+"""The absolute bars of the verdict."""
 
-import dataclasses
+from typing import Literal
 
-from diptych.schemas.evaluate import Evaluate
+from diptych.schemas.evaluate import Bars
+from diptych.schemas.evaluation import Rule, Slice
+
+_NAMES = {
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+    "equal_error_rate": "equal error rate",
+    "recall_at_1": "Recall@1",
+    "map_at_r": "MAP@R",
+}
+_AT_MOST = ("equal_error_rate",)
 
 
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """The decision, and every rule in words with its figure and its bar."""
-
-    blessed: bool
-    rules: tuple[str, ...]
-
-    @property
-    def reason(self) -> str:
-        """All rules in one line."""
-        return "; ".join(self.rules)
-
-
-def judge(accuracy: float, baseline: float | None, settings: Evaluate) -> Verdict:
-    """Blesses a model that clears the bar and does not fall behind the one before it.
+def rules_of(bars: Bars, part: Slice) -> tuple[Rule, ...]:
+    """A rule for each bar, in the order of the settings.
 
     Args:
-      accuracy: of the candidate on the test pairs, at its own calibrated threshold.
-      baseline: of the model blessed before, on the same pairs at its own threshold; None if there
-        is none.
-      settings: the bars.
+      bars: what is asked for.
+      part: the whole test split, with its figures of verification.
     """
-    clears = accuracy >= (settings.bars.accuracy or 0.0)
+    figures = figures_of(part)
     rules = [
-        f"accuracy {accuracy:.2%} {'reaches' if clears else 'is below'} "
-        f"the bar of {(settings.bars.accuracy or 0.0):.2%}"
+        _rule(name, label, figures.get(name), bar, "lower" if name in _AT_MOST else "higher")
+        for name, label in _NAMES.items()
+        if (bar := getattr(bars, name)) is not None
     ]
-    keeps_up = True
-    if baseline is None:
-        rules.append("no model was blessed before")
+    for far, bar in sorted(bars.tar_at_far.items(), reverse=True):
+        name = tar_name(far)
+        rules.append(_rule(name, f"TAR at FAR {far:g}", figures.get(name), bar, "higher"))
+    return tuple(rules)
+
+
+def figures_of(part: Slice) -> dict[str, float]:
+    """The main figures by name, as bars name them; those that do not exist are left out."""
+    found: dict[str, float | None] = {}
+    if (pairs := part.verification) is not None:
+        at = pairs.calibrated
+        found |= {
+            "accuracy": at.accuracy.value,
+            "precision": at.precision.value,
+            "recall": at.recall.value,
+            "f1": at.f1.value,
+            "accuracy_at_fixed": pairs.fixed.accuracy.value,
+            "roc_auc": pairs.roc_auc.value,
+            "equal_error_rate": pairs.equal_error_rate.value,
+        }
+        found |= {tar_name(tar.false_accept_rate): tar.rate.value for tar in pairs.tar_at_far}
+    if part.retrieval is not None:
+        found |= {
+            "recall_at_1": part.retrieval.recall_at_1.value,
+            "recall_at_5": part.retrieval.recall_at_5.value,
+            "map_at_r": part.retrieval.map_at_r.value,
+        }
+    for shot in part.few_shot:
+        found[f"{shot.ways}_way_{shot.shots}_shot"] = shot.accuracy.value
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def tar_name(false_accept_rate: float) -> str:
+    """The figure's name."""
+    return f"tar_at_far_{false_accept_rate:g}"
+
+
+def _rule(
+    name: str, label: str, figure: float | None, bar: float, better: Literal["higher", "lower"]
+) -> Rule:
+    if figure is None:
+        text = f"{label} could not be told, and a bar of {bar:.2%} is set"
+        return Rule(name=name, figure=None, bar=bar, better=better, holds=False, text=text)
+    holds = figure >= bar if better == "higher" else figure <= bar
+    if better == "higher":
+        word = "reaches" if holds else "is below"
     else:
-        keeps_up = accuracy >= baseline - settings.max_drop
-        rules.append(
-            f"it {'keeps up with' if keeps_up else 'falls behind'} the model blessed before: "
-            f"{baseline:.2%} on the same pairs, {settings.max_drop:.2%} less allowed"
-        )
-    return Verdict(clears and keeps_up, tuple(rules))
+        word = "is within" if holds else "is above"
+    text = f"{label} {figure:.2%} {word} the bar of {bar:.2%}"
+    return Rule(name=name, figure=figure, bar=bar, better=better, holds=holds, text=text)

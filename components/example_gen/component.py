@@ -99,7 +99,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 # Empty, not gone: the launcher removes it once more, and fails if it cannot.
                 tf.io.gfile.makedirs(artifact.uri)
             raise
-        _describe(examples, rejected, summary)
+        _describe(examples, rejected, summary, found.fingerprint)
         _log.info(
             "ExampleGen: %d read, %d rejected; %s; %.1f s",
             summary.num_read,
@@ -116,7 +116,8 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
 
     Outputs:
       examples: splits train, calibration and test; features as in ``schemas.inputs``. Custom
-        properties ``num_examples`` and ``num_train``, ``num_calibration``, ``num_test``.
+        properties ``num_examples`` and ``num_train``, ``num_calibration``, ``num_test``, and the
+        ``fingerprint`` of the files.
       rejected: see ``schemas.artifacts.Rejected``.
     """
 
@@ -148,10 +149,13 @@ def _canonical(model: pydantic.BaseModel) -> str:
     return json.dumps(model.model_dump(mode="json"), sort_keys=True)
 
 
-def _describe(examples: types.Artifact, rejected: types.Artifact, summary: Summary) -> None:
+def _describe(
+    examples: types.Artifact, rejected: types.Artifact, summary: Summary, fingerprint: str
+) -> None:
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
     examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
     examples_utils.set_file_format(examples, "tfrecords_gzip")
+    examples.set_string_custom_property("fingerprint", fingerprint)
     examples.set_int_custom_property("num_examples", sum(summary.num_examples))
     for name, count in zip(SPLITS, summary.num_examples, strict=True):
         examples.set_int_custom_property(f"num_{name}", count)
