@@ -267,6 +267,12 @@ class Config(Section):
                 "train.augmentation.mixing mixes examples of a class; data that came in pairs "
                 "have none: leave it out, or use noise"
             )
+        for name in ("recall_at_1", "map_at_r"):
+            if getattr(self.evaluate.bars, name) is not None:
+                raise ValueError(
+                    f"evaluate.bars.{name} is a figure of classes; data that came in pairs have "
+                    "none: leave it out"
+                )
         if self.train.weights == "inverse_frequency":
             raise ValueError(
                 "train.weights = inverse_frequency needs classes; data that came in pairs have "
@@ -389,12 +395,15 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+_UNIONS = (["data"], ["model", "encoder"], ["model", "loss"], ["train", "calibrate_for"])
+
+
 def _explain(error: pydantic.ValidationError) -> str:
     lines = []
     for problem in error.errors():
         # The union's tag stands in the path after its key; the user never wrote it.
         where = [str(part) for part in problem["loc"]]
-        for union in (["data"], ["model", "encoder"], ["model", "loss"]):
+        for union in _UNIONS:
             if len(where) > len(union) and where[: len(union)] == union:
                 del where[len(union)]
         message = problem["msg"].removeprefix("Value error, ")

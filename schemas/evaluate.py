@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import pydantic
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from diptych.schemas.section import Section, Share
@@ -43,3 +44,13 @@ class Evaluate(Section):
     max_drop: Share = 0.02
     bootstrap: PositiveInt = 1000  # resamples of the 95 % intervals
     seed: NonNegativeInt = 0
+
+    @pydantic.model_validator(mode="after")
+    def _bars_have_figures(self) -> "Evaluate":
+        unknown = sorted(self.bars.tar_at_far.keys() - set(self.false_accept_rates))
+        if unknown:
+            raise ValueError(
+                f"bars.tar_at_far has a bar at {unknown[0]:g}, and false_accept_rates are "
+                f"{', '.join(f'{far:g}' for far in self.false_accept_rates)}: name it there too"
+            )
+        return self

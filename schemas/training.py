@@ -1,9 +1,17 @@
 """The section ``train``: schedule, optimiser, augmentation, workers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+)
 
 from diptych.schemas.section import Section, Share
 
@@ -30,7 +38,23 @@ class FalseAcceptRate(Section):
     false_accept_rate: Annotated[float, Field(gt=0, lt=1)]
 
 
-CalibrationTarget = Literal["best_accuracy", "equal_error_rate"] | FalseAcceptRate
+def _form_of_target(value: Any) -> str | None:
+    if isinstance(value, dict | FalseAcceptRate):
+        return "rate"
+    return "name" if value in ("best_accuracy", "equal_error_rate") else None
+
+
+CalibrationTarget = Annotated[
+    Annotated[Literal["best_accuracy", "equal_error_rate"], Tag("name")]
+    | Annotated[FalseAcceptRate, Tag("rate")],
+    Discriminator(
+        _form_of_target,
+        custom_error_type="calibration_target",
+        custom_error_message=(
+            "needs best_accuracy, equal_error_rate, or a rate such as {false_accept_rate: 0.01}"
+        ),
+    ),
+]
 """What the threshold is chosen for, on the calibration split alone."""
 
 

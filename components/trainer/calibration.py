@@ -10,8 +10,9 @@ import tensorflow as tf
 from diptych.components.trainer.batches import ShardReader
 from diptych.components.trainer.network import Network
 from diptych.components.trainer.objective import Objective
-from diptych.components.trainer.threshold import best_threshold
+from diptych.components.trainer.threshold import best_threshold, choose_threshold
 from diptych.schemas.shards import Manifest, inputs_to_numpy, read_split_pairs, shard_name
+from diptych.schemas.training import CalibrationTarget
 
 _EXAMPLES_AT_ONCE = 1024
 _BATCHES_AT_ONCE = 8
@@ -49,10 +50,10 @@ class CalibrationSet:
         distance = self._distances(network, embedding)
         return total / max(number, 1.0), best_threshold(distance, self._pairs.same)[1]
 
-    def threshold(self, network: Network) -> float:
-        """The distance up to which two inputs are called the same."""
+    def threshold(self, network: Network, target: CalibrationTarget = "best_accuracy") -> float:
+        """The distance up to which two inputs are called the same, chosen for a target."""
         distance = self._distances(network, self._embed(network.encoder))
-        return best_threshold(distance, self._pairs.same)[0]
+        return choose_threshold(distance, self._pairs.same, target)
 
     def accuracy(self, network: Network, threshold: float) -> float:
         """Share of the pairs told right, where ``distance <= threshold`` means same."""

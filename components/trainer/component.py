@@ -15,6 +15,7 @@ from tfx.utils import path_utils
 from diptych.schemas.artifacts import PairSet, TrainingLog
 from diptych.schemas.inputs import Inputs
 from diptych.schemas.model import Model
+from diptych.schemas.shards import Manifest
 from diptych.schemas.training import Train
 
 _PROGRESS = logging.getLogger("diptych.progress")
@@ -37,13 +38,17 @@ def Trainer(
     from diptych.components.trainer.export import export_model
     from diptych.components.trainer.log import TensorBoard, write_curves
     from diptych.components.trainer.network import build_network
+    from diptych.components.trainer.threshold import check_target
 
     settings = Train.model_validate_json(train_settings)
     architecture = Model.model_validate_json(model_settings)
     raw = Inputs.model_validate_json(inputs)
+    calibration = Path(pairs.uri) / "Split-calibration"
+    check_target(settings.calibrate_for, Manifest.read(calibration).num_different)
     folder = Path(training_log.uri)
     # Beside the outputs of all runs, so that a run that was cut off is gone on with in the next.
-    what = (pairs.uri, model_settings, train_settings, inputs, code_hash)
+    trained_with = settings.model_dump_json(exclude={"calibrate_for"})  # which comes after it
+    what = (pairs.uri, model_settings, trained_with, inputs, code_hash)
     digest = hashlib.blake2b(json.dumps(what).encode(), digest_size=8).hexdigest()
     storage = folder.parents[1] / "unfinished" / digest
     weights, curves = train_anywhere(
@@ -56,7 +61,7 @@ def Trainer(
 
     network = build_network(architecture, raw.shape)
     network.set_weights(weights)
-    threshold = CalibrationSet(Path(pairs.uri) / "Split-calibration").threshold(network)
+    threshold = CalibrationSet(calibration).threshold(network, settings.calibrate_for)
     model.set_string_custom_property("threshold", json.dumps(threshold))
     serving = Path(path_utils.serving_model_dir(model.uri))
     beside = serving.with_name(serving.name + ".part")

@@ -92,6 +92,26 @@ def test_paths_of_settings_are_taken_from_the_working_directory(write, tmp_path,
             for policy in ("oversample", "undersample", "inverse_frequency")
         ),
         ({"train": {"warmup_epochs": 40}}, r"warmup_epochs \(40\) must be below epochs \(40\)"),
+        *(
+            (
+                {"train": {"calibrate_for": value}},
+                "yaml: train.calibrate_for: needs best_accuracy, equal_error_rate, or a rate such "
+                f"as {{false_accept_rate: 0.01}}, got {value!r}.$",
+            )
+            for value in ("accuracy", 0.01, None)
+        ),
+        (
+            {"train": {"calibrate_for": {"false_accept_rate": 2}}},
+            "yaml: train.calibrate_for.false_accept_rate: Input should be less than 1, got 2.$",
+        ),
+        (
+            {"evaluate": {"bars": {"tar_at_far": {0.05: 0.9}}}},
+            "evaluate: bars.tar_at_far has a bar at 0.05, and false_accept_rates are 0.1, 0.01, ",
+        ),
+        (
+            {"data": PAIRS, "evaluate": {"bars": {"recall_at_1": 0.5}}},
+            "evaluate.bars.recall_at_1 is a figure of classes",
+        ),
         ({"train": {"ema": 1.0}}, "train.ema: .*less than 1, got 1.0"),
         ({"split": {"train": 0.9}}, "split: shares must be above 0 and sum to 1"),
         ({"split": {"by": "group"}}, "split.by = group needs data.group"),
