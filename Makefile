@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-scale test-train test-workers test-tune test-flink bench-pairs bench-train quality quality-table lint format lock build clean
+.PHONY: help setup demo test test-runs test-scale test-train test-workers test-tune test-flink test-browser bench-pairs bench-train quality quality-table lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,6 +39,10 @@ test-workers: setup ## Test training on Ray workers: as many as one, killed ones
 
 test-flink: setup $(FLINK) ## Test the Beam steps on a Flink cluster, with Java 17 and Maven, and for Dataflow
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m pytest tests/engines/test_flink.py tests/engines/test_dataflow.py
+
+test-browser: setup ## Test the report and the pages in Chromium, without network
+	deploy/chromium.sh
+	$(PYTHON) -m pytest tests/browser
 
 $(FLINK): tests/engines/pom.xml
 	mvn --quiet --batch-mode --strict-checksums --file $< package
