@@ -1,0 +1,313 @@
+"""Runs that never ran: plausible artifacts, written by hand, and a record of them."""
+
+import datetime
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from diptych.pipeline.history.records import ArtifactRecord, RunRecord, StepRecord
+from diptych.schemas.balance import ClassBalance, SplitBalance, Spread
+from diptych.schemas.evaluation import (
+    PAIRS,
+    WORST_PAIRS,
+    AtThreshold,
+    ClassFigures,
+    Comparison,
+    Confusion,
+    Estimate,
+    Evaluation,
+    FewShot,
+    Retrieval,
+    Rule,
+    Slice,
+    TrueAcceptRate,
+    Verification,
+    embeddings_schema,
+)
+from diptych.schemas.shards import SPLITS, InputShape, Manifest, examples_schema, shard_name
+
+HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "$\\frac{", "a\tb\nc")
+STARTED = datetime.datetime(2026, 3, 1, 4, 30, tzinfo=datetime.UTC)
+SETTINGS = {
+    ("ExampleGen", "data"): {"kind": "images", "path": "/data/<b>digits</b>"},
+    ("ExampleGen", "split"): {"by": "example", "train": 0.6},
+    ("PairGen", "settings"): {"ratio": "1:1", "policy": "oversample"},
+    ("Trainer", "model_settings"): {"embedding_size": 8, "loss": {"name": "contrastive"}},
+    ("Trainer", "train_settings"): {"epochs": 4},
+    ("Evaluator", "settings"): {"threshold": 0.5},
+}
+# What reads what: step, inputs, outputs; each thing is named as the key of its maker's output.
+GRAPH = (
+    ("ExampleGen", (), ("examples", "rejected")),
+    ("StatisticsGen", ("examples",), ("statistics",)),
+    ("PairGen", ("examples",), ("pairs", "balance")),
+    ("Trainer", ("pairs",), ("model", "training_log")),
+    ("Evaluator", ("examples", "pairs", "model"), ("evaluation", "blessing")),
+    ("Pusher", ("model", "blessing"), ("pushed_model",)),
+)
+
+
+def make_run(
+    root: Path,
+    *,
+    classes: tuple[str, ...] = ("one", "two", "three", "four"),
+    each: int = 30,
+    pictures: bool = True,
+    paired: bool = False,
+    blessed: bool = True,
+) -> RunRecord:
+    """A run with examples of each class, the last of which training has not seen.
+
+    Args:
+      root: to write to.
+      classes: names.
+      each: test examples of a class; the training split has twice, thrice... as many.
+      pictures: of the examples; else they are vectors, and have none.
+      paired: the data came in pairs, and have no classes.
+      blessed: the verdict.
+    """
+    generator = np.random.default_rng(0)
+    folders = {key: root / key for _, _, outputs in GRAPH for key in outputs}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    _write_rejected(folders["rejected"], classes)
+    _write_shards(folders["pairs"], folders["balance"], classes, paired)
+    _write_curves(folders["training_log"])
+    _write_evaluation(folders["evaluation"], generator, classes, each, pictures, paired, blessed)
+    return _record(folders)
+
+
+def cut_after(run: RunRecord, last: str, state: str = "failed") -> RunRecord:
+    """The same run, come no further than a step."""
+    names = [step.name for step in run.steps]
+    *before, ended = run.steps[: names.index(last) + 1]
+    values = {**ended.__dict__, "state": state}
+    return RunRecord(run.name, run.pipeline, (*before, StepRecord(**values)))
+
+
+def _record(folders: dict[str, Path]) -> RunRecord:
+    things = {
+        key: ArtifactRecord(number, f"diptych.{key}", path, {"num_read": 500, "num_rejected": 3})
+        for number, (key, path) in enumerate(folders.items(), 1)
+    }
+    steps = tuple(
+        StepRecord(
+            name=name,
+            state="cached" if name == "StatisticsGen" else "ran",
+            started=STARTED,
+            seconds=1.5,
+            parameters={
+                parameter: json.dumps(values)
+                for (step, parameter), values in SETTINGS.items()
+                if step == name
+            },
+            inputs={key: (things[key],) for key in inputs},
+            outputs={key: (things[key],) for key in outputs},
+        )
+        for name, inputs, outputs in GRAPH
+    )
+    return RunRecord("2026-03-01T04:30:00.000001", "digits <3", steps)
+
+
+def _write_rejected(folder: Path, classes: tuple[str, ...]) -> None:
+    sources = [f"{classes[0]}.png", "b.png", "c.png"]
+    reasons = ["is no image", "is <i>too</i> large", "is no image"]
+    pq.write_table(
+        pa.table({"source": sources, "reason": reasons}), folder / "rejected-00000-of-00001.parquet"
+    )
+
+
+def _write_shards(pairs: Path, balance: Path, classes: tuple[str, ...], paired: bool) -> None:
+    """The training split: of the class number c 2 * (c + 1) examples, placed twice each."""
+    schema = examples_schema(pa.list_(pa.float32(), 2))
+    rows = [
+        (0, bytes([number // 256, number % 256, one]) + bytes(13), name.encode(), number)
+        for number, name in enumerate(classes[:-1])
+        for one in range(2 * (number + 1))
+        for _ in range(2)
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    count = len(rows)
+    columns += [[1.0] * count, [2] * count, [[0.0, 0.0]] * count]
+    table = pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)],
+        schema=schema,
+    ).combine_chunks()
+    for split in SPLITS:
+        folder = pairs / f"Split-{split}"
+        folder.mkdir()
+        with pa.ipc.new_file(folder / shard_name("examples", 0, 1), schema) as file:
+            file.write_table(table)
+        Manifest(
+            **{"input": InputShape(kind="vector", shape=(2,)), "num_shards": 1, "num_batches": 1},
+            **{"num_examples": count // 2, "num_placed": count, "num_classes": len(classes) - 1},
+            **{"num_singletons": 0, "num_same": 40, "num_different": 40, "num_triplets": 7},
+            batches_per_shard=(1,),
+        ).write(folder)
+        spread = Spread(min=2, median=4, max=2 * (len(classes) - 1))
+        of_classes = ClassBalance(
+            **{"num_classes": len(classes) - 1, "num_singletons": 0, "num_uncovered": 0},
+            **dict.fromkeys(("examples", "pairs", "weight"), spread),
+        )
+        SplitBalance(
+            **{"split": split, "policy": "oversample", "rounds": 2, "num_examples": count // 2},
+            num_given_pairs=80 if paired else None,
+            **{"num_same": 40, "num_different": 40, "different_per_same": 1.0},
+            **{"repeats_mean": 1.0, "repeats_max": 2, "coverage": 1.0, "num_uncovered": 0},
+            classes=None if paired else of_classes,
+            notes=("batches hold all of them.",),
+        ).write(balance)
+
+
+def _write_curves(folder: Path) -> None:
+    epochs = [
+        {
+            "epoch": n,
+            "loss": 1 / n,
+            "calibration_loss": 1.2 / n,
+            "calibration_accuracy": 1 - 0.2 / n,
+        }
+        for n in range(1, 5)
+    ]
+    content = json.dumps({"best_epoch": 4, "epochs": epochs})
+    (folder / "curves.json").write_text(content, encoding="utf-8")
+    (folder / "tensorboard").mkdir()
+
+
+def _write_evaluation(folder, generator, classes, each, pictures, paired, blessed) -> None:
+    numbers = np.repeat(np.arange(len(classes)), each)
+    centres = generator.normal(size=(len(classes), 8))
+    embeddings = centres[numbers] + 0.3 * generator.normal(size=(len(numbers), 8))
+    embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype("f4")
+    labels = ["" if paired else classes[number] for number in numbers]
+    ids = [number.to_bytes(16, "big") for number in range(len(numbers))]
+    shown = [_picture(number) if pictures else None for number in numbers]
+    pq.write_table(
+        pa.table(
+            {
+                "id": ids,
+                "label": labels,
+                "seen": numbers != len(classes) - 1,
+                "embedding": list(embeddings),
+                "picture": shown,
+            },
+            schema=embeddings_schema(8),
+        ),
+        folder / "embeddings.parquet",
+    )
+    left, right = generator.integers(0, len(numbers), (2, 4000))
+    same = numbers[left] == numbers[right]
+    distance = np.linalg.norm(embeddings[left] - embeddings[right], axis=1)
+    judged = {
+        "left": [ids[row] for row in left],
+        "right": [ids[row] for row in right],
+        "same": same,
+        "distance": distance,
+    }
+    arrays = [pa.array(judged[field.name]).cast(field.type) for field in PAIRS]
+    table = pa.table(arrays, schema=PAIRS)
+    pq.write_table(table, folder / "pairs.parquet")
+    worst = np.argsort(np.where(same, -distance, distance), kind="stable")[:9]
+    columns = table.take(worst).to_pydict()
+    for side, rows in (("left", left[worst]), ("right", right[worst])):
+        columns[f"{side}_label"] = [labels[row] for row in rows]
+        columns[f"{side}_picture"] = [shown[row] for row in rows]
+    pq.write_table(pa.table(columns, schema=WORST_PAIRS), folder / "worst_pairs.parquet")
+    verification = _verification(same, distance)
+    _figures(verification, classes, each, paired, blessed).write(folder)
+
+
+def _picture(number: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (28, 20), (37 * number % 256, 90, 200 - 41 * number % 200)).save(file, "PNG")
+    return file.getvalue()
+
+
+def _verification(same: np.ndarray, distance: np.ndarray) -> Verification:
+    def at(threshold: float) -> AtThreshold:
+        called = distance <= threshold
+        share = float(np.mean(called == same))
+        return AtThreshold(
+            threshold=threshold,
+            accuracy=estimate(share),
+            precision=estimate(0.91),
+            recall=estimate(0.92),
+            f1=Estimate(value=None),
+            confusion=Confusion(
+                same_called_same=int((called & same).sum()),
+                same_called_different=int((~called & same).sum()),
+                different_called_same=int((called & ~same).sum()),
+                different_called_different=int((~called & ~same).sum()),
+            ),
+        )
+
+    return Verification(
+        **{"pairs": len(same), "same_pairs": int(same.sum()), "examples": 120},
+        roc_auc=estimate(0.9876),
+        equal_error_rate=estimate(0.043),
+        tar_at_far=tuple(
+            TrueAcceptRate(false_accept_rate=rate, threshold=0.3 + rate, rate=estimate(0.8))
+            for rate in (0.1, 0.01)
+        ),
+        fixed=at(0.5),
+        calibrated=at(0.9),
+    )
+
+
+def _figures(verification, classes, each, paired, blessed) -> Evaluation:
+    retrieval = Retrieval(
+        **{"queries": 120, "gallery": 120, "classes": 4, "recall_at_1": estimate(0.95)},
+        **{"recall_at_5": estimate(0.97), "map_at_r": estimate(0.81)},
+    )
+    shot = FewShot(ways=5, shots=1, episodes=100, classes=4, accuracy=estimate(0.88))
+    parts = [Slice(name="all", verification=verification)]
+    if not paired:
+        parts = [
+            Slice(name="all", verification=verification, retrieval=retrieval, few_shot=(shot,)),
+            Slice(name="seen", verification=verification, retrieval=retrieval),
+            Slice(name="unseen", retrieval=retrieval, few_shot=(shot,)),
+            Slice(name=classes[0], verification=verification),
+        ]
+    rule = Rule(
+        name="accuracy",
+        **{"figure": 0.93, "bar": 0.8 if blessed else 0.99, "better": "higher", "holds": blessed},
+        text=f"accuracy 93.00% {'reaches' if blessed else 'misses'} the bar",
+    )
+    return Evaluation(
+        blessed=blessed,
+        rules=(rule,),
+        collapse=None,
+        slices=tuple(parts),
+        classes=()
+        if paired
+        else tuple(
+            ClassFigures(
+                label=name,
+                seen=number != len(classes) - 1,
+                examples=each,
+                pairs=100 - number,
+                accuracy=0.9 - number / 1000,
+                accuracy_same=0.8,
+                accuracy_different=0.99,
+                recall_at_1=None if number == 1 else 0.5 + number / 10000,
+            )
+            for number, name in enumerate(classes)
+        ),
+        comparison=None
+        if paired
+        else Comparison(
+            **{"threshold": 0.7, "accuracy": 0.92, "difference": estimate(0.01)},
+            **{"only_candidate_right": 60, "only_baseline_right": 20, "mcnemar_p": 0.0001},
+        ),
+        resamples=1000,
+        notes=("no figures for <em>this</em>",),
+    )
+
+
+def estimate(value: float) -> Estimate:
+    return Estimate(value=value, low=value - 0.01, high=min(value + 0.008, 1))
