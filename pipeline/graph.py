@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.pusher.component import Pusher
@@ -148,6 +149,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
                 base_directory=str(serving_folder(config, root))
             )
         ),
+        custom_config={"name": config.name, "configuration": _of_the_model(config)},
         custom_executor_spec=ExecutorClassSpec(AtomicPusher),
     )
     return Pipeline(
@@ -171,6 +173,15 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
         enable_cache=True,
         beam_pipeline_args=beam_args(config.beam),
     )
+
+
+def _of_the_model(config: Config) -> dict[str, Any]:
+    """The sections that a model depends on, to be put down in its manifest.
+
+    Not push, beam, tune and validation: a change of those must not push the same model again.
+    """
+    sections = {"data", "split", "pairs", "model", "train", "evaluate"}
+    return config.model_dump(mode="json", include=sections)
 
 
 def start_settled(train: Train, serving: Path) -> Train:

@@ -1,10 +1,27 @@
+import importlib.metadata
+import json
+import os
+
 import pytest
 from tfx.components.pusher import executor
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
-from tfx.utils import proto_utils
+from tfx.utils import json_utils, proto_utils
 
 from diptych.components.pusher import AtomicPusher
+from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.manifest import ModelManifest, describe
+
+INPUTS = Inputs(kind="vector", columns=(Column(name="a"), Column(name="b", width=2)))
+CARD = {
+    "inputs": INPUTS.model_dump(mode="json"),
+    "embedding_size": 4,
+    "distance": "cosine",
+    "lowest": 0.0,
+    "highest": 2.0,
+    "threshold": 0.25,
+}
+PIPELINE = {"name": "birds", "configuration": {"data": {"kind": "table"}, "train": {"epochs": 3}}}
 
 
 @pytest.fixture
@@ -14,20 +31,27 @@ def push(tmp_path):
         filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(serving))
     )
 
-    def push(blessed):
+    def push(blessed, **said):
         source = tmp_path / "model" / "Format-Serving"
         (source / "variables").mkdir(parents=True, exist_ok=True)
+        (source / "assets.extra").mkdir(exist_ok=True)
         (source / "saved_model.pb").write_bytes(b"graph")
         (source / "variables" / "values").write_bytes(b"weights")
+        (source / "assets.extra" / "diptych.json").write_text(json.dumps(CARD))
         model, blessing = standard_artifacts.Model(), standard_artifacts.ModelBlessing()
         model.uri, blessing.uri = str(tmp_path / "model"), str(tmp_path / "blessing")
         blessing.set_int_custom_property("blessed", int(blessed))
+        for name, value in said.items():
+            blessing.set_string_custom_property(name, json.dumps(value))
         pushed = standard_artifacts.PushedModel()
         pushed.uri = str(tmp_path / "pushed")
         AtomicPusher().Do(
             {"model": [model], "model_blessing": [blessing]},
             {"pushed_model": [pushed]},
-            {"push_destination": proto_utils.proto_to_json(destination)},
+            {
+                "push_destination": proto_utils.proto_to_json(destination),
+                "custom_config": json_utils.dumps(PIPELINE),
+            },
         )
         return pushed
 
@@ -43,16 +67,50 @@ def test_a_blessed_model_is_there_whole_and_nothing_beside_it(push):
     pushed = push(blessed=True)
     (version,) = serving.iterdir()
     assert version.name.isdigit()
-    assert _files(version) == ["saved_model.pb", "variables/values"]
+    assert _files(version) == [
+        "assets.extra/diptych.json",
+        "assets.extra/manifest.json",
+        "saved_model.pb",
+        "variables/values",
+    ]
     assert pushed.get_string_custom_property("pushed_destination") == str(version)
     assert pushed.get_string_custom_property("pushed_version") == version.name
 
 
-def test_two_pushes_in_one_second_are_two_versions(push):
+def test_the_manifest_says_what_the_version_is(push):
+    push, serving = push
+    data = {"span": "2026-11-22", "examples": 900, "fingerprint": "ab12"}
+    push(blessed=True, figures={"accuracy": 0.93, "roc_auc": 0.98}, data=data)
+    (version,) = serving.iterdir()
+    manifest = ModelManifest.read(version)
+    manifest.check(version)
+    assert manifest.name == "birds"
+    assert str(manifest.version) == version.name
+    assert manifest.created.endswith("+00:00")
+    assert (manifest.inputs, manifest.embedding_size) == (INPUTS, 4)
+    assert (manifest.distance, manifest.threshold) == ("cosine", 0.25)
+    assert manifest.figures == {"accuracy": 0.93, "roc_auc": 0.98}
+    assert manifest.data == data
+    assert manifest.configuration == PIPELINE["configuration"]
+    assert manifest.packages["tensorflow"] == importlib.metadata.version("tensorflow")
+    assert set(manifest.files) == set(_files(version)) - {"assets.extra/manifest.json"}
+    assert manifest.files["saved_model.pb"] == describe(version / "saved_model.pb")
+
+
+def test_a_blessing_that_says_nothing_will_do(push):
+    push, serving = push
+    push(blessed=True)
+    (version,) = serving.iterdir()
+    manifest = ModelManifest.read(version)
+    assert (manifest.figures, manifest.data) == ({}, {})
+
+
+def test_two_pushes_in_one_second_are_two_versions_and_each_knows_its_own(push):
     push, serving = push
     names = [push(blessed=True).get_string_custom_property("pushed_version") for _ in range(3)]
     assert sorted(path.name for path in serving.iterdir()) == sorted(names)
     assert len(set(names)) == 3
+    assert [ModelManifest.read(serving / name).version for name in names] == list(map(int, names))
 
 
 def test_a_model_that_is_not_blessed_is_not_pushed(push):
@@ -62,13 +120,28 @@ def test_a_model_that_is_not_blessed_is_not_pushed(push):
     assert list(serving.iterdir()) == []
 
 
-def test_a_copy_that_breaks_off_leaves_nothing(push, monkeypatch):
+@pytest.mark.parametrize("breaks", ["the copy", "the manifest"])
+def test_a_push_that_breaks_off_leaves_nothing(push, monkeypatch, breaks):
     push, serving = push
 
-    def full_disk(source, target, deny_regex_patterns=()):
+    def full_disk(*args, **options):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(executor.io_utils, "copy_dir", full_disk)
+    if breaks == "the copy":
+        monkeypatch.setattr(executor.io_utils, "copy_dir", full_disk)
+    else:
+        monkeypatch.setattr(ModelManifest, "write", full_disk)
     with pytest.raises(OSError, match="No space left"):
         push(blessed=True)
     assert list(serving.iterdir()) == []
+
+
+def test_a_server_of_another_user_may_read_the_version(push):
+    push, serving = push
+    push(blessed=True)
+    (version,) = serving.iterdir()
+    umask = os.umask(0)
+    os.umask(umask)
+    assert version.stat().st_mode & 0o777 == 0o755
+    manifest = version / "assets.extra" / "manifest.json"
+    assert manifest.stat().st_mode & 0o777 == 0o666 & ~umask

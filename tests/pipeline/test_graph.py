@@ -62,3 +62,11 @@ def test_what_is_tuned_is_no_part_of_any_step(steps):
     space = {"train.learning_rate": {"uniform": [0.001, 0.01]}}
     tuned = {name: node.exec_properties for name, node in steps(tune={"space": space}).items()}
     assert tuned == {name: node.exec_properties for name, node in steps().items()}
+
+
+def test_the_manifest_is_given_what_the_model_depends_on_and_nothing_else(steps):
+    told = json.loads(steps(ratio="1:2")["Pusher"].exec_properties["custom_config"])
+    assert told["name"] == "toy"
+    assert set(told["configuration"]) == {"data", "split", "pairs", "model", "train", "evaluate"}
+    assert told["configuration"]["pairs"]["ratio"] == "1:2"
+    assert told["configuration"]["data"]["label"] == "y"

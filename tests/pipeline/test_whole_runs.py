@@ -17,6 +17,8 @@ from whole_runs import (
     write_config,
 )
 
+from diptych.schemas.manifest import ModelManifest
+
 
 def _bar(generator, horizontal):
     """A bright bar at a random place on a dark square."""
@@ -94,6 +96,18 @@ def test_the_console_shows_steps_and_summary_and_no_noise(image_run):
         assert noise not in done.stdout
     lines = [line for line in done.stdout.splitlines() if not line.startswith("    epoch ")]
     assert len(lines) < 40
+
+
+def test_the_pushed_folder_is_as_its_manifest_says(image_run):
+    _, root, done = image_run
+    model = pushed(done, root)
+    manifest = ModelManifest.read(model)
+    manifest.check(model)
+    assert (manifest.name, str(manifest.version)) == ("toy", model.name)
+    assert {"saved_model.pb", "fingerprint.pb", "assets.extra/diptych.json"} < set(manifest.files)
+    assert manifest.configuration["data"]["size"] == [16, 16]
+    card = json.loads((model / "assets.extra" / "diptych.json").read_text())
+    assert manifest.threshold == card["threshold"]
 
 
 def test_the_threshold_is_chosen_on_calibration_and_reported_on_test(image_run):
