@@ -6,6 +6,7 @@ they are" gives 1, 2, 3 or 4. Asked for 3 it takes every format, so grey is made
 
 import io
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,13 @@ def decode_image(
     # Bilinear with antialias: without it, shrinking skips the pixels between the samples.
     resized = tf.image.resize(image, size, method="bilinear", antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Reads a file; of one that is too large, as much as lets ``find_fault`` tell."""
+    with path.open("rb") as file:
+        # One byte more tells that it is too large, without reading the rest.
+        return file.read(max_bytes + 1)
 
 
 def find_fault(encoded: bytes, max_bytes: int, max_pixels: int) -> str | None:

@@ -64,7 +64,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
         data=config.data,
         split=config.split,
         inputs=inputs,
-        code_hash=_code_of("example_gen", "images.py"),
+        code_hash=_code_of("example_gen", "reading", "images.py"),
     )
     examples = example_gen.outputs["examples"]
     statistics_gen = StatisticsGen(examples=examples)

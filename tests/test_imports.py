@@ -10,10 +10,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("pipeline", "components", "schemas")
-# No steps: what several steps do to an image, and with an exported model.
+# No steps: what several steps do to files, to an image, and with an exported model.
 SHARED = {
     "diptych.components.exported",
     "diptych.components.images",
+    "diptych.components.reading",
     "diptych.components.summing",
 }
 SLOW = {"apache_beam", "keras", "ml_metadata", "pandas", "ray", "sklearn", "tensorflow", "tfx"}

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from diptych.components.example_gen import values
-from diptych.components.example_gen.rows import listed
+from diptych.components.reading import values
+from diptych.components.reading.rows import listed
 from diptych.schemas.config import ColumnChoice
 from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.inputs import RESERVED, Column

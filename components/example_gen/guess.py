@@ -14,12 +14,12 @@ import pyarrow as pa
 import pydantic
 from PIL import Image
 
-from diptych.components.example_gen import values
 from diptych.components.example_gen.columns import Sample
 from diptych.components.example_gen.files import Found, find_files
 from diptych.components.example_gen.preflight import first_rows, settle
-from diptych.components.example_gen.rows import listed, read_rows
 from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
+from diptych.components.reading import values
+from diptych.components.reading.rows import listed, read_rows
 from diptych.schemas.config import Data, ImageFolder, Pairs, Split, Table, TFRecords
 from diptych.schemas.errors import ConfigError, DataError, DiptychError
 from diptych.schemas.inputs import RESERVED

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from diptych.components.example_gen.chunk import Chunk, bytes_feature, content_ids, lists_of
-from diptych.components.images import find_fault
+from diptych.components.images import find_fault, read_bounded
 from diptych.schemas.config import ImageFolder, Split
 from diptych.schemas.inputs import ID, IMAGE, LABEL, SOURCE
 
@@ -24,7 +24,7 @@ def read_images(root: Path, names: Sequence[str], data: ImageFolder, split: Spli
     images, labels, sources, rejected = [], [], [], []
     for name in names:
         try:
-            encoded = _read_bounded(root / name, data.max_bytes)
+            encoded = read_bounded(root / name, data.max_bytes)
         except OSError as error:
             rejected.append((name, f"cannot be read: {error.strerror}"))
             continue
@@ -58,9 +58,3 @@ def image_chunk(
         }
     )
     return Chunk(features, [i.encode() for i in ids] if keys is None else keys, rejected)
-
-
-def _read_bounded(path: Path, max_bytes: int) -> bytes:
-    with path.open("rb") as file:
-        # One byte more tells that it is too large, without reading the rest.
-        return file.read(max_bytes + 1)

@@ -24,10 +24,10 @@ from diptych.components.example_gen.files import Found
 from diptych.components.example_gen.images import read_images
 from diptych.components.example_gen.pairs import read_pairs
 from diptych.components.example_gen.rejected import Summary
-from diptych.components.example_gen.rows import is_parquet, row_group_sizes
 from diptych.components.example_gen.splits import assign_splits, hash_keys
 from diptych.components.example_gen.tables import read_table
 from diptych.components.example_gen.tfrecords import read_tfrecords
+from diptych.components.reading.rows import is_parquet, row_group_sizes
 from diptych.schemas.config import Data, ImageFolder, PairTable, Split, Table
 from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import ID, SOURCE, Inputs

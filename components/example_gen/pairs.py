@@ -6,9 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from diptych.components.example_gen import tables, values
+from diptych.components.example_gen import tables
 from diptych.components.example_gen.chunk import Chunk, bytes_feature, content_ids, lists_of
-from diptych.components.example_gen.rows import read_rows
+from diptych.components.reading import cells, values
+from diptych.components.reading.rows import read_rows
 from diptych.schemas.config import PairTable, Split
 from diptych.schemas.inputs import ID, LEFT_ID, RIGHT_ID, SAME, SOURCE, Inputs
 
@@ -33,16 +34,16 @@ def read_pairs(
     wanted = tables.wanted_columns(data, [data.same], inputs.columns, inputs.right_columns)
     alike = alike_text(data.same_value)
     for rows in read_rows(root / name, wanted, row_groups):
-        reasons = tables.no_reasons(rows)
-        tables.read_text(rows, data.same, reasons)
-        key = tables.read_text(rows, data.id, reasons) if data.id else None
+        reasons = cells.no_reasons(rows)
+        cells.read_text(rows, data.same, reasons)
+        key = cells.read_text(rows, data.id, reasons) if data.id else None
         by_group = split.by == "group" and data.group is not None
-        group = tables.read_text(rows, str(data.group), reasons) if by_group else None
-        left = tables.read_vectors(rows, inputs.columns, reasons)
-        right = tables.read_vectors(rows, inputs.right_columns, reasons)
+        group = cells.read_text(rows, str(data.group), reasons) if by_group else None
+        left = cells.read_vectors(rows, inputs.columns, reasons)
+        right = cells.read_vectors(rows, inputs.right_columns, reasons)
         # At distance 0 whatever the model: nothing to learn if same, a contradiction if different.
-        tables.give_reason(reasons, (left == right).all(axis=1), ALIKE)
-        good, sources, rejected = tables.sort_out(name, rows, reasons)
+        cells.give_reason(reasons, (left == right).all(axis=1), ALIKE)
+        good, sources, rejected = cells.sort_out(name, rows, reasons)
         left, right = left[good], right[good]
         same = pc.equal(
             values.same_text(rows.batch.column(data.same)).filter(pa.array(good)), alike
@@ -51,7 +52,7 @@ def read_pairs(
         if key is None:
             ids = content_ids((a + b).encode() for a, b in zip(left_ids, right_ids, strict=True))
         else:
-            ids = content_ids(tables.encoded(key, good))
+            ids = content_ids(cells.encoded(key, good))
         features = {
             **tables.vector_features(left, inputs.columns),
             **tables.vector_features(right, inputs.right_columns),
@@ -61,7 +62,7 @@ def read_pairs(
             RIGHT_ID: bytes_feature(right_ids),
             SOURCE: bytes_feature(sources),
         }
-        keys = [i.encode() for i in ids] if group is None else tables.encoded(group, good)
+        keys = [i.encode() for i in ids] if group is None else cells.encoded(group, good)
         yield Chunk(pa.record_batch(features), keys, rejected)
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from diptych.components.example_gen import values
 from diptych.components.example_gen.columns import Sample, choose, find_column, look_at
 from diptych.components.example_gen.files import Found, find_files
 from diptych.components.example_gen.pairs import alike_text
-from diptych.components.example_gen.rows import check_columns, listed, read_rows, read_schema
 from diptych.components.example_gen.splits import assign_splits
 from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
+from diptych.components.reading import values
+from diptych.components.reading.rows import check_columns, listed, read_rows, read_schema
 from diptych.schemas.config import Data, ImageFolder, PairTable, Split, Table, TFRecords
 from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.inputs import RESERVED, Column, Inputs

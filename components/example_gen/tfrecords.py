@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from diptych.components.example_gen import tables, values
+from diptych.components.example_gen import tables
 from diptych.components.example_gen.chunk import Chunk, bytes_feature, content_ids
 from diptych.components.example_gen.images import image_chunk
-from diptych.components.example_gen.rows import Rows
 from diptych.components.images import find_fault
+from diptych.components.reading import cells, values
+from diptych.components.reading.rows import Rows
 from diptych.schemas.config import Split, TFRecords
 from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import ID, LABEL, SOURCE, Inputs
@@ -122,17 +123,15 @@ def _chunk(
         rows.numbers,
         (),
     )
-    reasons = tables.no_reasons(text)
-    label = tables.read_text(text, data.label, reasons)
-    key = tables.read_text(text, data.id, reasons) if data.id else None
+    reasons = cells.no_reasons(text)
+    label = cells.read_text(text, data.label, reasons)
+    key = cells.read_text(text, data.id, reasons) if data.id else None
     by_group = split.by == "group" and data.group is not None
-    group = tables.read_text(text, str(data.group), reasons) if by_group else None
+    group = cells.read_text(text, str(data.group), reasons) if by_group else None
     if data.image is not None:
-        cells = single_values(rows.batch, data.image)
+        held = single_values(rows.batch, data.image)
         images = (
-            cells.cast(pa.binary()).to_pylist()
-            if values.is_text(cells.type)
-            else [None] * len(cells)
+            held.cast(pa.binary()).to_pylist() if values.is_text(held.type) else [None] * len(held)
         )
         for row, image in enumerate(images):
             if reasons[row] is None:
@@ -144,17 +143,17 @@ def _chunk(
     else:
         present = inputs.columns[0].name in rows.batch.schema.names
         if present and values.is_list(rows.batch.column(inputs.columns[0].name).type):
-            vector = tables.read_vectors(rows, inputs.columns, reasons)
+            vector = cells.read_vectors(rows, inputs.columns, reasons)
         else:
             reasons[[reason is None for reason in reasons]] = values.reason(
                 inputs.columns[0].name, values.MISSING
             )
             vector = np.empty((len(reasons), inputs.shape.shape[0]), np.float32)
-    good, sources, faults = tables.sort_out(name, rows, reasons)
-    labels = tables.encoded(label, good)
+    good, sources, faults = cells.sort_out(name, rows, reasons)
+    labels = cells.encoded(label, good)
     keys = labels if split.by == "class" else None
-    keys = keys if group is None else tables.encoded(group, good)
-    ids = None if key is None else content_ids(tables.encoded(key, good))
+    keys = keys if group is None else cells.encoded(group, good)
+    ids = None if key is None else content_ids(cells.encoded(key, good))
     if data.image is not None:
         kept = [image for image, usable in zip(images, good, strict=True) if usable]
         return image_chunk(kept, labels, sources, rejected + faults, keys, ids)

@@ -1,28 +1,21 @@
 """Raw examples from files, in the form that a pushed model takes."""
 
-import dataclasses
+# os.path, not Path.exists: that raises on a name that is too long or lies where one may not look.
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
+from diptych.components.reading.folders import IMAGE_ENDINGS, is_table
+from diptych.components.serving.batch import Part, RawBatch
+from diptych.components.serving.raw_images import image_file, image_folder
+from diptych.components.serving.raw_tables import table_row, table_rows, tables_in
+from diptych.schemas.errors import DataError
 from diptych.schemas.manifest import ModelManifest
 
+__all__ = ["RawBatch", "find_examples", "read_examples"]
 
-@dataclasses.dataclass(frozen=True)
-class RawBatch:
-    """Some examples.
-
-    ``values`` are (n,) encoded images as objects, or (n, d) float32 vectors; ``sources`` name the
-    file, or the file and the row (from 0), of each: ``birds.csv:12``; ``labels`` are those of the
-    data, or None where they have none. ``rejected`` are those that the model must not be given,
-    with the reason.
-    """
-
-    values: np.ndarray
-    sources: tuple[str, ...]
-    labels: tuple[str, ...] | None
-    rejected: tuple[tuple[str, str], ...]
+_ROW = re.compile(r"(.+):(\d+)")
 
 
 def read_examples(path: Path, manifest: ModelManifest) -> Iterator[RawBatch]:
@@ -34,6 +27,52 @@ def read_examples(path: Path, manifest: ModelManifest) -> Iterator[RawBatch]:
       manifest: of the model; says what an example holds, and the bounds of images.
 
     Raises:
+      DataError: there is nothing there, no table with the model's columns, or the one image or
+        row that is named cannot be used.
+    """
+    for part in find_examples(path, manifest):
+        yield from part.read()
+
+
+def find_examples(path: Path, manifest: ModelManifest) -> list[Part]:
+    """Finds what ``read_examples`` reads, in parts that may be read anywhere.
+
+    Raises:
       DataError: there is nothing there, or no table with the model's columns.
     """
-    raise NotImplementedError
+    images = manifest.inputs.kind == "image"
+    # A file that really has such a name wins over the row of a table.
+    row = None if os.path.exists(path) else _ROW.fullmatch(str(path))
+    if row is not None and os.path.isfile(row[1]):
+        if images:
+            raise _other_kind(path, "a row of a table", manifest)
+        return [table_row(Path(row[1]), int(row[2]), manifest)]
+    if os.path.isfile(path):
+        name = path.name.lower()
+        if images:
+            if is_table(name):
+                raise _other_kind(path, "a table", manifest)
+            return [image_file(path, manifest)]
+        if name.endswith(IMAGE_ENDINGS):
+            raise _other_kind(path, "an image", manifest)
+        return table_rows([path], manifest)
+    if os.path.isdir(path):
+        return image_folder(path, manifest) if images else tables_in(path, manifest)
+    what = "is not there" if not os.path.exists(path) else "is neither a file nor a folder"
+    raise DataError(f"{path} {what}. {_wanted(manifest)}")
+
+
+def _other_kind(path: Path, what: str, manifest: ModelManifest) -> DataError:
+    return DataError(f"{path} is {what}. {_wanted(manifest)}")
+
+
+def _wanted(manifest: ModelManifest) -> str:
+    model = f"The model {manifest.name} {manifest.version} takes"
+    if manifest.inputs.kind == "image":
+        return f"{model} images: name a PNG, JPEG, GIF or BMP file, or a folder of them."
+    names = [column.name for column in manifest.inputs.columns]
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    return (
+        f"{model} rows of numbers: name a CSV or Parquet file with its columns ({shown}), a folder "
+        "of such, or a row of one, such as data.csv:12."
+    )

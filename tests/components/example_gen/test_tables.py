@@ -7,8 +7,8 @@ import pytest
 
 from diptych.components.example_gen.pairs import alike_text
 from diptych.components.example_gen.preflight import settle
-from diptych.components.example_gen.rows import read_rows
 from diptych.components.example_gen.tables import read_table
+from diptych.components.reading.rows import read_rows
 from diptych.schemas.config import Split, Table
 from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.inputs import Column

@@ -70,6 +70,11 @@ def read_schema(path: Path) -> pa.Schema:
     return pa.schema([(name, pa.binary()) for name in names])
 
 
+def first_number(path: Path) -> int:
+    """Number of the first row with data: the header of a CSV file is row 1."""
+    return 1 if is_parquet(path) else 2
+
+
 def read_rows(
     path: Path,
     columns: Sequence[str],
@@ -134,7 +139,7 @@ def _read_parquet(
     starts = np.cumsum([0, *(rows for rows, _ in sizes)])
     with _opened_parquet(path) as file:
         for group in groups:
-            at = int(starts[group]) + 1
+            at = int(starts[group]) + first_number(path)
             batches = file.iter_batches(
                 batch_size=batch_size, row_groups=[group], columns=list(columns)
             )
@@ -162,7 +167,7 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
     )
     # One thread: only then does a broken row have its number. Workers share out the files.
     read = pyarrow.csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK)
-    at, skipped = 2, 0  # row 1 is the header
+    at, skipped = first_number(path), 0
     with pa.input_stream(str(path)) as stream, _CsvErrors(path):
         reader = pyarrow.csv.open_csv(stream, read, _parse_options(path, broken), convert)
         for batch in reader:
