@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
-from tfx_bsl.coders import example_coder
 
 from diptych.schemas import inputs as features
 from diptych.schemas.inputs import Column, Inputs
@@ -68,6 +67,8 @@ def takes(card: dict[str, Any], inputs: Inputs) -> bool:
 
 def read_raw(file: str, rows: int) -> Iterator[pa.RecordBatch]:
     """Decodes a TFRecord file of raw examples, so many at a time; every column is a list."""
+    from tfx_bsl.coders import example_coder  # imports Beam
+
     decoder = example_coder.ExamplesToRecordBatchDecoder()
     records = tf.data.TFRecordDataset(file, "GZIP" if file.endswith(".gz") else "")
     for serialized in records.batch(rows).as_numpy_iterator():

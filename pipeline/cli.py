@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from diptych.pipeline.use.cli import compare
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="diptych")
@@ -78,3 +80,6 @@ def init(data: Path | None, out: Path) -> None:
     except DiptychError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Wrote {out}. Look it over, then: diptych run {out}")
+
+
+main.add_command(compare)

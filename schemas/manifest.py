@@ -6,7 +6,7 @@ who can write the model can write the manifest.
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 
@@ -15,7 +15,6 @@ from diptych.schemas.inputs import Inputs
 from diptych.schemas.shards import write_json
 
 _PLACE = Path("assets.extra", "manifest.json")
-_FORMAT = 1
 
 
 class File(pydantic.BaseModel):
@@ -36,7 +35,7 @@ class ModelManifest(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    format: int = _FORMAT
+    format: Literal[1] = 1
     name: str
     version: int
     created: str  # ISO 8601, UTC
@@ -83,11 +82,14 @@ class ModelManifest(pydantic.BaseModel):
           ModelError: a file is missing, changed, or not of the model.
         """
         found = {path.relative_to(folder).as_posix() for path in _files(folder)}
+        # What a link leads to may change later, and a pipe never ends.
+        odd = {name for name in found if not _is_plain(folder / name)}
         faults = [f"{name} is missing" for name in sorted(self.files.keys() - found)]
         faults += [f"{name} does not belong to it" for name in sorted(found - self.files.keys())]
+        faults += [f"{name} is no plain file" for name in sorted(odd & self.files.keys())]
         faults += [
             f"{name} has changed"
-            for name in sorted(found & self.files.keys())
+            for name in sorted((found & self.files.keys()) - odd)
             if describe(folder / name) != self.files[name]
         ]
         if faults:
@@ -112,5 +114,9 @@ def files_of(folder: Path) -> dict[str, File]:
 
 
 def _files(folder: Path) -> list[Path]:
-    every = (path for path in sorted(folder.rglob("*")) if not path.is_dir())
+    every = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
     return [path for path in every if path != folder / _PLACE]
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()

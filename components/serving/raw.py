@@ -13,7 +13,7 @@ from diptych.components.serving.raw_tables import table_row, table_rows, tables_
 from diptych.schemas.errors import DataError
 from diptych.schemas.manifest import ModelManifest
 
-__all__ = ["RawBatch", "find_examples", "read_examples"]
+__all__ = ["RawBatch", "find_examples", "read_examples", "read_one"]
 
 _ROW = re.compile(r"(.+):(\d+)")
 
@@ -32,6 +32,28 @@ def read_examples(path: Path, manifest: ModelManifest) -> Iterator[RawBatch]:
     """
     for part in find_examples(path, manifest):
         yield from part.read()
+
+
+def read_one(path: Path, manifest: ModelManifest) -> RawBatch:
+    """Reads the one example at a path.
+
+    Raises:
+      DataError: there is none that can be used, or more than one; and as ``read_examples``.
+    """
+    found: list[RawBatch] = []
+    rejected: list[tuple[str, str]] = []
+    for batch in read_examples(path, manifest):
+        rejected += batch.rejected
+        found += [batch] if batch.sources else []
+        if sum(len(batch.sources) for batch in found) > 1:
+            raise DataError(
+                f"{path} has more than one example: name one, a file or a row of a table such as "
+                "data.csv:12."
+            )
+    if not found:
+        why = f" {rejected[0][0]}: {rejected[0][1]}." if rejected else ""
+        raise DataError(f"{path} has no example that can be used.{why}")
+    return found[0]
 
 
 def find_examples(path: Path, manifest: ModelManifest) -> list[Part]:
