@@ -1,0 +1,92 @@
+import dataclasses
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from diptych.components.evaluator.evaluation import Outcome, evaluate
+from diptych.components.evaluator.output import write_evaluation
+from diptych.schemas.errors import DataError
+from diptych.schemas.evaluate import Bars, Evaluate
+from diptych.schemas.evaluation import PAIRS, Evaluation
+
+SETTINGS = Evaluate(threshold=4.5, bootstrap=100, bars=Bars(accuracy=0.7), max_drop=0.05)
+
+
+@pytest.fixture
+def outcome(draw_judged):
+    def outcome(skill, seed=0, pairs=600, examples=150):
+        judged = draw_judged(seed, pairs=pairs, examples=examples, skill=skill)
+        embedding = np.random.default_rng(seed).normal(size=(examples, 3)).astype(np.float32)
+        return Outcome(embedding, judged, threshold=4 + skill / 2)
+
+    return outcome
+
+
+def names(evaluation, holds):
+    return [rule.name for rule in evaluation.rules if rule.holds is holds]
+
+
+def test_the_first_model_is_judged_by_the_bars_alone(outcome):
+    found = evaluate(outcome(3.0), None, SETTINGS, notes=("No model was blessed before.",))
+    assert found.blessed
+    assert names(found, True) == ["accuracy", "collapse"]
+    assert found.comparison is None
+    assert found.notes[0] == "No model was blessed before."
+
+
+def test_a_better_model_is_blessed_and_a_worse_one_is_not(outcome):
+    good, worse = outcome(4.0), outcome(2.0)
+    assert names(evaluate(good, worse, SETTINGS), False) == []
+    found = evaluate(worse, good, SETTINGS)
+    assert not found.blessed
+    assert names(found, False) == ["max_drop"]
+    assert "falls behind" in found.reason
+    assert found.comparison.only_baseline_right > found.comparison.only_candidate_right
+
+
+def test_a_collapsed_model_is_not_blessed_whatever_the_bars(outcome):
+    settings = SETTINGS.model_copy(update={"bars": Bars(accuracy=None)})
+    good = outcome(4.0)
+    collapsed = dataclasses.replace(
+        good,
+        embedding=np.ones_like(good.embedding),
+        judged=dataclasses.replace(good.judged, distance=np.zeros(600, np.float32)),
+    )
+    found = evaluate(collapsed, None, settings)
+    assert names(found, False) == ["collapse"]
+    assert found.collapse == "all embeddings are alike, whatever the example"
+    assert not found.blessed
+
+
+def test_a_rate_that_cannot_be_told_has_a_note(outcome):
+    (note,) = evaluate(outcome(3.0), None, SETTINGS).notes
+    assert note.startswith("TAR at FAR 0.001 needs 1,000 different pairs in the test split, and")
+
+
+@pytest.mark.parametrize(("same", "says"), [(1, "600 same and 0 diff"), (0, "0 same and 600 diff")])
+def test_pairs_of_one_kind_are_an_error(outcome, same, says):
+    whole = outcome(1.0)
+    only = dataclasses.replace(whole.judged, same=np.full(600, same))
+    with pytest.raises(DataError, match=says):
+        evaluate(dataclasses.replace(whole, judged=only), None, SETTINGS)
+
+
+def test_what_is_written_is_read_again(outcome, tmp_path):
+    candidate = outcome(3.0)
+    found = evaluate(candidate, outcome(3.0, seed=0), SETTINGS)
+    ids = np.random.default_rng(0).integers(0, 256, (150, 16)).astype(np.uint8)
+    write_evaluation(tmp_path / "new", found, candidate.judged, ids, None)
+    assert Evaluation.read(tmp_path / "new") == found
+    table = pq.read_table(tmp_path / "new" / "pairs.parquet")
+    assert table.schema == PAIRS
+    assert table["left"].to_pylist() == [ids[row].tobytes() for row in candidate.judged.left]
+    assert table["distance"].to_numpy().tolist() == candidate.judged.distance.tolist()
+    report = (tmp_path / "new" / "report.md").read_text()
+    for rule in found.rules:
+        assert rule.text in report
+    assert f"| ROC AUC | {found.pairs.roc_auc.value:.2%} |" in report
+    assert "| TAR at FAR 0.001 | - | - |" in report
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {
+        *("evaluation.json", "pairs.parquet", "report.md")
+    }

@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from diptych.components.evaluator.judging import load_baseline
+from diptych.schemas.inputs import Column, Inputs
+
+NOW = Inputs(kind="vector", columns=(Column(name="a"), Column(name="b", width=2)))
+
+
+@pytest.fixture
+def write_model(tmp_path):
+    """A folder that says what a model takes; not one that could be loaded."""
+
+    def write(inputs):
+        (tmp_path / "assets.extra").mkdir()
+        (tmp_path / "saved_model.pb").touch()
+        card = {"inputs": inputs.model_dump(mode="json")}
+        (tmp_path / "assets.extra" / "diptych.json").write_text(json.dumps(card))
+        return tmp_path
+
+    return write
+
+
+def test_the_first_run_has_nothing_to_compare_with():
+    model, note = load_baseline(None, NOW)
+    assert model is None
+    assert note == "No model was blessed before: the absolute bars alone decide."
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        Inputs(kind="vector", columns=(Column(name="a"), Column(name="c", width=2))),
+        Inputs(kind="vector", columns=(Column(name="b", width=2), Column(name="a"))),
+        Inputs(kind="image", size=(8, 8), channels=1),
+    ],
+)
+def test_a_model_of_other_inputs_is_not_compared_with(write_model, before):
+    model, note = load_baseline(write_model(before), NOW)
+    assert model is None
+    assert "takes other inputs than the data have now: the absolute bars alone" in note
+
+
+def test_a_model_that_was_removed_is_not_compared_with(tmp_path):
+    model, note = load_baseline(tmp_path / "gone", NOW)
+    assert model is None
+    assert f"no longer in {tmp_path / 'gone'}: the absolute bars alone" in note
