@@ -32,7 +32,7 @@ def Evaluator(
     Both models see the same pairs in raw form, each through its own preprocessing and at its own
     threshold, as they would in production.
     """
-    from diptych.components.evaluator.evaluation import evaluate
+    from diptych.components.evaluator.evaluation import evaluate, whole_split
     from diptych.components.evaluator.judging import RawSplit, load_baseline
     from diptych.components.evaluator.output import write_evaluation
     from diptych.components.evaluator.verdict import figures_of
@@ -50,10 +50,12 @@ def Evaluator(
     baseline, note = load_baseline(before, test.inputs)
     candidate = ExportedModel(Path(path_utils.serving_model_path(model.uri)))
     outcome = test.judge(candidate)
+    bars = Evaluate.model_validate_json(settings)
     figures = evaluate(
         outcome,
         None if baseline is None else test.judge(baseline),
-        Evaluate.model_validate_json(settings),
+        (whole_split(outcome, bars),),
+        bars,
         notes=(note,) if note else (),
     )
     reconstructions = test.reconstruct_some(candidate) if candidate.has_decoder else None

@@ -8,9 +8,8 @@ from diptych.components.evaluator import collapse, comparison
 from diptych.components.evaluator.judged import Judged
 from diptych.components.evaluator.verdict import rules_of
 from diptych.components.evaluator.verification import can_tell, verify
-from diptych.schemas.errors import DataError
 from diptych.schemas.evaluate import Evaluate
-from diptych.schemas.evaluation import Evaluation, Slice
+from diptych.schemas.evaluation import ClassFigures, Evaluation, Slice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,28 +28,27 @@ class Outcome:
 def evaluate(
     candidate: Outcome,
     baseline: Outcome | None,
+    slices: tuple[Slice, ...],
     settings: Evaluate,
+    classes: tuple[ClassFigures, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> Evaluation:
-    """Figures, rules and verdict.
+    """Puts the figures together, with the rules and the verdict.
 
     Args:
       candidate: of the new model.
       baseline: of the model blessed before, over the same pairs; None where there is none to
         compare with.
-      settings: fixed threshold, bars, resamples.
+      slices: figures of the new model; the first is the whole test split.
+      settings: bars, resamples.
+      classes: figures of each, where there are classes.
       notes: what is known already, such as why there is no baseline.
-
-    Raises:
-      DataError: all pairs are same, or all different.
     """
-    judged, threshold = candidate.judged, candidate.threshold
-    _check(judged)
-    every = Slice(name="all", verification=verify(judged, threshold, settings))
-    assert every.verification is not None
-    roc_auc = every.verification.roc_auc
+    judged, threshold, whole = candidate.judged, candidate.threshold, slices[0]
+    assert whole.verification is not None  # there are pairs of both kinds, see ``RawSplit``
+    roc_auc = whole.verification.roc_auc
     collapsed = collapse.describe_collapse(candidate.embedding, judged.distance, roc_auc)
-    rules = [*rules_of(settings.bars, every)]
+    rules = [*rules_of(settings.bars, whole)]
     compared = None
     if baseline is not None:
         compared = comparison.compare(
@@ -62,21 +60,18 @@ def evaluate(
         blessed=all(rule.holds for rule in rules),
         rules=tuple(rules),
         collapse=collapsed,
-        slices=(every,),
+        slices=slices,
+        classes=classes,
         comparison=compared,
         resamples=settings.bootstrap,
         notes=(*notes, *_untold_rates(judged, settings)),
     )
 
 
-def _check(judged: Judged) -> None:
-    same = int(judged.is_same.sum())
-    different = len(judged.same) - same
-    if not same or not different:
-        raise DataError(
-            f"A model is judged on same and on different pairs, and the test split has {same} same "
-            f"and {different} different ones. Give the test split more examples (split.test)."
-        )
+def whole_split(candidate: Outcome, settings: Evaluate) -> Slice:
+    """Figures of all pairs: all that can be said of data without classes."""
+    figures = verify(candidate.judged, candidate.threshold, settings)
+    return Slice(name="all", verification=figures)
 
 
 def _untold_rates(judged: Judged, settings: Evaluate) -> tuple[str, ...]:

@@ -40,8 +40,16 @@ class RawSplit:
         """Embeddings and distances, each example encoded once, from its raw form.
 
         Raises:
-          DataError: an example of a pair is not among the raw examples.
+          DataError: all pairs are same, or all different; an example of a pair is not among the raw
+            examples.
         """
+        same = int(self.pairs.same.sum())
+        if not 0 < same < len(self.pairs.same):
+            raise DataError(
+                "A model is judged on same and on different pairs, and the test split has "
+                f"{same:,} same and {len(self.pairs.same) - same:,} different ones. Give it more "
+                "examples (split.test)."
+            )
         embedding = self._embed(model)
         pairs = self.pairs
         distance = np.empty(len(pairs.same), np.float32)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from diptych.components.evaluator.evaluation import Outcome, evaluate
+from diptych.components.evaluator.evaluation import Outcome, evaluate, whole_split
 from diptych.components.evaluator.judged import Judged
 from diptych.components.trainer.distances import LearnedL1, make_distance
 from diptych.components.trainer.threshold import best_threshold, choose_threshold
@@ -32,12 +32,16 @@ def judge(name, learned=1.0):
     return embedding, judged
 
 
+def verdict_on(outcome):
+    return evaluate(outcome, None, (whole_split(outcome, SETTINGS),), SETTINGS)
+
+
 @pytest.mark.parametrize("name", DISTANCES)
 def test_alike_is_near_from_the_embedding_to_the_verdict(name):
     embedding, judged = judge(name)
     threshold, accuracy = best_threshold(judged.distance, judged.same)
     assert accuracy == 1
-    found = evaluate(Outcome(embedding, judged, threshold), None, SETTINGS)
+    found = verdict_on(Outcome(embedding, judged, threshold))
     assert found.blessed
     assert found.collapse is None
     pairs = found.pairs
@@ -65,7 +69,7 @@ def test_a_head_turned_round_is_caught_and_named():
     embedding, judged = judge("learned_l1", learned=-1.0)
     threshold, accuracy = best_threshold(judged.distance, judged.same)
     assert accuracy < 0.85  # as if all were different
-    found = evaluate(Outcome(embedding, judged, threshold), None, SETTINGS)
+    found = verdict_on(Outcome(embedding, judged, threshold))
     assert found.pairs.roc_auc.value == 0
     assert found.collapse == "same pairs are further apart than different ones"
     assert not found.blessed

@@ -1,8 +1,11 @@
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from diptych.components.evaluator.judging import load_baseline
+from diptych.components.evaluator.judging import RawSplit, load_baseline
+from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import Column, Inputs
 
 NOW = Inputs(kind="vector", columns=(Column(name="a"), Column(name="b", width=2)))
@@ -46,3 +49,12 @@ def test_a_model_that_was_removed_is_not_compared_with(tmp_path):
     model, note = load_baseline(tmp_path / "gone", NOW)
     assert model is None
     assert f"no longer in {tmp_path / 'gone'}: the absolute bars alone" in note
+
+
+@pytest.mark.parametrize(
+    ("same", "says"), [([1, 1, 1], "3 same and 0 diff"), ([0, 0], "0 same and 2 diff")]
+)
+def test_pairs_of_one_kind_are_an_error_before_any_model_is_run(same, says):
+    pairs = SimpleNamespace(same=np.array(same))
+    with pytest.raises(DataError, match=says):
+        RawSplit(files=[], inputs=NOW, pairs=pairs).judge(None)
