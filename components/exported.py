@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from diptych.schemas import inputs as features
 from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.model import Distance
 
 
 class ExportedModel:
@@ -21,6 +22,19 @@ class ExportedModel:
         card = read_card(path)
         self.threshold: float = card["threshold"]
         self.inputs = inputs_of(card)
+        self._card = card
+
+    @property
+    def measured_by(self) -> Distance:
+        """The kind of its distance."""
+        kind: Distance = self._card["distance"]
+        return kind
+
+    @property
+    def distance_weights(self) -> np.ndarray | None:
+        """(size,) weights of the parts of an embedding in a learned distance; None in others."""
+        weights = self._card["distance_weights"]
+        return None if weights is None else np.array(weights, np.float32)
 
     def embed(self, raw: np.ndarray) -> np.ndarray:
         """(n,) encoded images or (n, d) vectors to (n, size) embeddings."""

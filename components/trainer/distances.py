@@ -16,20 +16,21 @@ _TINY = 1e-12
 
 def make_distance(name: Distance) -> "PairDistance":
     """The distance that the configuration names."""
-    distances: dict[Distance, type[PairDistance]] = {
-        "euclidean": EuclideanDistance,
-        "squared_euclidean": SquaredEuclideanDistance,
-        "manhattan": ManhattanDistance,
-        "cosine": CosineDistance,
-        "learned_l1": LearnedL1,
-    }
-    return distances[name]()
+    kinds = (
+        EuclideanDistance,
+        SquaredEuclideanDistance,
+        ManhattanDistance,
+        CosineDistance,
+        LearnedL1,
+    )
+    return {kind.kind: kind for kind in kinds}[name]()
 
 
 class PairDistance(layers.Layer):
     """A distance: the lower, the more alike. Computed in float32 under every precision.
 
     Attributes:
+      kind: its name in the configuration and in the exported model.
       low: no distance is below.
       high: no distance is above, whatever the embeddings; infinite where there is no such.
 
@@ -44,6 +45,7 @@ class PairDistance(layers.Layer):
       ValueError: the shapes differ, or are not of two axes.
     """
 
+    kind: Distance
     low = 0.0
     high = math.inf
 
@@ -85,6 +87,8 @@ class EuclideanDistance(PairDistance):
     ``pairwise`` takes n x n memory.
     """
 
+    kind = "euclidean"
+
     def pairwise(self, embeddings: Any) -> Any:
         return ops.sqrt(_pairwise_squares(_rows(embeddings)) + _TINY)
 
@@ -99,6 +103,8 @@ class SquaredEuclideanDistance(PairDistance):
     ``pairwise`` takes n x n memory.
     """
 
+    kind = "squared_euclidean"
+
     def pairwise(self, embeddings: Any) -> Any:
         return _pairwise_squares(_rows(embeddings))
 
@@ -109,6 +115,8 @@ class SquaredEuclideanDistance(PairDistance):
 @keras.saving.register_keras_serializable(package="diptych")
 class ManhattanDistance(PairDistance):
     """``sum(abs(left - right))``, in [0, inf); at most 2 sqrt(size) for embeddings of length 1."""
+
+    kind = "manhattan"
 
     def _between(self, left: Any, right: Any) -> Any:
         return ops.sum(ops.abs(left - right), axis=-1)
@@ -123,6 +131,7 @@ class CosineDistance(PairDistance):
     of length 0 has no direction; its distance is 1/2. ``pairwise`` takes n x n memory.
     """
 
+    kind = "cosine"
     high = 2.0
 
     def pairwise(self, embeddings: Any) -> Any:
@@ -143,6 +152,7 @@ class LearnedL1(PairDistance):
     the same, here that of different; and there is a bias.
     """
 
+    kind = "learned_l1"
     high = 1.0
 
     def __init__(self, **options: Any) -> None:
@@ -151,6 +161,15 @@ class LearnedL1(PairDistance):
 
     def build(self, left_shape: Any, right_shape: Any) -> None:
         self._weighing.build(left_shape)
+
+    @property
+    def weights_of_parts(self) -> list[float]:
+        """The weight of each part of an embedding; below 0 where unlikeness there tells apart.
+
+        The layer must have been built.
+        """
+        weights: list[float] = ops.convert_to_numpy(self._weighing.kernel)[:, 0].tolist()
+        return weights
 
     def logit(self, left: Any, right: Any) -> Any:
         """Log-odds of the same, (m,): higher is more alike. What cross-entropy is trained on.

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from diptych.components.trainer.distances import LearnedL1
 from diptych.components.trainer.network import Network
 from diptych.schemas import inputs as features
 from diptych.schemas.inputs import Inputs
@@ -93,7 +94,10 @@ def export_model(
     card = {
         "inputs": inputs.model_dump(mode="json"),
         "embedding_size": size,
-        "distance": network.distance.name,
+        "distance": network.distance.kind,
+        "distance_weights": (
+            network.distance.weights_of_parts if isinstance(network.distance, LearnedL1) else None
+        ),
         "lowest": network.distance.low,
         "highest": network.distance.high if math.isfinite(network.distance.high) else None,
         "threshold": threshold,
