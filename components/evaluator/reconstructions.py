@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from diptych.components.evaluator.colours import colours
 from diptych.schemas.files import whole_file
 
 EXAMPLES_SHOWN = 16
@@ -35,7 +36,8 @@ def write_reconstructions(folder: Path, x: np.ndarray, reconstructed: np.ndarray
         size = np.array([x.shape[2], x.shape[1]]) * _SIDE // max(x.shape[1:3])
         width, height = np.maximum(size, 1).tolist()
     else:
-        tiles = _colours(np.stack([x, reconstructed]))[:, :, :, None]
+        both = np.stack([x, reconstructed])
+        tiles = colours(both, np.abs(both).max())[:, :, :, None]
         width, height = _STRIP, _SIDE
     count = tiles.shape[1]
     picture = Image.new("RGB", (count * (width + _GAP) + _GAP, 2 * (height + _GAP) + _GAP), "white")
@@ -48,12 +50,3 @@ def write_reconstructions(folder: Path, x: np.ndarray, reconstructed: np.ndarray
     with whole_file(path) as beside:
         picture.save(beside, format="PNG")
     return path
-
-
-def _colours(values: np.ndarray) -> np.ndarray:
-    """(...) numbers to (..., 3) uint8: from blue over white, which is 0, to red."""
-    highest = np.abs(values).max()
-    share = values / highest if highest > 0 else np.zeros_like(values)
-    fading = 1 - np.abs(share)
-    red, blue = np.where(share < 0, fading, 1), np.where(share > 0, fading, 1)
-    return (255 * np.stack([red, fading, blue], axis=-1)).round().astype(np.uint8)
