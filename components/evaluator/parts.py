@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from diptych.components.evaluator.classes import class_figures
+from diptych.components.evaluator.evaluation import Outcome
 from diptych.components.evaluator.few_shot import few_shot
 from diptych.components.evaluator.judged import Judged
 from diptych.components.evaluator.nearness import F32, Measure
@@ -28,9 +29,7 @@ class Parts:
 
 
 def judge_parts(
-    embedding: F32,
-    judged: Judged,
-    threshold: float,
+    outcome: Outcome,
     split: SplitPairs,
     train_sizes: I64,
     measure: Measure,
@@ -39,14 +38,13 @@ def judge_parts(
     """Figures of every slice and class of labelled examples.
 
     Args:
-      embedding: (n, size) of the test examples.
-      judged: their pairs.
-      threshold: the calibrated one.
+      outcome: what the model makes of the test split.
       split: the test examples.
       train_sizes: training examples of each class by its number, as ``class_sizes`` counts them.
       measure: the model, which embedded them.
       settings: few-shot plan, resamples, seed and the fixed threshold.
     """
+    judged, threshold = outcome.judged, outcome.threshold
     masks, notes = slices_of(split, train_sizes)
     _, number = np.unique(split.labels, return_inverse=True)
     slices: dict[str, Slice] = {}
@@ -58,7 +56,7 @@ def judge_parts(
         whole = Slice(name=name, verification=_verify(judged.among(mask), threshold, settings))
         if name in _SEARCHED:
             found[name], searched, left_out = _search(
-                embedding[mask], number[mask], measure, settings
+                outcome.embedding[mask], number[mask], measure, settings
             )
             whole = whole.model_copy(update=searched)
             notes += tuple(f"On {name} classes, {note}." for note in left_out)
