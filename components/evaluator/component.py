@@ -32,9 +32,10 @@ def Evaluator(
     Both models see the same pairs in raw form, each through its own preprocessing and at its own
     threshold, as they would in production.
     """
-    from diptych.components.evaluator.evaluation import evaluate, whole_split
+    from diptych.components.evaluator.evaluation import evaluate
     from diptych.components.evaluator.judging import RawSplit, load_baseline
     from diptych.components.evaluator.output import write_evaluation
+    from diptych.components.evaluator.tables import write_tables
     from diptych.components.evaluator.verdict import figures_of
     from diptych.components.exported import ExportedModel
 
@@ -43,6 +44,7 @@ def Evaluator(
         files=[str(file) for file in sorted(folder.iterdir())],
         inputs=Inputs.model_validate_json(inputs),
         pairs=read_split_pairs(Path(pairs.uri) / "Split-test"),
+        train=Path(pairs.uri) / "Split-train",
     )
     before = None
     if baseline_model is not None:
@@ -50,16 +52,24 @@ def Evaluator(
     baseline, note = load_baseline(before, test.inputs)
     candidate = ExportedModel(Path(path_utils.serving_model_path(model.uri)))
     outcome = test.judge(candidate)
-    bars = Evaluate.model_validate_json(settings)
+    rules = Evaluate.model_validate_json(settings)
+    parts = test.parts(outcome, candidate, rules)
     figures = evaluate(
         outcome,
         None if baseline is None else test.judge(baseline),
-        (whole_split(outcome, bars),),
-        bars,
-        notes=(note,) if note else (),
+        parts.slices,
+        rules,
+        classes=parts.classes,
+        notes=(*([note] if note else ()), *parts.notes),
     )
     reconstructions = test.reconstruct_some(candidate) if candidate.has_decoder else None
-    write_evaluation(Path(evaluation.uri), figures, outcome.judged, test.pairs.ids, reconstructions)
+    target = Path(evaluation.uri)
+    target.mkdir(parents=True, exist_ok=True)
+    write_tables(
+        *(target, outcome.judged, outcome.threshold, outcome.embedding, test.pairs),
+        pictures_of=test.pictures_of,
+    )
+    write_evaluation(target, figures, reconstructions)
     main_figures = figures_of(figures.all)
     evaluation.set_float_custom_property("accuracy", main_figures["accuracy"])
     evaluation.set_int_custom_property("blessed", int(figures.blessed))

@@ -1,40 +1,39 @@
 """Runs exported models over the raw examples of the test split: what production would see."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from diptych.components.evaluator.evaluation import Outcome
+from diptych.components.evaluator.evaluation import Outcome, whole_split
 from diptych.components.evaluator.judged import Judged
+from diptych.components.evaluator.parts import Parts, judge_parts
+from diptych.components.evaluator.pictures import pictures_of
+from diptych.components.evaluator.raw import raw_examples, raw_examples_of
 from diptych.components.evaluator.reconstructions import EXAMPLES_SHOWN
-from diptych.components.exported import (
-    ExportedModel,
-    raw_ids,
-    raw_inputs,
-    raw_vectors,
-    read_card,
-    read_raw,
-    takes,
-)
-from diptych.schemas import inputs as features
+from diptych.components.evaluator.slices import class_sizes
+from diptych.components.exported import ExportedModel, read_card, takes
 from diptych.schemas.errors import DataError
+from diptych.schemas.evaluate import Evaluate
 from diptych.schemas.inputs import Inputs
 from diptych.schemas.shards import SplitPairs
 from diptych.schemas.versions import is_model
 
-_EXAMPLES_AT_ONCE = 512
 _PAIRS_AT_ONCE = 2**16
 
 
 @dataclasses.dataclass(frozen=True)
 class RawSplit:
-    """Raw examples and their pairs: ``files`` of TFRecords, of which ``inputs`` says the form."""
+    """Raw test examples and their pairs.
+
+    ``files`` are TFRecords, of which ``inputs`` says the form; ``train`` is the folder of the
+    training pairs, which tell how many examples of a class were trained on.
+    """
 
     files: list[str]
     inputs: Inputs
     pairs: SplitPairs
+    train: Path
 
     def judge(self, model: ExportedModel) -> Outcome:
         """Embeddings and distances, each example encoded once, from its raw form.
@@ -60,41 +59,29 @@ class RawSplit:
         judged = Judged(len(pairs.ids), pairs.left, pairs.right, pairs.same, distance)
         return Outcome(embedding, judged, model.threshold)
 
+    def parts(self, outcome: Outcome, model: ExportedModel, settings: Evaluate) -> Parts:
+        """Figures of all slices and classes; of data that came in pairs, of the whole alone."""
+        if self.inputs.paired:
+            return Parts(slices=(whole_split(outcome, settings),), classes=(), notes=())
+        return judge_parts(outcome, self.pairs, class_sizes(self.train), model, settings)
+
+    def pictures_of(self, ids: np.ndarray) -> list[bytes]:
+        """Small PNG pictures of examples by their ids (m, 16), each once, ordered."""
+        return pictures_of(self.files, self.inputs, ids)
+
     def reconstruct_some(self, model: ExportedModel) -> tuple[np.ndarray, np.ndarray]:
         """Some of the first examples, as the encoder is given them and as decoded."""
-        _, raw = next(self._examples())
+        _, raw = next(raw_examples(self.files, self.inputs))
         return model.reconstruct(raw[:EXAMPLES_SHOWN])
 
     def _embed(self, model: ExportedModel) -> np.ndarray:
-        ids = _as_keys(self.pairs.ids)  # ordered, as read_split_pairs gives them
-        embedding, known = None, np.zeros(len(ids), bool)
-        for some_ids, raw in self._examples():
-            keys = _as_keys(some_ids)
-            place = np.minimum(np.searchsorted(ids, keys), len(ids) - 1)
-            mine = (ids[place] == keys) & ~known[place]
-            if not mine.any():
-                continue
-            values = model.embed(raw[mine])
-            if embedding is None:
-                embedding = np.empty((len(ids), values.shape[1]), np.float32)
-            embedding[place[mine]] = values
-            known[place[mine]] = True
-        if embedding is None or not known.all():
-            raise DataError(
-                f"{int((~known).sum())} of {len(ids)} examples of the test pairs are not among the "
-                "raw examples. The pairs belong to other data: run the pipeline from the start."
-            )
+        embedding: np.ndarray = np.empty((0, 0), np.float32)
+        for places, raw in raw_examples_of(self.files, self.inputs, self.pairs.ids):
+            values = model.embed(raw)
+            if not len(embedding):
+                embedding = np.empty((len(self.pairs.ids), values.shape[1]), np.float32)
+            embedding[places] = values
         return embedding
-
-    def _examples(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for file in sorted(self.files):
-            for batch in read_raw(file, _EXAMPLES_AT_ONCE):
-                if self.inputs.paired:
-                    left, right = self.inputs.columns, self.inputs.right_columns
-                    yield raw_ids(batch, features.LEFT_ID), raw_vectors(batch, left)
-                    yield raw_ids(batch, features.RIGHT_ID), raw_vectors(batch, right)
-                else:
-                    yield raw_ids(batch), raw_inputs(batch, self.inputs)
 
 
 def load_baseline(path: Path | None, inputs: Inputs) -> tuple[ExportedModel | None, str | None]:
@@ -115,8 +102,3 @@ def load_baseline(path: Path | None, inputs: Inputs) -> tuple[ExportedModel | No
     if not takes(read_card(path), inputs):
         return None, f"The model blessed before takes other inputs than the data have now: {alone}"
     return ExportedModel(path), None
-
-
-def _as_keys(ids: np.ndarray) -> np.ndarray:
-    # Fixed width strings compare as bytes, in the order in which np.unique sorts them.
-    return np.ascontiguousarray(ids).view(f"V{ids.shape[1]}").ravel()

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -57,4 +58,4 @@ def test_a_model_that_was_removed_is_not_compared_with(tmp_path):
 def test_pairs_of_one_kind_are_an_error_before_any_model_is_run(same, says):
     pairs = SimpleNamespace(same=np.array(same))
     with pytest.raises(DataError, match=says):
-        RawSplit(files=[], inputs=NOW, pairs=pairs).judge(None)
+        RawSplit(files=[], inputs=NOW, pairs=pairs, train=Path()).judge(None)
