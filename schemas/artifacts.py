@@ -57,7 +57,7 @@ class TrainingLog(artifact.Artifact):
 
 
 class Evaluation(artifact.Artifact):
-    """``evaluation.json``, ``pairs.parquet`` (the judged pairs) and ``report.md``.
+    """``evaluation.json``, ``report.md``, and the tables of ``schemas.evaluation``.
 
     Custom properties: ``accuracy``, ``blessed`` and the verdict in words, ``reason``.
     """

@@ -5,6 +5,7 @@ from unittest.mock import ANY
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 from whole_runs import (
@@ -17,6 +18,7 @@ from whole_runs import (
     write_config,
 )
 
+from diptych.schemas.evaluation import Evaluation
 from diptych.schemas.manifest import ModelManifest
 
 
@@ -113,13 +115,14 @@ def test_the_pushed_folder_is_as_its_manifest_says(image_run):
 def test_the_threshold_is_chosen_on_calibration_and_reported_on_test(image_run):
     _, root, _ = image_run
     (file,) = root.glob("artifacts/Evaluator/evaluation/*/evaluation.json")
-    figures = json.loads(file.read_text())
-    low, high = figures["calibrated"]["interval"]
-    assert low <= figures["calibrated"]["accuracy"] <= high
-    assert figures["fixed"]["threshold"] == 0.5
-    assert sum(figures["calibrated"]["confusion"].values()) == figures["pairs"]
+    figures = Evaluation.read(file.parent).pairs
+    accuracy = figures.calibrated.accuracy
+    assert accuracy.low <= accuracy.value <= accuracy.high
+    assert figures.fixed.threshold == 0.5
+    assert sum(figures.calibrated.confusion.model_dump().values()) == figures.pairs
+    assert len(pq.read_table(file.with_name("pairs.parquet"))) == figures.pairs
     (card,) = root.glob("serving/*/assets.extra/diptych.json")
-    assert json.loads(card.read_text())["threshold"] == figures["calibrated"]["threshold"]
+    assert json.loads(card.read_text())["threshold"] == figures.calibrated.threshold
 
 
 def test_curves_are_kept_as_json_and_as_tensorboard_events(image_run):

@@ -1,12 +1,11 @@
 """The data sets of the quality runs, and what is expected of a model trained on each."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 from quality import unseen
-from quality.figures import Figure
+from quality.figures import Figure, as_figure
 
 REPOSITORY = Path(__file__).parents[2]
 DATA = REPOSITORY / "demo" / "data"  # where the example configurations look for it
@@ -44,9 +43,7 @@ class DataSet:
 
 def _of_the_test_split(root: Path) -> Figure:
     """What the Evaluator found for the exported model at the calibrated threshold."""
-    (file,) = root.glob("artifacts/Evaluator/evaluation/*/evaluation.json")
-    at = json.loads(file.read_text(encoding="utf-8"))["calibrated"]
-    return Figure(at["accuracy"], tuple(at["interval"]))
+    return as_figure(unseen.evaluation_of(root).pairs.calibrated.accuracy)
 
 
 def _of_rectangles(root: Path) -> Figure:

@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from diptych.schemas.evaluation import Estimate
+
 _RESAMPLES = 1000
 
 
@@ -14,6 +16,14 @@ class Figure:
 
     value: float
     interval: tuple[float, float]
+
+
+def as_figure(estimate: Estimate) -> Figure:
+    """Of an evaluation."""
+    assert estimate.value is not None
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return Figure(estimate.value, (estimate.low, estimate.high))
 
 
 def one_shot_accuracy(

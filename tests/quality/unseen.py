@@ -1,37 +1,43 @@
 """Judges a pushed model, through its own signatures, on raw images of what it has never seen."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from quality.figures import Figure, mean_with_interval, one_shot_accuracy
+from quality.figures import Figure, as_figure, mean_with_interval, one_shot_accuracy
+
+from diptych.schemas.evaluate import Evaluate
+from diptych.schemas.evaluation import Evaluation
 
 _AT_ONCE = 8192
 
 
 def pair_accuracy(root: Path, folder: Path) -> Figure:
     """The share of all pairs of a folder's images that ``compare`` tells right, by ``same``."""
-    from diptych.components.evaluator.metrics import Judged, accuracy, accuracy_interval
+    from diptych.components.evaluator.judged import Judged
+    from diptych.components.evaluator.verification import verify
 
     files, labels = _images(folder)
     left, right = np.triu_indices(len(files), k=1)
     distance, threshold = _compare(root, files, left, right)
     judged = Judged(len(files), left, right, (labels[left] == labels[right]) * 1, distance)
-    return Figure(
-        accuracy(judged, threshold), accuracy_interval(judged, threshold, resamples=1000, seed=0)
-    )
+    return as_figure(verify(judged, threshold, Evaluate()).calibrated.accuracy)
 
 
 def one_shot(root: Path, folder: Path) -> Figure:
     """One-shot accuracy among the classes of the test split, all their images taken."""
-    (file,) = root.glob("artifacts/Evaluator/evaluation/*/evaluation.json")
-    tested = [row["label"] for row in json.loads(file.read_text(encoding="utf-8"))["classes"]]
+    tested = [one.label for one in evaluation_of(root).classes]
     files, labels = _images(folder, tested)
     left, right = np.triu_indices(len(files), k=1)
     distance = np.zeros((len(files), len(files)), np.float32)
     distance[left, right], _ = _compare(root, files, left, right)
     return mean_with_interval(one_shot_accuracy(distance + distance.T, labels))
+
+
+def evaluation_of(root: Path) -> Evaluation:
+    """What the Evaluator found in the one run of a root."""
+    (file,) = root.glob("artifacts/Evaluator/evaluation/*/evaluation.json")
+    return Evaluation.read(file.parent)
 
 
 def _images(

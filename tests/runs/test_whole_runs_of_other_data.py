@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from whole_runs import QUICK, blobs, fails, in_fresh_process, pushed, write_config
 
+from diptych.schemas.evaluation import Evaluation
+
 _COMPARE = """
 left, right = tf.constant({left}, tf.float32), tf.constant({right}, tf.float32)
 out = model.signatures["compare"](left=left, right=right)
@@ -75,7 +77,9 @@ def test_a_parquet_table_with_a_list_column_and_classes_unseen_in_training(tmp_p
     root = tmp_path / "root"
     pushed(run_here(config, root), root)
     (file,) = root.glob("artifacts/Evaluator/evaluation/*/evaluation.json")
-    tested = {row["label"] for row in json.loads(file.read_text())["classes"]}
+    classes = Evaluation.read(file.parent).classes
+    tested = {one.label for one in classes}
+    assert not any(one.seen for one in classes)
     (vocabulary,) = root.glob("artifacts/Transform/transform_graph/*/transform_fn/assets/classes")
     assert tested
     assert not tested & set(vocabulary.read_text().split())
