@@ -2,13 +2,13 @@
 
 import concurrent.futures
 import multiprocessing
-import re
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from memory import growth
 from million import INPUTS, class_keys_of, ids_of
 
 from diptych.components.pair_gen.hashing import hash_ids
@@ -92,17 +92,6 @@ def growth_of_writing():
             write_shard(make_tables(shard, plan, settings, INPUTS), 0, 1, Path(folder))
 
     return growth(write)
-
-
-def growth(step):
-    before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
-    step()
-    return resident("VmHWM") - before
-
-
-def resident(line):
-    return int(re.search(rf"{line}:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
 
 @pytest.mark.parametrize("step", [growth_of_dealing, growth_of_placing, growth_of_writing])
