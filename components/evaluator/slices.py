@@ -37,7 +37,7 @@ def slices_of(
 
 
 def class_sizes(folder: Path) -> npt.NDArray[np.int64]:
-    """Distinct examples of each class in a split, by the number of the class.
+    """Distinct examples of each class that are placed in a split, by the number of the class.
 
     Memory: ids and classes of all rows that are placed.
     """
@@ -67,7 +67,8 @@ def _by_size(
     )
     if few == many:
         return {}, ()
-    size = train_sizes[classes]  # of the unseen, numbered -1, any
+    none = np.zeros(max(0, classes.max() + 1 - len(train_sizes)), np.int64)
+    size = np.append(train_sizes, none)[classes]  # of the unseen, numbered -1, any
     note = (
         f"A class is rare with at most {few} examples in the training split, and common with "
         f"{many} or more."
