@@ -123,12 +123,12 @@ def _write_rejected(folder: Path, classes: tuple[str, ...]) -> None:
 
 
 def _write_shards(pairs: Path, balance: Path, classes: tuple[str, ...], paired: bool) -> None:
-    """The training split: of the class number c 2 * (c + 1) examples, placed twice each."""
+    """The training split: 2 * (c + 1) examples of the class number c < 20, placed twice each."""
     schema = examples_schema(pa.list_(pa.float32(), 2))
     rows = [
-        (0, bytes([number // 256, number % 256, one]) + bytes(13), name.encode(), number)
+        (0, (1000 * number + one).to_bytes(16, "big"), name.encode(), number)
         for number, name in enumerate(classes[:-1])
-        for one in range(2 * (number + 1))
+        for one in range(2 * (min(number, 20) + 1))
         for _ in range(2)
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
@@ -218,7 +218,7 @@ def _write_evaluation(folder, generator, classes, each, pictures, paired, blesse
         columns[f"{side}_label"] = [labels[row] for row in rows]
         columns[f"{side}_picture"] = [shown[row] for row in rows]
     pq.write_table(pa.table(columns, schema=WORST_PAIRS), folder / "worst_pairs.parquet")
-    verification = _verification(same, distance)
+    verification = verification_of(same, distance)
     _figures(verification, classes, each, paired, blessed).write(folder)
 
 
@@ -228,7 +228,7 @@ def _picture(number: int) -> bytes:
     return file.getvalue()
 
 
-def _verification(same: np.ndarray, distance: np.ndarray) -> Verification:
+def verification_of(same: np.ndarray, distance: np.ndarray) -> Verification:
     def at(threshold: float) -> AtThreshold:
         called = distance <= threshold
         share = float(np.mean(called == same))

@@ -1,0 +1,83 @@
+"""A real TensorBoard on the folder of a run, asked as its page asks it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_runs import HOSTILE, make_run
+
+from diptych.components.trainer.log import Epoch, TensorBoard
+from diptych.pipeline.report.projector import write_projector
+
+NAME = urllib.parse.quote("test embeddings")
+
+
+@pytest.fixture(scope="module")
+def tensorboard(tmp_path_factory):
+    """The address of a TensorBoard that shows a made run."""
+    folder = tmp_path_factory.mktemp("board")
+    run = make_run(folder / "made", classes=(*HOSTILE, "five"), each=20)
+    log = TensorBoard(folder / "made" / "training_log")
+    for number in (1, 2, 3):
+        log.write(Epoch(number, 1 / number, 1.1 / number, 0.9, 1000.0, 0.1, 2.0))
+    write_projector(run, folder / "runs" / "a" / "tensorboard")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = Path(sys.executable).parent / "tensorboard"
+    with (folder / "log.txt").open("wb") as output:
+        process = subprocess.Popen(
+            [program, "--logdir", folder / "runs", "--host=127.0.0.1", f"--port={port}"],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                if "a/tensorboard" in json.loads(get(f"{address}/data/runs")):
+                    break
+            assert process.poll() is None, (folder / "log.txt").read_text()
+            time.sleep(0.2)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def get(address):
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        return answer.read()
+
+
+def test_scalars_and_projector_are_of_one_run(tensorboard):
+    scalars = json.loads(get(f"{tensorboard}/data/plugin/scalars/tags"))
+    assert {"loss", "calibration_loss"} <= scalars["a/tensorboard"].keys()
+    assert json.loads(get(f"{tensorboard}/data/plugin/projector/runs")) == ["a/tensorboard"]
+
+
+def test_projector_serves_numbers_labels_and_pictures(tensorboard):
+    def ask(what):
+        run = urllib.parse.quote("a/tensorboard")
+        return get(f"{tensorboard}/data/plugin/projector/{what}?run={run}&name={NAME}")
+
+    (embedding,) = json.loads(ask("info"))["embeddings"]
+    assert embedding["tensorShape"] == [100, 8]
+    assert embedding["sprite"]["singleImageDim"] == [64, 64]
+    values = np.frombuffer(ask("tensor"), np.float32).reshape(100, 8)
+    assert np.linalg.norm(values, axis=1) == pytest.approx(np.ones(100), abs=1e-4)
+    lines = ask("metadata").decode().splitlines()
+    assert lines[:2] == ["label\tin training", "<script>alert(1)</script>\tyes"]
+    assert len(lines) == 101
+    assert ask("sprite_image")[:8] == b"\x89PNG\r\n\x1a\n"
