@@ -30,16 +30,11 @@ def loss_curves(epochs: list[dict[str, float]], best: int) -> str:
 
 
 def accuracy_curves(epochs: list[dict[str, float]], best: int) -> str:
-    """Accuracy on the calibration split by epoch; that of training where it was measured."""
+    """Accuracy on the calibration split by epoch."""
     with drawing("accuracy") as drawn:
         axes, numbers = drawn.axes, [line["epoch"] for line in epochs]
-        for key, form, colour, label in (
-            ("accuracy", "o-", SAME, "training"),
-            ("calibration_accuracy", "s--", DIFFERENT, "calibration"),
-        ):
-            if key in epochs[0]:
-                accuracies = [line[key] for line in epochs]
-                axes.plot(numbers, accuracies, form, color=colour, label=label)
+        accuracies = [line["calibration_accuracy"] for line in epochs]
+        axes.plot(numbers, accuracies, "s--", color=DIFFERENT, label="calibration")
         axes.yaxis.set_major_formatter(_percent)
         _by_epoch(axes, best, "accuracy")
     return drawn.svg

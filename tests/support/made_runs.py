@@ -76,7 +76,7 @@ def make_run(
     for folder in folders.values():
         folder.mkdir(parents=True)
     _write_rejected(folders["rejected"], classes)
-    _write_shards(folders["pairs"], folders["balance"], classes, paired)
+    _write_shards(folders["pairs"], folders["balance"], classes, pictures, paired)
     _write_curves(folders["training_log"])
     _write_evaluation(folders["evaluation"], generator, classes, each, pictures, paired, blessed)
     return _record(folders)
@@ -122,7 +122,9 @@ def _write_rejected(folder: Path, classes: tuple[str, ...]) -> None:
     )
 
 
-def _write_shards(pairs: Path, balance: Path, classes: tuple[str, ...], paired: bool) -> None:
+def _write_shards(
+    pairs: Path, balance: Path, classes: tuple[str, ...], pictures: bool, paired: bool
+) -> None:
     """The training split: 2 * (c + 1) examples of the class number c < 20, placed twice each."""
     schema = examples_schema(pa.list_(pa.float32(), 2))
     rows = [
@@ -144,7 +146,10 @@ def _write_shards(pairs: Path, balance: Path, classes: tuple[str, ...], paired: 
         with pa.ipc.new_file(folder / shard_name("examples", 0, 1), schema) as file:
             file.write_table(table)
         Manifest(
-            **{"input": InputShape(kind="vector", shape=(2,)), "num_shards": 1, "num_batches": 1},
+            input=InputShape(kind="image", shape=(28, 20, 3))
+            if pictures
+            else InputShape(kind="vector", shape=(2,)),
+            **{"num_shards": 1, "num_batches": 1},
             **{"num_examples": count // 2, "num_placed": count, "num_classes": len(classes) - 1},
             **{"num_singletons": 0, "num_same": 40, "num_different": 40, "num_triplets": 7},
             batches_per_shard=(1,),
