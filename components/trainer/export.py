@@ -21,6 +21,7 @@ def export_model(
     Signatures (batch dimension free):
       ``embed``: ``image`` (batch,) encoded bytes, or ``vector`` (batch, d) float32 in the order of
         the data's columns, to ``embedding`` (batch, size).
+      ``serving_default``: the same; servers call it where a request names no signature.
       ``measure``: ``left`` and ``right`` (batch, size) embeddings, to ``distance`` (batch,), lower
         is more alike; ``same`` (batch,) bool, whether it is at most the threshold; ``threshold``.
       ``compare``: ``left`` and ``right`` as ``embed`` takes them, to the same as ``measure``.
@@ -64,12 +65,14 @@ def export_model(
 
     module = tf.Module()
     # The module keeps alive what the functions use; what is not tracked is not saved.
-    module.graph, module.variables_of_encoder = graph, network.encoder.variables
-    module.variables_of_distance = network.distance.variables
+    module.graph, module.variables_of_encoder = graph, _variables_of(network.encoder)
+    module.variables_of_distance = _variables_of(network.distance)
     size = network.encoder.output_shape[-1]
     raw_spec = {name: tf.TensorSpec(spec.shape, spec.dtype, name=name)}
+    embed_raw = tf.function(embed).get_concrete_function(**raw_spec)
     signatures = {
-        "embed": tf.function(embed).get_concrete_function(**raw_spec),
+        "serving_default": embed_raw,
+        "embed": embed_raw,
         "measure": tf.function(measure).get_concrete_function(
             left=tf.TensorSpec([None, size], tf.float32, name="left"),
             right=tf.TensorSpec([None, size], tf.float32, name="right"),
@@ -81,7 +84,7 @@ def export_model(
     }
     if network.decoder is not None:
         decoder = network.decoder
-        module.variables_of_decoder = decoder.variables
+        module.variables_of_decoder = _variables_of(decoder)
 
         def reconstruct(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
             x = preprocess(raw[name])
@@ -105,6 +108,15 @@ def export_model(
     extra = path / "assets.extra"
     extra.mkdir()
     (extra / "diptych.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def _variables_of(part: Any) -> list[tf.Variable]:
+    """TensorFlow's own variables, inside those of Keras.
+
+    Those of Keras would be saved twice: one that is restored, and one that the signatures read.
+    Python puts them together again, but TensorFlow Serving does not, and finds no weights.
+    """
+    return [variable.value for variable in part.variables]
 
 
 def _preprocessing(graph: Any, inputs: Inputs) -> Any:

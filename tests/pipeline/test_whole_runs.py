@@ -1,6 +1,7 @@
 """From images to a pushed model that takes raw pictures, and runs that must not start."""
 
 import json
+from pathlib import Path
 from unittest.mock import ANY
 
 import numpy as np
@@ -85,6 +86,24 @@ print(json.dumps({{key: value.numpy().tolist() for key, value in out.items()}}
     assert answer["same"] == [distance <= threshold for distance in answer["distance"]]
     assert answer["shape"] == [2, 8]
     assert answer["length"] == pytest.approx([1, 1], abs=1e-4)
+
+
+def test_tensorflow_serving_would_answer_as_python_does(image_run, pictures):
+    from tensorflow_server import Server, answers, request
+
+    _, root, done = image_run
+    model = pushed(done, root)
+    names = [str(pictures / "data" / name) for name in ("bars/lying/1.png", "cross/3.gif")]
+    expected = in_fresh_process(
+        model,
+        f"""
+images = tf.constant([open(name, "rb").read() for name in {names!r}])
+print(json.dumps(model.signatures["embed"](image=images)["embedding"].numpy().tolist()))
+""",
+    )
+    images = np.array([Path(name).read_bytes() for name in names], object)
+    found = answers(Server(model).predict(request("", image=images)))
+    np.testing.assert_allclose(found["embedding"], expected, atol=1e-5)
 
 
 def test_the_console_shows_steps_and_summary_and_no_noise(image_run):
