@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from diptych.pipeline.history.cli import compare_runs, report, runs
 from diptych.pipeline.use.cli import compare
 
 
@@ -82,4 +83,7 @@ def init(data: Path | None, out: Path) -> None:
     click.echo(f"Wrote {out}. Look it over, then: diptych run {out}")
 
 
+main.add_command(runs)
+main.add_command(compare_runs)
+main.add_command(report)
 main.add_command(compare)

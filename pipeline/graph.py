@@ -39,8 +39,6 @@ from diptych.schemas.inputs import Inputs
 from diptych.schemas.model import Encoder, OwnEncoder
 from diptych.schemas.training import WARM_START_PUSHED, Train
 
-LOOK_UPS = {"Baseline", "LatestBlessed"}  # steps that run always, and make nothing
-
 
 def serving_folder(config: Config, root: Path) -> Path:
     """Where the versions of the pushed model lie."""

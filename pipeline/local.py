@@ -1,6 +1,5 @@
 """Runs the pipeline on this machine, step by step, and tells how each went."""
 
-import datetime
 import enum
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +28,7 @@ def step_names(pipeline: Pipeline) -> list[str]:
 
 def run_locally(
     pipeline: Pipeline,
+    run: str,
     on_start: Callable[[str], None],
     on_end: Callable[[str, Outcome], None],
     last: str | None = None,
@@ -37,6 +37,7 @@ def run_locally(
 
     Args:
       pipeline: with a metadata connection.
+      run: a name that no run in its database has so far.
       on_start: called with the name of a step before it.
       on_end: called with the name and the outcome of a step after it.
       last: the step to end with; None: all are run.
@@ -46,8 +47,7 @@ def run_locally(
     """
     program = compiler.Compiler().compile(pipeline)
     runtime_parameter_utils.substitute_runtime_parameter(
-        program,
-        {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now().isoformat()},
+        program, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run}
     )
     deployment = runner_utils.extract_local_deployment_config(program)
     connection: Any = getattr(

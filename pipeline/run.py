@@ -1,9 +1,13 @@
-"""``diptych run``: from a configuration to a summary."""
+"""``diptych run``: from a configuration to a summary and a report."""
 
+import logging
 from pathlib import Path
 
 from diptych.pipeline.engines import check_reachable
+from diptych.pipeline.history.records import RunRecord, read_run
 from diptych.pipeline.session import Session, in_session
+
+_log = logging.getLogger("diptych")
 
 
 def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> int:
@@ -17,21 +21,36 @@ def _run(session: Session) -> None:
     from diptych.components.example_gen.preflight import settle
 
     inputs = settle(config.data, config.split)
-    from diptych.pipeline.graph import LOOK_UPS, build_pipeline
+    from diptych.pipeline.graph import build_pipeline
     from diptych.pipeline.local import Outcome, run_locally
     from diptych.pipeline.summary import show, summarize
 
     pipeline = build_pipeline(config, inputs, session.root)
     steps.end()
-    outcomes = {}
 
     def ended(name: str, outcome: Outcome) -> None:
-        outcomes[name] = outcome
         steps.end("unchanged, from the cache" if outcome is Outcome.CACHED else "")
 
-    run_locally(pipeline, steps.start, ended)
-    show(summarize(session.root / "metadata.sqlite", config.name), console)
-    if {name for name, outcome in outcomes.items() if outcome is Outcome.RAN} <= LOOK_UPS:
+    run_locally(pipeline, session.run, steps.start, ended)
+    run = read_run(session.root, session.run)
+    report = _report(session, run)
+    show(summarize(run), report, console)
+    if run.unchanged:
         console.print(f"Nothing has changed: all from the cache, in {session.seconds:.0f} s")
     else:
         session.done()
+
+
+def _report(session: Session, run: RunRecord) -> Path | None:
+    """Builds the report; a fault in it does not undo a run that went through."""
+    from diptych.pipeline.history.reporting import report_of
+
+    session.steps.start("Report")
+    try:
+        path = report_of(run, session.root)
+    except Exception as error:
+        _log.exception("The report could not be built")
+        session.steps.end(f"not built: {type(error).__name__}")
+        return None
+    session.steps.end()
+    return path

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from diptych.pipeline.console import Steps, quiet
+from diptych.pipeline.history.root import LOG, alive
 from diptych.schemas.config import Config, load_config
 from diptych.schemas.errors import DiptychError
 from diptych.schemas.model import OwnEncoder
@@ -34,6 +35,11 @@ class Session:
     console: Console
     steps: Steps
     started: float
+
+    @property
+    def run(self) -> str:
+        """The name of the run: that of its folder."""
+        return self.log.parent.name
 
     @property
     def seconds(self) -> float:
@@ -70,12 +76,12 @@ def in_session(
     root = (root or Path(f"diptych-{config.name}")).absolute()
     now = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
     try:
-        log = _new_folder(root / "runs", now) / "log.txt"
+        log = _new_folder(root / "runs", now) / LOG
     except OSError as error:
         click.echo(f"Error: Cannot write into the root {root}: {error.strerror}.", err=True)
         return _FAILED
     failure = None
-    with quiet(log) as console, Steps(console) as steps:
+    with quiet(log) as console, alive(log.parent), Steps(console) as steps:
         console.print(f"[bold]{config.name}[/]  root {escape(str(root))}")
         try:
             steps.start("Preparation")

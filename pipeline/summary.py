@@ -1,25 +1,23 @@
 """What a run came to, read from ML Metadata and the artifacts it names."""
 
 import dataclasses
-import json
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from ml_metadata import metadata_store
-from ml_metadata.proto import metadata_store_pb2
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from diptych.pipeline.history.outcome import PushedVersion, pushed_by
+from diptych.pipeline.history.records import ArtifactRecord, RunRecord
 from diptych.schemas.balance import SplitBalance, Spread
+from diptych.schemas.evaluation import Estimate, Evaluation
 from diptych.schemas.shards import SPLITS, Manifest
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """The outputs of the latest execution of each step, cached or not."""
+    """The outputs of a run that came to its end, those from the cache as well."""
 
     manifests: dict[str, Manifest]
     balance: dict[str, SplitBalance]
@@ -27,93 +25,105 @@ class Summary:
     num_rejected: int
     num_read: int
     rejected: Path
-    evaluation: dict[str, Any]
-    report: Path
+    evaluation: Evaluation
     curves: Path
-    pushed: Path | None
+    pushed: PushedVersion | None
 
 
-def summarize(database: Path, pipeline: str) -> Summary:
-    """Reads the summary of the latest run.
+def summarize(run: RunRecord) -> Summary:
+    """Reads what the artifacts of a run say; it has come to its end."""
 
-    Args:
-      database: the SQLite file of ML Metadata.
-      pipeline: its name.
-    """
-    output = outputs(database, pipeline)
-    pair_set = output("PairGen", "pairs")
-    pairs = Path(pair_set.uri)
-    balance = Path(output("PairGen", "balance").uri)
+    def output(step: str, key: str) -> ArtifactRecord:
+        found = run.output(step, key)
+        assert found is not None  # each step has run, or was taken from the cache
+        return found
+
+    pairs, balance = output("PairGen", "pairs"), output("PairGen", "balance").path
     rejected = output("ExampleGen", "rejected")
-    evaluation = Path(output("Evaluator", "evaluation").uri)
-    pushed = output("Pusher", "pushed_model").custom_properties
     return Summary(
-        manifests={split: Manifest.read(pairs / f"Split-{split}") for split in SPLITS},
+        manifests={split: Manifest.read(pairs.path / f"Split-{split}") for split in SPLITS},
         balance={split: SplitBalance.read(balance, split) for split in SPLITS},
-        difficulty=pair_set.custom_properties["difficulty"].string_value,
-        num_rejected=rejected.custom_properties["num_rejected"].int_value,
-        num_read=rejected.custom_properties["num_read"].int_value,
-        rejected=Path(rejected.uri),
-        evaluation=json.loads((evaluation / "evaluation.json").read_text(encoding="utf-8")),
-        report=evaluation / "report.md",
-        curves=Path(output("Trainer", "training_log").uri),
-        pushed=Path(pushed["pushed_destination"].string_value)
-        if pushed["pushed"].int_value
-        else None,
+        difficulty=pairs.properties["difficulty"],
+        num_rejected=rejected.properties["num_rejected"],
+        num_read=rejected.properties["num_read"],
+        rejected=rejected.path,
+        evaluation=Evaluation.read(output("Evaluator", "evaluation").path),
+        curves=output("Trainer", "training_log").path,
+        pushed=pushed_by(run),
     )
 
 
-def outputs(database: Path, pipeline: str) -> Callable[[str, str], metadata_store_pb2.Artifact]:
-    """Looks up what the latest execution of a step, cached or not, gave under a key."""
-    connection = metadata_store_pb2.ConnectionConfig()
-    connection.sqlite.filename_uri = str(database)
-    connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
-    store = metadata_store.MetadataStore(connection)
+def show(summary: Summary, report: Path | None, console: Console) -> None:
+    """Prints the summary as two tables and a few lines.
 
-    def output(step: str, key: str) -> metadata_store_pb2.Artifact:
-        context = store.get_context_by_type_and_name("node", f"{pipeline}.{step}")
-        execution = max(store.get_executions_by_context(context.id), key=lambda e: e.id)
-        ends = (metadata_store_pb2.Event.OUTPUT,)
-        for event in store.get_events_by_execution_ids([execution.id]):
-            if event.type in ends and event.path.steps[0].key == key:
-                return store.get_artifacts_by_id([event.artifact_id])[0]
-        raise KeyError(f"{step} has no output {key}")
-
-    return output
-
-
-def show(summary: Summary, console: Console) -> None:
-    """Prints the summary as two tables and a few lines."""
-    figures = summary.evaluation
+    Args:
+      summary: of a run.
+      report: where its report is; None: there is none.
+      console: to print on.
+    """
     for table in (_pairs_table(summary), _balance_table(summary)):
         console.print()
         console.print(table)
     console.print()
     for note, splits in _notes(summary).items():
-        console.print(f"Note          {', '.join(splits)}: {escape(note)}")
+        _line(console, "Note", f"{', '.join(splits)}: {note}")
     if summary.difficulty != "random":  # asked for more: say whether it could be had
-        console.print(f"Difficulty    {escape(summary.difficulty)}")
-    reasons = f", reasons in {escape(str(summary.rejected))}" if summary.num_rejected else ""
-    console.print(
-        f"Set aside     {summary.num_rejected:,} of {summary.num_read:,} rows or images{reasons}"
+        _line(console, "Difficulty", summary.difficulty)
+    reasons = f", reasons in {summary.rejected}" if summary.num_rejected else ""
+    _line(
+        *(console, "Set aside"),
+        f"{summary.num_rejected:,} of {summary.num_read:,} rows or images{reasons}",
     )
-    for name in ("fixed", "calibrated"):
-        at = figures[name]
-        low, high = at["interval"]
-        console.print(
-            f"Accuracy      {at['accuracy']:.2%} at the {name} threshold {at['threshold']:.3f} "
-            f"(95 % interval {low:.2%} to {high:.2%})"
-        )
-    console.print(f"ROC AUC       {figures['roc_auc']:.4f}, on {figures['pairs']:,} test pairs")
-    verdict = "[green]blessed[/]" if figures["blessed"] else "[red]not blessed[/]"
-    console.print(f"Verdict       {verdict}: {escape('; '.join(figures['rules']))}")
+    _show_figures(summary.evaluation, console)
     if summary.pushed is None:
-        console.print("Model         not pushed")
+        _line(console, "Model", "not pushed")
     else:
-        gone = "" if summary.pushed.exists() else " (no longer there)"
-        console.print(f"Model         {escape(str(summary.pushed))}{gone}")
-    console.print(f"Report        {escape(str(summary.report))}")
-    console.print(f"Curves        {escape(str(summary.curves))}")
+        gone = "" if summary.pushed.there else " (no longer there)"
+        _line(console, "Model", f"{summary.pushed.path}{gone}")
+    _line(console, "Report", "not built, the log says why" if report is None else str(report))
+    _line(console, "Curves", f"tensorboard --logdir {summary.curves}")
+
+
+def _line(console: Console, name: str, text: str, style: str = "") -> None:
+    console.print(f"{name:<14}[{style or 'none'}]{escape(text)}[/]")
+
+
+def _show_figures(evaluation: Evaluation, console: Console) -> None:
+    """The figures of the test split, and the verdict with a line for each rule."""
+    pairs = evaluation.pairs
+    for name, at in (("fixed", pairs.fixed), ("calibrated", pairs.calibrated)):
+        text = f"{share(at.accuracy)} at the {name} threshold {at.threshold:.3f}"
+        _line(console, "Accuracy", text)
+    auc, error = pairs.roc_auc.value, pairs.equal_error_rate
+    _line(
+        *(console, "ROC AUC"),
+        f"{'-' if auc is None else f'{auc:.4f}'}, equal error rate {share(error)}, "
+        f"on {pairs.pairs:,} test pairs",
+    )
+    if evaluation.all.retrieval is not None:
+        found = evaluation.all.retrieval
+        _line(console, "Recall@1", f"{share(found.recall_at_1)}, {found.queries:,} queries")
+    for part in [part for part in evaluation.slices[1:] if part.few_shot] or [evaluation.all]:
+        one_shot = [shot for shot in part.few_shot if shot.shots == 1]
+        if one_shot:
+            said = ", ".join(f"{share(shot.accuracy)} {shot.ways}-way" for shot in one_shot)
+            _line(console, "One-shot", f"{said}, {part.name} classes")
+    if evaluation.collapse is not None:
+        _line(console, "Collapse", evaluation.collapse, "red")
+    verdict = "[green]blessed[/]" if evaluation.blessed else "[red]not blessed[/]"
+    first, *others = [rule.text for rule in evaluation.rules]
+    console.print(f"Verdict       {verdict}: {escape(first)}")
+    for text in others:
+        _line(console, "", text)
+
+
+def share(estimate: Estimate) -> str:
+    """In per cent, with the interval if there is one."""
+    if estimate.value is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.2%}"
+    return f"{estimate.value:.2%} ({estimate.low:.2%} to {estimate.high:.2%})"
 
 
 def _pairs_table(summary: Summary) -> Table:

@@ -1,16 +1,20 @@
 """The runs of a root, as ML Metadata recorded them."""
 
+import contextlib
 import dataclasses
 import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from ml_metadata import metadata_store
+from ml_metadata import errors, metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from diptych.pipeline.history.root import DATABASE
 from diptych.schemas.errors import ConfigError
 
-_DATABASE = "metadata.sqlite"
+TUNING = "tune-"  # what the names of its runs begin with
+LOOK_UPS = {"Baseline", "LatestBlessed"}  # steps that run always, and make nothing
 _INPUTS = (metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.DECLARED_INPUT)
 _OUTPUTS = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.DECLARED_OUTPUT)
 _Execution = metadata_store_pb2.Execution
@@ -35,6 +39,9 @@ class ArtifactRecord:
     properties: dict[str, Any]
 
 
+_Artifacts = dict[str, tuple[ArtifactRecord, ...]]
+
+
 @dataclasses.dataclass(frozen=True)
 class StepRecord:
     """An execution: what went into it under which key, and what came out."""
@@ -44,8 +51,8 @@ class StepRecord:
     started: datetime.datetime  # UTC
     seconds: float
     parameters: dict[str, Any]
-    inputs: dict[str, tuple[ArtifactRecord, ...]]
-    outputs: dict[str, tuple[ArtifactRecord, ...]]
+    inputs: _Artifacts
+    outputs: _Artifacts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +62,12 @@ class RunRecord:
     name: str
     pipeline: str
     steps: tuple[StepRecord, ...]  # in the order in which they ran
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether all was taken from the cache, but for the steps that only look something up."""
+        made = [step.state for step in self.steps if step.name not in LOOK_UPS]
+        return set(made) == {"cached"}
 
     def step(self, name: str) -> StepRecord | None:
         """The step of a name, if the run came to it."""
@@ -68,30 +81,30 @@ class RunRecord:
 
 
 def read_runs(root: Path) -> list[RunRecord]:
-    """All runs of a root, the newest last.
+    """All runs of a root, the newest last, but those in which ``diptych tune`` drew pairs.
+
+    Takes two small queries a run, and some for all of them together.
 
     Raises:
-      ConfigError: the folder is no root of runs.
+      ConfigError: the folder is no root of runs, or its database cannot be read.
     """
-    database = root / _DATABASE
-    if not database.is_file():
-        raise ConfigError(
-            f"{root} is no root of runs: it has no {_DATABASE}. Name the folder that diptych run "
-            "was given as --root (by default diptych-NAME)."
-        )
-    connection = metadata_store_pb2.ConnectionConfig()
-    connection.sqlite.filename_uri = str(database)
-    connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
-    store = metadata_store.MetadataStore(connection)
-    runs = []
-    for context in store.get_contexts_by_type("pipeline_run"):
+    with _opened(root) as store:
+        contexts = [
+            (context, pipeline.name)
+            for pipeline in store.get_contexts_by_type("pipeline")
+            for context in store.get_children_contexts_by_context(pipeline.id)
+            if context.type == "pipeline_run" and not context.name.startswith(TUNING)
+        ]
+        contexts.sort(key=lambda pair: (pair[0].create_time_since_epoch, pair[0].id))
+        return _records(store, contexts)
+
+
+def read_run(root: Path, name: str) -> RunRecord:
+    """The run of a name, which is there; also one of ``diptych tune``."""
+    with _opened(root) as store:
+        context = store.get_context_by_type_and_name("pipeline_run", name)
         (pipeline,) = store.get_parent_contexts_by_context(context.id)
-        executions = store.get_executions_by_context(context.id)
-        steps = _steps(store, sorted(executions, key=lambda execution: execution.id))
-        runs.append(
-            (context.create_time_since_epoch, RunRecord(context.name, pipeline.name, steps))
-        )
-    return [run for _, run in sorted(runs, key=lambda pair: pair[0])]
+        return _records(store, [(context, pipeline.name)])[0]
 
 
 def find_run(runs: list[RunRecord], name: str) -> RunRecord:
@@ -108,15 +121,69 @@ def find_run(runs: list[RunRecord], name: str) -> RunRecord:
     found = exact or [run for run in runs if run.name.startswith(name)]
     if len(found) != 1:
         known = ", ".join(run.name for run in runs[-5:])
-        what = "no run" if not found else f"{len(found)} runs"
-        raise ConfigError(f"Needed is one run, and {what} begin with {name!r}. The last: {known}.")
+        what = "no run begins" if not found else f"{len(found)} runs begin"
+        raise ConfigError(f"Needed is one run, and {what} with {name!r}. The last: {known}.")
     return found[0]
 
 
-def _steps(store: Any, executions: list[Any]) -> tuple[StepRecord, ...]:
+@contextlib.contextmanager
+def _opened(root: Path) -> Iterator[Any]:
+    database = root / DATABASE
+    if not database.is_file():
+        raise ConfigError(
+            f"{root} is no root of runs: it has no {DATABASE}. Name the folder that diptych run "
+            "was given as --root, by default diptych-NAME."
+        )
+    connection = metadata_store_pb2.ConnectionConfig()
+    connection.sqlite.filename_uri = str(database)
+    connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
+    try:
+        yield metadata_store.MetadataStore(connection)
+    except (errors.StatusError, RuntimeError) as error:  # the latter when it opens a file
+        what = " ".join(str(error).partition(" query:  ")[0].split())  # without the SQL
+        raise ConfigError(
+            f"{database} cannot be read: it is damaged, or not of ML Metadata ({what})."
+        ) from error
+
+
+def _records(store: Any, contexts: list[tuple[Any, str]]) -> list[RunRecord]:
+    executions = {
+        context.id: sorted(store.get_executions_by_context(context.id), key=lambda each: each.id)
+        for context, _ in contexts
+    }
+    names = {
+        execution.id: node.name.rpartition(".")[2]
+        for node in store.get_contexts_by_type("node")
+        for execution in store.get_executions_by_context(node.id)
+    }
+    linked = _links(store, [each.id for some in executions.values() for each in some])
+
+    def step(execution: Any) -> StepRecord:
+        started = execution.create_time_since_epoch
+        inputs, outputs = linked.get(execution.id, ({}, {}))
+        return StepRecord(
+            name=names[execution.id],
+            state=_STATES.get(execution.last_known_state, "failed"),
+            started=datetime.datetime.fromtimestamp(started / 1000, datetime.UTC),
+            seconds=(execution.last_update_time_since_epoch - started) / 1000,
+            parameters=_values(execution.custom_properties),
+            inputs=inputs,
+            outputs=outputs,
+        )
+
+    return [
+        RunRecord(context.name, pipeline, tuple(step(each) for each in executions[context.id]))
+        for context, pipeline in contexts
+        if executions[context.id]  # of one that did not come to a step, nothing can be said
+    ]
+
+
+def _links(store: Any, executions: list[int]) -> dict[int, tuple[_Artifacts, _Artifacts]]:
+    """What went into each execution, and what came out of it."""
+    if not executions:
+        return {}
+    events = store.get_events_by_execution_ids(executions)
     types = {each.id: each.name for each in store.get_artifact_types()}
-    events = store.get_events_by_execution_ids([execution.id for execution in executions])
-    ids = sorted({event.artifact_id for event in events})
     artifacts = {
         artifact.id: ArtifactRecord(
             artifact.id,
@@ -124,39 +191,16 @@ def _steps(store: Any, executions: list[Any]) -> tuple[StepRecord, ...]:
             Path(artifact.uri),
             _values(artifact.custom_properties),
         )
-        for artifact in store.get_artifacts_by_id(ids)
+        for artifact in store.get_artifacts_by_id(sorted({event.artifact_id for event in events}))
     }
-
-    def linked(execution: Any, kinds: tuple[int, ...]) -> dict[str, tuple[ArtifactRecord, ...]]:
-        found: dict[str, tuple[ArtifactRecord, ...]] = {}
-        for event in events:
-            if event.execution_id == execution.id and event.type in kinds:
+    linked: dict[int, tuple[_Artifacts, _Artifacts]] = {}
+    for event in events:
+        inputs, outputs = linked.setdefault(event.execution_id, ({}, {}))
+        for kinds, found in ((_INPUTS, inputs), (_OUTPUTS, outputs)):
+            if event.type in kinds:
                 key = event.path.steps[0].key
                 found[key] = (*found.get(key, ()), artifacts[event.artifact_id])
-        return found
-
-    steps = []
-    for execution in executions:
-        node = next(
-            context.name
-            for context in store.get_contexts_by_execution(execution.id)
-            if context.type == "node"
-        )
-        took = execution.last_update_time_since_epoch - execution.create_time_since_epoch
-        steps.append(
-            StepRecord(
-                name=node.partition(".")[2],
-                state=_STATES.get(execution.last_known_state, "failed"),
-                started=datetime.datetime.fromtimestamp(
-                    execution.create_time_since_epoch / 1000, datetime.UTC
-                ),
-                seconds=took / 1000,
-                parameters=_values(execution.custom_properties),
-                inputs=linked(execution, _INPUTS),
-                outputs=linked(execution, _OUTPUTS),
-            )
-        )
-    return tuple(steps)
+    return linked
 
 
 def _values(properties: Any) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from diptych.components.example_gen.preflight import settle
 from diptych.pipeline.graph import build_pipeline
+from diptych.pipeline.history.records import TUNING, read_run
 from diptych.pipeline.local import run_locally
-from diptych.pipeline.summary import outputs
 from diptych.pipeline.tuning.space import Trial, text_of
 from diptych.schemas.config import Config
 
@@ -20,11 +20,13 @@ class PairSets:
     Args:
       config: the configuration itself, whose calibration pairs all trials are judged on.
       root: of the runs of this pipeline, so that ``diptych run`` shares its cache.
+      call: the name of this call of ``diptych tune``, from which its runs have theirs.
     """
 
-    def __init__(self, config: Config, root: Path) -> None:
+    def __init__(self, config: Config, root: Path, call: str) -> None:
         self._config = config
         self._root = root
+        self._call = call
         self._made: dict[str, Path] = {}
 
     def needed(self, trials: list[Trial]) -> dict[str, Config]:
@@ -42,9 +44,11 @@ class PairSets:
     def make(self, config: Config) -> None:
         """Draws the pairs of a configuration, or takes them from the cache."""
         pipeline = build_pipeline(config, settle(config.data, config.split), self._root)
-        run_locally(pipeline, _progress.info, lambda name, outcome: None, _LAST_STEP)
-        found = outputs(self._root / "metadata.sqlite", config.name)(_LAST_STEP, "pairs")
-        self._made[_settings(config)] = Path(found.uri)
+        run = f"{TUNING}{self._call}-{len(self._made) + 1}"
+        run_locally(pipeline, run, _progress.info, lambda name, outcome: None, _LAST_STEP)
+        found = read_run(self._root, run).output(_LAST_STEP, "pairs")
+        assert found is not None  # it has come to its end
+        self._made[_settings(config)] = found.path
 
     def of(self, config: Config) -> Path:
         """The folder with the pairs of a configuration; they have been made."""

@@ -23,7 +23,7 @@ from diptych.schemas.tune import PLACEMENT
 def draw_pairs(session: Session, trials: list[Trial]) -> PairSets:
     """Makes the pairs of the configuration and of the trials."""
     steps = session.steps
-    pair_sets = PairSets(session.config, session.root)
+    pair_sets = PairSets(session.config, session.root, session.run)
     needed = pair_sets.needed(trials)
     for number, (special, config) in enumerate(needed.items(), 1):
         steps.start(f"Pairs {number} of {len(needed)}")

@@ -3,9 +3,12 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from toy_evaluation import few_shot, retrieval, toy_evaluation
 
+from diptych.pipeline.history.outcome import PushedVersion
 from diptych.pipeline.summary import Summary, show
 from diptych.schemas.balance import ClassBalance, SplitBalance, Spread
+from diptych.schemas.evaluation import Estimate, Rule, Slice
 from diptych.schemas.shards import SPLITS, InputShape, Manifest
 
 LOWERED = "pairs.classes_per_batch is 8, but there are 5 classes: batches hold all of them."
@@ -55,27 +58,27 @@ def balance(split, notes=(), **changes):
     return SplitBalance(**{**values, **changes})
 
 
-def shown(balances):
-    figures = {"accuracy": 1.0, "threshold": 0.5, "interval": (1.0, 1.0)}
-    summary = Summary(
-        manifests={split: manifest(1_234_567, 12_345_678, 12_345_678) for split in SPLITS},
-        difficulty="random",
-        balance=balances,
-        num_rejected=0,
-        num_read=9,
-        rejected=Path("rejected"),
-        evaluation={
-            **{"fixed": figures, "calibrated": figures, "roc_auc": 1.0, "pairs": 4},
-            **{"blessed": True, "rules": []},
-        },
-        report=Path("report.md"),
-        curves=Path("curves"),
-        pushed=None,
-    )
+def shown(balances, **changes):
+    values = {
+        "manifests": {split: manifest(1_234_567, 12_345_678, 12_345_678) for split in SPLITS},
+        "difficulty": "random",
+        "balance": balances,
+        "num_rejected": 0,
+        "num_read": 9,
+        "rejected": Path("rejected"),
+        "evaluation": toy_evaluation(),
+        "curves": Path("curves"),
+        "pushed": None,
+    }
     text = io.StringIO()
     # As the console of a run is where its output goes to a file.
-    show(summary, Console(file=text, highlight=False, soft_wrap=True, width=80))
+    console = Console(file=text, highlight=False, soft_wrap=True, width=80)
+    show(Summary(**{**values, **changes}), Path("report.html"), console)
     return text.getvalue()
+
+
+def lines_of(word, text):
+    return [line for line in text.splitlines() if line.startswith(word)]
 
 
 def row(text, table, split="train"):
@@ -116,3 +119,67 @@ def test_of_data_that_came_in_pairs_nothing_is_said_of_classes():
 def test_a_note_is_said_once_with_its_splits(notes, line):
     balances = {split: balance(split, some) for split, some in zip(SPLITS, notes, strict=True)}
     assert shown(balances).splitlines().count(line) == 1
+
+
+def test_figures_are_said_with_their_intervals_and_the_verdict_with_its_rules():
+    missed = Rule(
+        name="recall", figure=0.7, bar=0.9, better="higher", holds=False, text="recall is [low]"
+    )
+    figures = toy_evaluation(
+        blessed=False, rules=(*toy_evaluation().rules, missed), collapse="all are the same"
+    )
+    text = shown({split: balance(split) for split in SPLITS}, evaluation=figures)
+    assert lines_of("Accuracy", text) == [
+        "Accuracy      85.00% (84.00% to 86.00%) at the fixed threshold 0.500",
+        "Accuracy      90.00% (89.00% to 91.00%) at the calibrated threshold 0.700",
+    ]
+    assert lines_of("ROC AUC", text) == [
+        "ROC AUC       0.9500, equal error rate 12.00% (11.00% to 13.00%), on 10 test pairs"
+    ]
+    verdict = text[text.index("Verdict") : text.index("Model")]
+    assert verdict.splitlines() == [
+        "Verdict       not blessed: accuracy 90.00% reaches the bar of 80.00%",
+        "              recall is [low]",
+    ]
+    assert lines_of("Collapse", text) == ["Collapse      all are the same"]
+    assert lines_of("Report", text) == ["Report        report.html"]
+    assert lines_of("Curves", text) == ["Curves        tensorboard --logdir curves"]
+
+
+def test_one_shot_figures_are_said_of_seen_and_of_unseen_classes():
+    whole, shots = toy_evaluation().all, (few_shot(5, 1, 0.8), few_shot(5, 5, 0.9))
+    slices = (
+        whole.model_copy(update={"retrieval": retrieval(0.7), "few_shot": shots}),
+        Slice(name="seen", few_shot=(few_shot(5, 1, 0.85), few_shot(20, 1, 0.6))),
+        Slice(name="unseen", few_shot=(few_shot(5, 1, 0.75),)),
+    )
+    balances = {split: balance(split) for split in SPLITS}
+    text = shown(balances, evaluation=toy_evaluation(slices=slices))
+    assert lines_of("Recall@1", text) == ["Recall@1      70.00% (69.00% to 71.00%), 1,234 queries"]
+    assert lines_of("One-shot", text) == [
+        "One-shot      85.00% (84.00% to 86.00%) 5-way, 60.00% (59.00% to 61.00%) 20-way, "
+        "seen classes",
+        "One-shot      75.00% (74.00% to 76.00%) 5-way, unseen classes",
+    ]
+    alone = shown(balances, evaluation=toy_evaluation(slices=slices[:1]))
+    assert lines_of("One-shot", alone) == [
+        "One-shot      80.00% (79.00% to 81.00%) 5-way, all classes"
+    ]
+
+
+def test_a_figure_that_does_not_exist_is_a_dash_and_one_without_interval_stands_alone():
+    pairs = toy_evaluation().pairs.model_copy(
+        update={"roc_auc": Estimate(value=None), "equal_error_rate": Estimate(value=0.5)}
+    )
+    figures = toy_evaluation(slices=(Slice(name="all", verification=pairs),))
+    text = shown({split: balance(split) for split in SPLITS}, evaluation=figures)
+    assert lines_of("ROC AUC", text) == [
+        "ROC AUC       -, equal error rate 50.00%, on 10 test pairs"
+    ]
+
+
+@pytest.mark.parametrize(("there", "line"), [(True, "/s/17"), (False, "/s/17 (no longer there)")])
+def test_the_pushed_model_is_named_and_whether_it_is_still_there(there, line):
+    pushed = PushedVersion(Path("/s/17"), there, in_production=there)
+    text = shown({split: balance(split) for split in SPLITS}, pushed=pushed)
+    assert lines_of("Model", text) == [f"Model         {line}"]

@@ -183,7 +183,7 @@ def test_trials_that_differ_in_training_alone_share_their_pairs(tmp_path):
     from diptych.pipeline.tuning.pair_sets import PairSets
 
     trials = draw_trials(config(trials=8))
-    assert list(PairSets(config(), tmp_path).needed(trials)) == ["as configured"]
+    assert list(PairSets(config(), tmp_path, "now").needed(trials)) == ["as configured"]
 
 
 def test_pairs_are_drawn_for_each_combination_and_for_judging(tmp_path):
@@ -194,7 +194,7 @@ def test_pairs_are_drawn_for_each_combination_and_for_judging(tmp_path):
         "data.channels": {"choice": [1, 3]},
     }
     made = Config(name="toy", data=DATA, tune={"space": space})
-    needed = PairSets(made, tmp_path).needed(draw_trials(made))
+    needed = PairSets(made, tmp_path, "now").needed(draw_trials(made))
     held = {(of.data.channels, of.pairs.classes_per_batch) for of in needed.values()}
     assert held == {(1, 8), (1, 16), (3, 8), (3, 16)}
     assert len(needed) == 4

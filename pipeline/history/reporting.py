@@ -1,0 +1,36 @@
+"""Where the report of a run is, and how it comes there."""
+
+from pathlib import Path
+
+from diptych.pipeline.history.outcome import state_of
+from diptych.pipeline.history.records import RunRecord
+from diptych.pipeline.history.root import report_path, run_folder
+from diptych.schemas.errors import ConfigError
+
+
+def report_of(run: RunRecord, root: Path, out: Path | None = None, rebuild: bool = False) -> Path:
+    """The report of a run; it is built if it is not there.
+
+    Args:
+      run: the run.
+      root: it is kept in.
+      out: a place of its own; None: with the log of the run.
+      rebuild: whether to build it even if it is there.
+
+    Raises:
+      ConfigError: the run was not evaluated.
+    """
+    path = (out or report_path(root, run.name)).absolute()
+    if path.is_file() and not rebuild and out is None:
+        return path
+    if run.output("Evaluator", "evaluation") is None:
+        state = state_of(run, run_folder(root, run.name))
+        raise ConfigError(
+            f"A report needs the figures of the Evaluator, and the run {run.name} came to "
+            f"{run.steps[-1].name}: it is {state}. diptych runs lists those that came further."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    from diptych.pipeline.report.build import write_report
+
+    write_report(run, path)
+    return path
