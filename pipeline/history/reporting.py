@@ -27,7 +27,7 @@ def report_of(run: RunRecord, root: Path, out: Path | None = None, rebuild: bool
         state = state_of(run, run_folder(root, run.name))
         raise ConfigError(
             f"A report needs the figures of the Evaluator, and the run {run.name} came to "
-            f"{run.steps[-1].name}: it is {state}. diptych runs lists those that came further."
+            f"{run.steps[-1].name} ({state}). diptych runs lists those that came further."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     from diptych.pipeline.report.build import write_report

@@ -25,8 +25,6 @@ from diptych.schemas.balance import SplitBalance
 from diptych.schemas.evaluation import PAIRS
 from diptych.schemas.shards import SPLITS
 
-STEPS = ["ExampleGen", "PairGen", "Trainer", "Baseline", "Evaluator", "Pusher"]
-
 
 @component
 def ToyExamples(
@@ -95,7 +93,7 @@ def ToyEvaluator(
     told = json.loads(settings)
     figures = toy_evaluation(told["accuracy"], classes=told["classes"])
     figures.write(Path(evaluation.uri))
-    columns = [[bytes([0] * 15 + [number]) for number in told[end]] for end in ("left", "right")]
+    columns = [[bytes([0] * 15 + [number]) for number in told[side]] for side in ("left", "right")]
     table = pa.table([*columns, [1, 0, 1, 0], told["distance"]], schema=PAIRS)
     pq.write_table(table, Path(evaluation.uri) / "pairs.parquet")
     evaluation.set_float_custom_property("accuracy", told["accuracy"])
@@ -114,14 +112,14 @@ def ToyPusher(
     blessed = blessing.get_int_custom_property("blessed")
     pushed_model.set_int_custom_property("pushed", blessed)
     if blessed:
-        version = Path(serving) / str(1000 + model.id)
+        version = Path(serving) / str(1000 + blessing.id)
         version.mkdir(parents=True)
         (version / "saved_model.pb").touch()
         pushed_model.set_string_custom_property("pushed_destination", str(version))
 
 
-def run_toy(root, name, pipeline="toy", end="", **told):
-    """Runs it under a name; ``told`` are settings, of which those after ``code`` are judged.
+def run_toy(root, name, pipeline="toy", end="", last=None, **told):
+    """Runs it under a name; ``told`` are the settings, and the figures to write down.
 
     Raises:
       Whatever ``end`` asks for: a failure or an interruption in the Trainer.
@@ -175,4 +173,5 @@ def run_toy(root, name, pipeline="toy", end="", **told):
         name,
         lambda step: None,
         lambda step, outcome: None,
+        last,
     )

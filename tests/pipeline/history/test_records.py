@@ -1,6 +1,5 @@
 """What is read of runs that TFX has recorded."""
 
-import contextlib
 import sqlite3
 
 import pytest
@@ -13,37 +12,22 @@ def states(run):
     return {step.name: step.state for step in run.steps}
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Runs of two pipelines that ran, were cached, failed, and were interrupted."""
-    from toy_runs import run_toy
-
-    root = tmp_path_factory.mktemp("root")
-    run_toy(root, "2026-11-01_010000")
-    run_toy(root, "2026-11-01_020000")
-    run_toy(root, "2026-11-02_010000", pipeline="other")
-    with contextlib.suppress(ValueError):
-        run_toy(root, "2026-11-02_020000", end="failed")
-    with contextlib.suppress(KeyboardInterrupt):
-        run_toy(root, "2026-11-02_030000", end="interrupted")
-    run_toy(root, "tune-2026-11-03_010000-1")
-    return root
-
-
-def test_runs_are_read_in_the_order_in_which_they_were_started_but_those_of_tune(root):
-    found = [(run.name, run.pipeline) for run in read_runs(root)]
+def test_runs_are_read_in_the_order_in_which_they_were_started_but_those_of_tune(toy_root):
+    found = [(run.name, run.pipeline) for run in read_runs(toy_root)]
     assert found == [
         ("2026-11-01_010000", "toy"),
         ("2026-11-01_020000", "toy"),
         ("2026-11-02_010000", "other"),
         ("2026-11-02_020000", "toy"),
         ("2026-11-02_030000", "toy"),
+        ("2026-11-04_010000", "toy"),
+        ("2026-11-05_010000", "toy"),
     ]
-    assert read_run(root, "tune-2026-11-03_010000-1").pipeline == "toy"
+    assert read_run(toy_root, "tune-2026-11-03_010000-1").pipeline == "toy"
 
 
-def test_each_step_of_a_run_has_its_own_state(root):
-    ran, cached, other, failed, interrupted = read_runs(root)
+def test_each_step_of_a_run_has_its_own_state(toy_root):
+    ran, cached, other, failed, interrupted, *_ = read_runs(toy_root)
     steps = ["ExampleGen", "PairGen", "Trainer", "Baseline", "Evaluator", "Pusher"]
     assert states(ran) == dict.fromkeys(steps, "ran") == states(other)
     assert states(cached) == {**dict.fromkeys(steps, "cached"), "Baseline": "ran"}
@@ -54,8 +38,8 @@ def test_each_step_of_a_run_has_its_own_state(root):
     assert [run.unchanged for run in (ran, cached, failed)] == [False, True, False]
 
 
-def test_a_cached_step_has_the_outputs_of_the_one_that_ran(root):
-    ran, cached, other, *_ = read_runs(root)
+def test_a_cached_step_has_the_outputs_of_the_one_that_ran(toy_root):
+    ran, cached, other, *_ = read_runs(toy_root)
     model = ran.output("Trainer", "model")
     assert model.type == "Model"
     assert model.path.is_dir()
@@ -66,25 +50,25 @@ def test_a_cached_step_has_the_outputs_of_the_one_that_ran(root):
     assert ran.output("ExampleGen", "rejected").properties["num_read"] == 40
 
 
-def test_a_step_that_did_not_end_has_given_nothing(root):
-    *_, failed, interrupted = read_runs(root)
+def test_a_step_that_did_not_end_has_given_nothing(toy_root):
+    _, _, _, failed, interrupted, *_ = read_runs(toy_root)
     for run in (failed, interrupted):
         assert run.output("Trainer", "model") is None
         assert run.output("Evaluator", "evaluation") is None
         assert run.step("Evaluator") is None
 
 
-def test_parameters_are_those_that_the_step_was_given(root):
-    run = read_runs(root)[0]
+def test_parameters_are_those_that_the_step_was_given(toy_root):
+    run = read_runs(toy_root)[0]
     assert run.step("ExampleGen").parameters["fingerprint"] == "f1"
     assert run.step("Trainer").parameters["train_settings"] == '{"learning_rate": 0.1, "seed": 0}'
 
 
-def test_one_run_is_read_as_among_all(root):
-    assert [read_run(root, run.name) for run in read_runs(root)] == read_runs(root)
+def test_one_run_is_read_as_among_all(toy_root):
+    assert [read_run(toy_root, run.name) for run in read_runs(toy_root)] == read_runs(toy_root)
 
 
-def test_the_number_of_queries_grows_by_one_a_run(root, monkeypatch):
+def test_the_number_of_queries_grows_by_one_a_run(toy_root, monkeypatch):
     from ml_metadata import metadata_store
 
     called = []
@@ -95,11 +79,11 @@ def test_the_number_of_queries_grows_by_one_a_run(root, monkeypatch):
         return call(self, method, *rest)
 
     monkeypatch.setattr(metadata_store.MetadataStore, "_call", counted)
-    read_run(root, "2026-11-01_010000")
+    read_run(toy_root, "2026-11-01_010000")
     for_one = len(called)
     called.clear()
-    read_runs(root)
-    assert len(called) <= for_one + 4 + 2  # four more runs, and the two pipelines'
+    read_runs(toy_root)
+    assert len(called) <= for_one + 6 + 7  # six more runs; the other pipeline, and its six steps
 
 
 @pytest.fixture
@@ -137,9 +121,9 @@ def test_a_folder_without_a_database_is_no_root(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_database_and_one_of_another_program_are_named(tmp_path, root):
+def test_a_damaged_database_and_one_of_another_program_are_named(tmp_path, toy_root):
     file = tmp_path / "metadata.sqlite"
-    content = (root / "metadata.sqlite").read_bytes()
+    content = (toy_root / "metadata.sqlite").read_bytes()
     file.write_bytes(content[: len(content) // 3])
     with pytest.raises(ConfigError, match="cannot be read: it is damaged, or not of ML Metadata"):
         read_runs(tmp_path)
