@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+_WIDTH = 1000  # columns; tables take what they need
 _root = click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False),
@@ -127,10 +128,10 @@ def _explained() -> Iterator[None]:
 
 
 def _console() -> "Console":
-    """On a terminal as wide as it is; in a file or pipe a line stays a line."""
+    """Wide enough for a line to stay a line: no name is cut short on a narrow terminal."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
+    return Console(highlight=False, width=_WIDTH)
 
 
 def _has_display() -> bool:

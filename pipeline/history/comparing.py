@@ -6,6 +6,7 @@ from typing import Any
 from diptych.pipeline.history import facts
 from diptych.pipeline.history.outcome import Outcome
 from diptych.pipeline.history.paired import are_same, compare_paired, judged_pairs
+from diptych.pipeline.history.records import RunRecord
 from diptych.schemas.evaluation import Comparison, Estimate
 
 _CLASSES_SHOWN = 10
@@ -77,8 +78,8 @@ def side_by_side(left: Outcome, right: Outcome) -> SideBySide:
     return SideBySide(
         left=left,
         right=right,
-        configuration=facts.differing(facts.settings_of(one), facts.settings_of(other)),
-        code=tuple(facts.differing(facts.code_of(one), facts.code_of(other))),
+        configuration=_configuration(one, other),
+        code=_code(one, other),
         data=facts.differing(facts.data_of(one), facts.data_of(other)),
         balance=facts.differing(facts.balance_of(one), facts.balance_of(other)),
         training=facts.differing(facts.training_of(one), facts.training_of(other)),
@@ -104,6 +105,19 @@ def class_changes(left: Outcome, right: Outcome) -> list[ClassChange]:
         return changes
     half = _CLASSES_SHOWN // 2
     return changes[:half] + changes[-half:]
+
+
+def _configuration(left: RunRecord, right: RunRecord) -> _Sides:
+    """Settings that differ, of sections that are known of both."""
+    known = facts.sections_of(left) & facts.sections_of(right)
+    changed = facts.differing(facts.settings_of(left), facts.settings_of(right))
+    return {key: sides for key, sides in changed.items() if key.partition(".")[0] in known}
+
+
+def _code(left: RunRecord, right: RunRecord) -> tuple[str, ...]:
+    """Steps of both whose code differs."""
+    changed = facts.differing(facts.code_of(left), facts.code_of(right))
+    return tuple(step for step, sides in changed.items() if None not in sides)
 
 
 def _figures(left: Outcome, right: Outcome) -> dict[str, tuple[Estimate | None, Estimate | None]]:

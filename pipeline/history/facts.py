@@ -34,6 +34,15 @@ def settings_of(run: RunRecord) -> Facts:
     return found
 
 
+def sections_of(run: RunRecord) -> set[str]:
+    """The sections of the configuration that are known: those of the steps that a run came to."""
+    return {
+        section.partition(".")[0]
+        for (name, _), section in _SECTIONS.items()
+        if run.step(name) is not None
+    }
+
+
 def flat(value: Any, path: str) -> Facts:
     """The leaves of nested dictionaries, each under its path with dots; a list is a leaf."""
     if not isinstance(value, dict) or not value:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from PIL import Image, ImageDraw
 from whole_runs import (
     QUICK,
@@ -19,6 +20,7 @@ from whole_runs import (
     write_config,
 )
 
+from diptych.pipeline.cli import main
 from diptych.schemas.evaluation import Evaluation
 from diptych.schemas.manifest import ModelManifest
 
@@ -54,6 +56,13 @@ def pictures(tmp_path_factory):
         for number in range(48):
             draw().save(folder / "data" / label / f"{number}.{ending}")
     return folder
+
+
+def told(command, root, *arguments):
+    """What a command prints of the runs of a root."""
+    done = CliRunner().invoke(main, [command, "--root", str(root), *arguments])
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +119,7 @@ def test_the_console_shows_steps_and_summary_and_no_noise(image_run):
     _, root, done = image_run
     for word in ("ExampleGen", "Transform", "Trainer", "triplets", "calibrated threshold"):
         assert word in done.stdout
-    for word in ("ROC AUC", "blessed", "95 % interval", str(root / "serving"), "report.md"):
+    for word in ("ROC AUC", "blessed", "95 % interval", str(root / "serving"), "report.html"):
         assert word in done.stdout
     assert done.stderr == ""
     for noise in ("WARNING", "INFO", "oneDNN", "Traceback"):
@@ -144,6 +153,21 @@ def test_the_threshold_is_chosen_on_calibration_and_reported_on_test(image_run):
     assert json.loads(card.read_text())["threshold"] == figures.calibrated.threshold
 
 
+def test_a_run_is_listed_under_the_name_of_its_folder_with_its_report(image_run):
+    _, root, done = image_run
+    (folder,) = (root / "runs").iterdir()
+    (run,) = json.loads(told("runs", root, "--json"))
+    assert (run["run"], run["state"], run["steps_ran"]) == (folder.name, "done", 11)
+    assert run["version"] == pushed(done, root).name
+    assert run["in_production"]
+    assert told("report", root) == f"{folder / 'report.html'}\n"
+    assert told("report", root, "--out", str(root / "copy.html")) == f"{root / 'copy.html'}\n"
+    assert (root / "copy.html").read_text() == (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert page.startswith("<!")
+    assert folder.name in page
+
+
 def test_curves_are_kept_as_json_and_as_tensorboard_events(image_run):
     _, root, _ = image_run
     (curves,) = root.glob("artifacts/Trainer/training_log/*/curves.json")
@@ -158,6 +182,32 @@ def test_a_second_run_is_served_from_the_cache_and_says_so(image_run, run_here):
     pushed(again, root)
     assert "Nothing has changed: all from the cache" in again.stdout
     assert again.stdout.count("unchanged, from the cache") == 11
+    first_run, second_run = json.loads(told("runs", root, "--json"))
+    assert (second_run["state"], second_run["steps_cached"]) == ("unchanged", 11)
+    assert second_run["version"] == first_run["version"]
+    assert Path(second_run["report"]).parent.name == second_run["run"]
+
+
+def test_a_report_that_cannot_be_built_does_not_undo_the_run(image_run, run_here, monkeypatch):
+    config, root, first = image_run
+    pushed(first, root)
+
+    def fault(run, path):
+        raise ZeroDivisionError("in the report")
+
+    monkeypatch.setattr("diptych.pipeline.report.build.write_report", fault)
+    done = run_here(config, root)
+    assert done.returncode == 0
+    assert "not built: ZeroDivisionError" in done.stdout
+    assert "Report        not built, the log says why" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    (run,) = json.loads(told("runs", root, "--json", "--limit", "1"))
+    assert run["report"] is None
+    assert (
+        "ZeroDivisionError: in the report" in (root / "runs" / run["run"] / "log.txt").read_text()
+    )
+    monkeypatch.undo()
+    assert told("report", root, "latest") == f"{root / 'runs' / run['run'] / 'report.html'}\n"
 
 
 def test_a_changed_setting_runs_what_depends_on_it_and_compares_with_the_blessed(
@@ -174,6 +224,19 @@ def test_a_changed_setting_runs_what_depends_on_it_and_compares_with_the_blessed
     assert "PairGen" in worse.stdout.split("Trainer")[0]
     assert worse.stdout.split("Trainer")[0].count("from the cache") == 8
     pushed(worse, root)
+    runs = json.loads(told("runs", root, "--json"))
+    assert (runs[-1]["state"], runs[-1]["blessed"], runs[-1]["version"]) == ("done", False, None)
+    both = json.loads(told("compare-runs", root, runs[0]["run"], "latest", "--json"))
+    assert both["configuration"] == {
+        "train.num_workers": {"left": 1, "right": 0},
+        "train.epochs": {"left": 12, "right": 1},
+        "evaluate.max_drop": {"left": 0.02, "right": 0.0},
+        "evaluate.bars.accuracy": {"left": 0.7, "right": 1.0},
+    }
+    assert both["same_pairs"]
+    before, after = (both["figures"]["accuracy"][side]["value"] for side in ("left", "right"))
+    assert both["paired"]["difference"]["value"] == pytest.approx(after - before)
+    assert both["left"]["reason"] != both["right"]["reason"]
 
 
 def test_confusable_pairs_are_made_with_the_blessed_model(image_run, run_here):
@@ -220,3 +283,6 @@ def test_too_many_rejected_rows_stop_the_run_with_the_reason_and_the_log(tmp_pat
     log = fails(failed, "10 of 100", "column 'c' has no value", "max_rejected")
     assert failed.stdout.splitlines()[-1].split() == ["ExampleGen", ANY, "s", "failed"]
     assert "DataError" in log.read_text()
+    (run,) = json.loads(told("runs", tmp_path / "root", "--json"))
+    assert (run["state"], run["last_step"], run["report"]) == ("failed", "ExampleGen", None)
+    assert run["run"] == log.parent.name

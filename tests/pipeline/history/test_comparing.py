@@ -78,6 +78,7 @@ def test_figures_stand_side_by_side_with_the_difference_and_the_verdicts_below(c
 def test_a_run_that_failed_is_compared_as_far_as_it_came(compare):
     found = json.loads(compare(FIRST, FAILED, "--json"))
     assert found["right"]["state"] == "failed"
+    assert found["configuration"] == {}  # of the settings of the Evaluator nothing is known
     assert (found["same_pairs"], found["paired"]) == (None, None)
     assert found["figures"]["accuracy"]["right"] is None
     text = compare(FIRST, FAILED)

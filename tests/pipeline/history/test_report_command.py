@@ -38,3 +38,29 @@ def test_of_a_run_that_was_not_evaluated_there_is_none(report, run, words):
     assert done.output.startswith("Error: ")
     assert words in done.output
     assert done.output.count("\n") == 1
+
+
+def test_it_is_opened_where_that_is_asked_for_and_not_into_a_pipe(report, toy_root, monkeypatch):
+    path = toy_root / "runs" / "2026-11-04_010000" / "report.html"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    opened = []
+    monkeypatch.setattr("click.launch", opened.append)
+    monkeypatch.setenv("DISPLAY", ":0")
+    report("2026-11-04")
+    report("2026-11-04", "--no-open")
+    assert opened == []
+    report("2026-11-04", "--open")
+    assert opened == [str(path)]
+
+
+def test_a_report_is_built_anew_if_asked_for(report, toy_root, monkeypatch):
+    path = toy_root / "runs" / "2026-11-01_010000" / "report.html"
+    path.parent.mkdir(parents=True)
+    path.write_text("as it was")
+    written = "diptych.pipeline.report.build.write_report"
+    monkeypatch.setattr(written, lambda run, path: path.write_text(f"of {run.name}"))
+    report("2026-11-01_010000")
+    assert path.read_text() == "as it was"
+    report("2026-11-01_010000", "--rebuild")
+    assert path.read_text() == "of 2026-11-01_010000"
