@@ -12,6 +12,7 @@ _FIRST_CANDIDATES = 64
 _GROWTH = 8
 _CANDIDATES_AT_ONCE = 2**21  # (query, candidate) pairs: some 100 MB
 _ROWS_AT_ONCE = 2**16
+_ROWS_EVEN = 16  # float32 in the widest registers
 _ROUNDING = float(np.finfo(np.float32).eps)
 # Under the root of the Euclidean distance and of the length of a vector, see trainer/distances.py.
 _TINY = 1e-12
@@ -151,7 +152,13 @@ class NearestClasses:
         return near, rows
 
     def _between(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        return self._measure(left, right) if len(left) else np.empty(0, np.float32)
+        number = len(left)
+        if not number:
+            return np.empty(0, np.float32)
+        # The last rows of an odd number go another way through the processor, and are rounded
+        # differently: with these, what a distance comes to would depend on what else is asked.
+        pad = ((0, -number % _ROWS_EVEN), (0, 0))
+        return self._measure(np.pad(left, pad), np.pad(right, pad))[:number]
 
     def _placed(self, embeddings: np.ndarray) -> np.ndarray:
         """As points whose distances Faiss knows: the cosine is the Euclidean of unit vectors."""
