@@ -2,36 +2,30 @@
 
 import contextlib
 import dataclasses
-import functools
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from diptych.components.serving import gallery_changes as changes
+from diptych.components.serving.gallery_content import Content, content_digest, load, usable
 from diptych.components.serving.gallery_files import (
     Catalog,
     Embedder,
-    Part,
     examples_schema,
     exists,
     floats_to_arrow,
-    floats_to_numpy,
     is_free,
     locked,
     raw_schema,
     tidy,
 )
-from diptych.components.serving.nearest import Measure, NearestClasses
 from diptych.components.serving.pushed import PushedModel
 from diptych.schemas.errors import DataError, ModelError
 
 _MAX_LABEL_BYTES = 1_000
 _MAX_SOURCE_BYTES = 10_000
-_MAX_NUMBER = 1e15  # its square, times any size of embedding, is far from the end of float32
 _READS = 5
 
 
@@ -77,7 +71,7 @@ class Gallery:
         """Use ``open`` or ``create_or_open``."""
         self.folder = folder
         self._model = model
-        self._content: _Content | None = None
+        self._content: Content | None = None
         self.refresh()
 
     @classmethod
@@ -131,7 +125,7 @@ class Gallery:
             if self._content is not None and self._content.catalog == catalog:
                 return False
             try:
-                self._content = _load(self.folder, catalog, self._model, self._content)
+                self._content = load(self.folder, catalog, self._model.distance, self._content)
             except FileNotFoundError as error:  # removed by a change since the catalog was read
                 missing = error.filename
                 continue
@@ -249,7 +243,7 @@ class Gallery:
         """
 
         def embed(raw: np.ndarray) -> np.ndarray:
-            embeddings = _usable(model.embed(raw))
+            embeddings = usable(model.embed(raw))
             progress(len(raw))
             return embeddings
 
@@ -264,7 +258,7 @@ class Gallery:
         return cls(folder, model)
 
     @property
-    def _loaded(self) -> "_Content":
+    def _loaded(self) -> Content:
         if self._content is None:
             raise AssertionError("refresh, which sets it, comes first")
         return self._content
@@ -288,7 +282,7 @@ class Gallery:
                 f"Embeddings of the model have the shape (n, {size}), and these have "
                 f"{embeddings.shape}. Make them with the model of the gallery."
             )
-        return _usable(np.asarray(embeddings, np.float32))
+        return usable(np.asarray(embeddings, np.float32))
 
     def _new_rows(
         self, labels: Sequence[str], sources: Sequence[str], digests: Sequence[bytes]
@@ -305,59 +299,6 @@ class Gallery:
                 contradictions.append(Contradiction(sources[row], label, known_as[digest]))
         known = len(labels) - len(rows) - len(contradictions)
         return rows, Enrolled(len(rows), known, tuple(contradictions))
-
-
-class _Content:
-    """What a catalog lists, read; never changed, so that threads may share it."""
-
-    def __init__(self, catalog: Catalog, tables: dict[Part, pa.Table], measure: Measure) -> None:
-        self.catalog = catalog
-        self.tables = tables
-        size = catalog.embedder.embedding_size
-        empty = examples_schema(size).empty_table()
-        table = pa.concat_tables([empty, *tables.values()])
-        self.labels: list[str] = sorted(table["label"].unique().to_pylist())
-        order = pa.array(self.labels, pa.large_string())
-        self.classes: np.ndarray = pc.index_in(table["label"], value_set=order).to_numpy()
-        self._digests = table["digest"]
-        self._sources = table["source"]
-        self._embeddings = _usable(floats_to_numpy(table["embedding"], size))
-        self._measure = measure
-
-    @functools.cached_property
-    def nearest(self) -> NearestClasses:
-        """Made when it is first asked for."""
-        distance = self.catalog.embedder.distance
-        return NearestClasses(self._embeddings, self.classes, distance, self._measure)
-
-    def source(self, row: int) -> str:
-        """Where an example came from."""
-        source: str = self._sources[row].as_py()
-        return source
-
-    def labels_of(self, digests: Sequence[bytes]) -> dict[bytes, str]:
-        """Labels of those that are there, by digest."""
-        wanted = pa.array(digests, pa.binary(32))
-        found = pc.is_in(self._digests, value_set=wanted)
-        classes = self.classes[np.asarray(found)]
-        there = self._digests.filter(found).to_pylist()
-        return dict(zip(there, (self.labels[number] for number in classes), strict=True))
-
-
-def content_digest(raw: np.ndarray | bytes) -> bytes:
-    """SHA-256 of an encoded image, or of a vector's float32 numbers."""
-    content = raw if isinstance(raw, bytes) else np.ascontiguousarray(raw, "<f4").tobytes()
-    return hashlib.sha256(content).digest()
-
-
-def _load(folder: Path, catalog: Catalog, model: PushedModel, before: _Content | None) -> _Content:
-    """Reads those parts that are not in memory yet."""
-    there = before.tables if before is not None else {}
-    tables = {
-        part: there[part] if part in there else changes.read_examples(folder, catalog, part)
-        for part in catalog.parts
-    }
-    return _Content(catalog, tables, model.distance)
 
 
 def _check_model(folder: Path, embedder: Embedder, model: PushedModel) -> None:
@@ -405,15 +346,6 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _usable(embeddings: np.ndarray) -> np.ndarray:
-    if not np.all(np.abs(embeddings) < _MAX_NUMBER):  # nor is NaN
-        raise DataError(
-            "An embedding has a number that is infinite, not a number, or above 1e15. Look at the "
-            "example that it was made of, and at the model."
-        )
-    return embeddings
 
 
 def _some(names: list[str]) -> str:

@@ -70,8 +70,8 @@ def test_nearest_classes_are_those_of_a_look_at_every_example(
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_a_class_with_many_near_examples_does_not_crowd_out_the_others(distance):
     generator = np.random.default_rng(0)
-    near = generator.normal(0, 0.01, (10_000, 3)) + [1, 0, 0]
-    far = generator.normal(0, 1, (50, 3)) + [-20, 5, 5]
+    near = generator.normal((1, 0, 0), 0.01, (10_000, 3))
+    far = generator.normal((-20, 5, 5), 1, (50, 3))
     embeddings = np.concatenate([near, far]).astype(np.float32)
     classes = np.concatenate([np.zeros(10_000, int), 1 + np.arange(50) // 10])
     query = np.array([[1, 0, 0]], np.float32)
