@@ -8,6 +8,7 @@ import click
 
 from diptych.pipeline.history.cli import compare_runs, report, runs
 from diptych.pipeline.use.cli import compare
+from diptych.pipeline.use.serve_cli import serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -87,3 +88,4 @@ main.add_command(runs)
 main.add_command(compare_runs)
 main.add_command(report)
 main.add_command(compare)
+main.add_command(serve)

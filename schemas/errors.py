@@ -4,7 +4,8 @@ DiptychError
 ├── ConfigError    the author of the configuration: a key, a value, a path
 ├── DataError      the owner of the data: a column, a class, a share of rejected rows
 ├── TrainingError  who runs the training: resources, a loss that is not finite
-└── ModelError     who uses a pushed model: a changed folder, an input that it does not take
+├── ModelError     who uses a pushed model: a changed folder, an input that it does not take
+└── ServiceError   who runs the service: a port, a token, Ray
 
 Each says what was needed, what came, and what to do. Each takes one positional message, so
 that it can be pickled on its way from a worker to the driver.
@@ -29,3 +30,7 @@ class TrainingError(DiptychError):
 
 class ModelError(DiptychError):
     """A pushed model cannot be used so."""
+
+
+class ServiceError(DiptychError):
+    """The service could not start."""

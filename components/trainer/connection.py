@@ -3,17 +3,16 @@
 import logging
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from diptych.components.local_ray import start_local_ray
 from diptych.components.trainer.resources import Need, room, share_of_cpus, shortage
 from diptych.components.trainer.shipping import shipment
 from diptych.schemas.errors import TrainingError
 from diptych.schemas.model import Model
 from diptych.schemas.training import Train
 
-_START_ATTEMPTS = 3  # raylet gives up when its agent needs more than 15 s to start
 _CONNECT_TIMEOUT_S = 10
 # By default, Ray tries a wrong token for 20 s.
 _JOIN_TIMEOUT, _JOIN_TIMEOUT_S = "RAY_gcs_server_port_wait_time_s", "5"
@@ -108,8 +107,6 @@ def _nodes() -> list[dict[str, float]]:
 
 def _start(settings: Train) -> None:
     """With as many CPUs as the workers have together."""
-    import ray
-
     workers, machine = settings.num_workers, len(os.sched_getaffinity(0))
     cpus = workers * (settings.cpus_per_worker or max(machine // workers, 1))
     # A worker needs a whole CPU by Ray's count, whatever the machine has.
@@ -119,19 +116,12 @@ def _start(settings: Train) -> None:
             f"Training needs {need}, this machine has {machine}. Lower train.num_workers or "
             "train.cpus_per_worker, or name a cluster in train.ray_address."
         )
-    for attempt in range(1, _START_ATTEMPTS + 1):
-        try:
-            ray.init(address="local", num_cpus=cpus, include_dashboard=False)
-            return
-        except Exception as error:
-            ray.shutdown()
-            if attempt == _START_ATTEMPTS:
-                raise TrainingError(
-                    f"Cannot start Ray: {' '.join(str(error).split()) or repr(error)} "
-                    "With train.num_workers=0 training runs without Ray."
-                ) from error
-            _progress.info("Ray did not start, attempt %d of %d", attempt + 1, _START_ATTEMPTS)
-            time.sleep(2 * attempt)
+    start_local_ray(
+        cpus,
+        lambda reason: TrainingError(
+            f"Cannot start Ray: {reason} With train.num_workers=0 training runs without Ray."
+        ),
+    )
 
 
 def _connect(address: str, model: Model) -> None:
