@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-scale test-train test-workers test-tune test-flink test-browser bench-pairs bench-train quality quality-table lint format lock build clean
+.PHONY: help setup demo test test-runs test-scale test-train test-workers test-tune test-flink test-browser test-service bench-pairs bench-train bench-service quality quality-table lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -48,11 +48,18 @@ $(FLINK): tests/engines/pom.xml
 	mvn --quiet --batch-mode --strict-checksums --file $< package
 	touch $@
 
+test-service: setup ## Test diptych serve as a user starts it, and its page in Chromium
+	@deploy/chromium.sh
+	$(PYTHON) -m pytest tests/service
+
 bench-pairs: setup ## Draw pairs with PairGen and in four other ways, and compare (ARGS=--help tells how)
 	cd tests && ../$(PYTHON) -m benchmarks.pairs $(ARGS)
 
 bench-train: setup $(TORCH)/ready ## Train with Diptych, with a usual Keras script and with PyTorch, and compare
 	cd tests && ../$(PYTHON) -m benchmarks.train $(ARGS)
+
+bench-service: setup ## Ask diptych serve as fast as it goes, and tell what limits it (ARGS=--help)
+	cd tests && ../$(PYTHON) -m benchmarks.service $(ARGS)
 
 # An environment of its own, of 4 GB: PyTorch comes with the libraries for a GPU.
 $(TORCH)/ready: tests/benchmarks/train/requirements.txt

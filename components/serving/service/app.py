@@ -21,7 +21,7 @@ from diptych.components.serving.service.protocol import (
     answer_predict,
     metadata,
     parse_predict,
-    status,
+    status_of,
     unknown_model,
 )
 from diptych.components.serving.service.refusal import Refusal
@@ -101,7 +101,7 @@ class Routes:
         found += self._watch.refused.items()
         if "version" in request.path_params:
             found = [one for one in found if str(one[0]) == request.path_params["version"]]
-        return JSONResponse(status(found))
+        return JSONResponse(status_of(found))
 
     async def metadata(self, request: Request) -> Response:
         """The signatures of a version."""
@@ -278,10 +278,11 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
-    """A path or a method that there is not."""
+    """A path or a method that there is not; below /v1 as TensorFlow Serving answers."""
     assert isinstance(error, HTTPException)
+    status = 400 if request.url.path.startswith("/v1/") else error.status_code
     reason = f"Malformed request: {request.method} {request.url.path[:200]}"
-    return JSONResponse({"error": reason}, error.status_code, error.headers)
+    return JSONResponse({"error": reason}, status, error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

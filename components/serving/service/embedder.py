@@ -15,9 +15,9 @@ from ray import serve
 
 from diptych.components.images import find_fault
 from diptych.components.serving.pushed import PushedModel
+from diptych.components.serving.raw_images import bounds_of
 from diptych.components.serving.service.bounds import MAX_EXAMPLES
 from diptych.components.serving.service.examples import Raw
-from diptych.components.serving.service.limits import picture_limits
 
 _BATCH = 64  # examples at once; more of small pictures gain nothing on a few cores
 # While a batch runs, the next one gathers. To wait for company beside that makes each request
@@ -61,7 +61,7 @@ class Embedder:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
         self._model = PushedModel(Path(folder))
-        self._max_bytes, self._max_pixels = picture_limits(self._model.manifest)
+        self._bounds = bounds_of(self._model.manifest)
         self._warm_up()
 
     async def embed(self, raw: Raw) -> Embedded:
@@ -106,7 +106,7 @@ class Embedder:
 
     def _fault(self, example: Any) -> str | None:
         if self._model.inputs.kind == "image":
-            return find_fault(example, self._max_bytes, self._max_pixels)
+            return find_fault(example, self._bounds.max_bytes, self._bounds.max_pixels)
         return None
 
     def _parts(self, examples: Sequence[Any], sound: Sequence[int]) -> Iterator[list[int]]:
@@ -115,7 +115,7 @@ class Embedder:
         pixels = 0
         for at in sound:
             more = _pixels(examples[at]) if self._model.inputs.kind == "image" else 0
-            if part and pixels + more > self._max_pixels:
+            if part and pixels + more > self._bounds.max_pixels:
                 yield part
                 part, pixels = [], 0
             part.append(at)

@@ -125,7 +125,7 @@ class ModelWatch(Generic[Model]):
         if is_model(self._path):
             if not self._path.name.isdecimal():
                 raise ModelError(
-                    f"The folder of a version is named by its number, as 1763778845, and this one "
+                    "The folder of a version is named by its number, as 1763778845, and this one "
                     f"is {self._path}. Rename it."
                 )
             return [self._path]

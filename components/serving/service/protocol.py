@@ -73,7 +73,7 @@ def answer_predict(request: Predict, outputs: dict[str, np.ndarray]) -> dict[str
     return {"predictions": [dict(zip(columns, row, strict=True)) for row in rows]}
 
 
-def status(versions: Sequence[tuple[int, str]]) -> dict[str, Any]:
+def status_of(versions: Sequence[tuple[int, str]]) -> dict[str, Any]:
     """Of versions, each with the reason why it cannot be used, or an empty one."""
     return {
         "model_version_status": [

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from diptych.components.serving.pushed import PushedModel
+from diptych.components.serving.raw_images import bounds_of
 from diptych.components.serving.service.bounds import Bounds
 from diptych.components.serving.service.examples import Raw
-from diptych.components.serving.service.limits import picture_limits
 from diptych.components.serving.service.metrics import Metrics
 from diptych.components.serving.service.refusal import Refusal
 from diptych.schemas.errors import ModelError
@@ -51,8 +51,8 @@ class ServedModel:
     @property
     def bounds(self) -> Bounds:
         """Of requests to it."""
-        max_bytes, _ = picture_limits(self.manifest)
-        return Bounds.of(self.manifest.inputs, self.manifest.embedding_size, max_bytes)
+        largest = bounds_of(self.manifest).max_bytes
+        return Bounds.of(self.manifest.inputs, self.manifest.embedding_size, largest)
 
     async def embed(self, raw: Raw, names: Callable[[int], str]) -> np.ndarray:
         """(n, size) embeddings.
@@ -98,12 +98,13 @@ class ServedModel:
 
     async def _call(self, method: Any, *arguments: object) -> Any:
         from ray.exceptions import RayError
+        from ray.serve.exceptions import RayServeException
 
         try:
             return await asyncio.wait_for(method.remote(*arguments), _TIMEOUT_S)
         except TimeoutError:
             raise Refusal(503, f"The model did not answer within {_TIMEOUT_S} s.") from None
-        except RayError as error:
+        except (RayError, RayServeException) as error:
             _log.exception("A replica failed")
             raise Refusal(503, f"The model failed: {type(error).__name__}. Try again.") from None
 
@@ -115,6 +116,11 @@ def load_served(folder: Path, replicas: int, metrics: Metrics) -> ServedModel:
       ModelError: it is not as it was pushed, or does not load.
     """
     pushed = _Described(folder)
+    if folder.name != str(pushed.version):
+        raise ModelError(
+            f"{folder} is version {pushed.version} by its manifest. Give the folder that name, or "
+            "push the model again."
+        )
     from ray import serve
 
     from diptych.components.serving.service.embedder import replicas_of

@@ -1,0 +1,98 @@
+"""The service as a user starts it, and pictures to ask it about."""
+
+import base64
+import contextlib
+import io
+import os
+import re
+import socket
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+import httpx
+import numpy as np
+from PIL import Image
+from processes import started, wait_until
+
+TOKEN = "token-of-the-tests-0123"
+DIPTYCH = str(Path(sys.executable).with_name("diptych"))
+
+
+class RunningService:
+    """One that answers."""
+
+    def __init__(self, process, port, output):
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+        self._output = output
+        self.page = f"{self.url}/#token={TOKEN}"
+
+    def client(self, token=TOKEN):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+    def said(self):
+        """On the console."""
+        return self._output.read_text()
+
+
+@contextlib.contextmanager
+def running_service(folder, models, *arguments):
+    """Starts ``diptych serve`` with a known token; its files lie in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    output = folder / "console.txt"
+    command = [DIPTYCH, "serve", "--model", models, "--port", port, "--log", folder / "log.txt"]
+    environment = {**os.environ, "DIPTYCH_TOKEN": TOKEN}
+    with started(
+        [str(word) for word in [*command, *arguments]], output, env=environment
+    ) as process:
+        service = RunningService(process, port, output)
+        wait_until(lambda: "Ctrl-C" in service.said(), 150, of=process)
+        wait_until(lambda: _answers(service.url), 10, of=process)
+        yield service
+
+
+def grey(brightness, side=8):
+    """A plain PNG, brightness from 0 to 255."""
+    picture = io.BytesIO()
+    Image.fromarray(np.full((side, side), brightness, np.uint8)).save(picture, "PNG")
+    return picture.getvalue()
+
+
+def b64(content):
+    return {"b64": base64.b64encode(content).decode()}
+
+
+def bomb():
+    """A valid PNG of 48 kB that unfolds to 400 MB: 20,000 x 20,000 grey pixels, all 0."""
+    side = 20_000
+
+    def chunk(kind, content):
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)  # one bit a pixel
+    packer = zlib.compressobj(9)
+    width = (side + 7) // 8 + 1
+    rows = b"".join(packer.compress(bytes(width) * 100) for _ in range(side // 100))
+    rows += packer.flush()
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
+
+
+def resident(pid):
+    """Bytes of memory that a process holds."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
+
+
+def _answers(url):
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{url}/healthz", timeout=5).status_code == 200
+    return False
