@@ -96,11 +96,12 @@ class Routes:
 
     async def status(self, request: Request) -> Response:
         """Which versions there are, in TensorFlow Serving's form."""
-        with self._model(request):
-            found = [(number, "") for number in self._watch.served]
-        found += self._watch.refused.items()
-        if "version" in request.path_params:
-            found = [one for one in found if str(one[0]) == request.path_params["version"]]
+        version = self._named(request)
+        found = [(number, "") for number in self._watch.served] + list(self._watch.refused.items())
+        if version is not None:
+            found = [one for one in found if one[0] == version]
+        if not found:
+            raise unknown_model(request.path_params["name"], version)
         return JSONResponse(status_of(found))
 
     async def metadata(self, request: Request) -> Response:
@@ -219,16 +220,21 @@ class Routes:
     @contextmanager
     def _model(self, request: Request) -> Iterator[ServedModel]:
         """The one that the path names; it stays until the request has ended."""
+        version = self._named(request)
+        if version is not None and version not in self._watch.served:
+            raise unknown_model(request.path_params["name"], version)
+        with self._watch.use(version) as model:
+            yield model
+
+    def _named(self, request: Request) -> int | None:
+        """The number of the version in the path, of which the name is looked at."""
         name, wanted = request.path_params["name"], request.path_params.get("version")
         if wanted is not None and not (wanted.isascii() and wanted.isdigit()):
             raise Refusal(400, f"Malformed request: {request.method} {request.url.path}")
         version = None if wanted is None else int(wanted[:20])
-        if name != self._watch.newest.manifest.name or (
-            version is not None and version not in self._watch.served
-        ):
+        if name != self._watch.newest.manifest.name:
             raise unknown_model(name, version)
-        with self._watch.use(version) as model:
-            yield model
+        return version
 
     def _needed_gallery(self) -> SharedGallery:
         if self._gallery is None:
