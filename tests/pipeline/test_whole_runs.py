@@ -168,6 +168,18 @@ def test_a_run_is_listed_under_the_name_of_its_folder_with_its_report(image_run)
     assert folder.name in page
 
 
+def test_the_manifest_tells_the_figures_that_it_was_blessed_for_and_its_data(image_run):
+    _, root, _ = image_run
+    (file,) = root.glob("artifacts/Evaluator/evaluation/*/evaluation.json")
+    figures = Evaluation.read(file.parent).pairs
+    (model,) = root.glob("serving/*")
+    manifest = ModelManifest.read(model)
+    assert manifest.figures["accuracy"] == figures.calibrated.accuracy.value
+    assert manifest.figures["roc_auc"] == figures.roc_auc.value
+    assert manifest.data["num_train"] > manifest.data["num_test"] >= figures.examples
+    assert len(manifest.data["fingerprint"]) == 32
+
+
 def test_curves_are_kept_as_json_and_as_tensorboard_events(image_run):
     _, root, _ = image_run
     (curves,) = root.glob("artifacts/Trainer/training_log/*/curves.json")
