@@ -55,6 +55,15 @@ def test_lower_is_more_alike(name):
     assert (np.diff(values) > 0).all()
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_distance_knows_its_name(name):
+    assert make_distance(name).kind == name
+
+
+def test_a_learned_distance_tells_the_weights_of_its_parts():
+    assert distance_named("learned_l1", 3).weights_of_parts == [-0.5, -1, -1.5]
+
+
 def test_the_logit_of_the_learned_distance_is_higher_for_the_more_alike():
     left = np.zeros((3, 2), np.float32)
     right = np.array([[0, 0], [0, 1], [1, 2]], np.float32)
