@@ -58,8 +58,10 @@ def runs_table(outcomes: list[Outcome]) -> Table:
     return table
 
 
-def duration(seconds: float) -> str:
-    """As 0:07, 1:52 or 2:10:05."""
+def duration(seconds: float | None) -> str:
+    """As 0:07, 1:52 or 2:10:05; a dash where it is not known."""
+    if seconds is None:
+        return "-"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

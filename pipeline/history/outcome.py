@@ -42,11 +42,13 @@ class Outcome:
     @property
     def last_step(self) -> str:
         """The step that it came to."""
-        return self.run.steps[-1].name if self.run.steps else ""
+        return self.run.steps[-1].name
 
     @property
-    def seconds(self) -> float:
-        """From the start of the first step to the end of the last."""
+    def seconds(self) -> float | None:
+        """From the start of the first step to the end of the last; None: that is not known."""
+        if self.state in ("running", "broken off"):
+            return None
         steps = self.run.steps
         return (steps[-1].started - steps[0].started).total_seconds() + steps[-1].seconds
 
@@ -78,7 +80,7 @@ class Outcome:
             "state": self.state,
             "last_step": self.last_step,
             "started": self.run.steps[0].started.isoformat(timespec="seconds"),
-            "seconds": round(self.seconds, 1),
+            "seconds": None if self.seconds is None else round(self.seconds, 1),
             "steps_ran": self.steps("ran"),
             "steps_cached": self.steps("cached"),
             "accuracy": self.accuracy and self.accuracy.model_dump(),

@@ -103,6 +103,14 @@ def test_what_was_cut_off_is_gone_on_with(search):
     assert not list(root.glob("tune/*/ray"))
 
 
+def test_the_pairs_that_a_search_draws_are_no_runs(search):
+    from diptych.pipeline.history.records import read_runs
+
+    _, root, _, _ = search
+    assert list(root.glob("artifacts/PairGen/pairs/*"))
+    assert read_runs(root) == []
+
+
 def test_each_trial_comes_to_an_end_that_fits_its_values(search):
     config, root, _, _ = search
     outcomes = read_outcomes(folder_of(root) / "trials")

@@ -44,7 +44,7 @@ def test_a_line_a_run_says_how_it_ended_and_what_it_came_to(runs, versions):
     assert table["2026-11-01_020000"][-1] == first
     assert table["2026-11-02_020000"][:2] == ["failed", "at Trainer"]
     assert table["2026-11-02_020000"][3:] == ["-", "-", "-"]
-    assert table["2026-11-02_030000"][:2] == ["broken off", "at Trainer"]
+    assert table["2026-11-02_030000"][:3] == ["broken off", "at Trainer", "-"]
     assert table["2026-11-04_010000"][-3:] == ["70.0 (69.0-71.0)", "0.950", "not blessed"]
     assert table["2026-11-05_010000"][-1] == f"{last} *"
 
