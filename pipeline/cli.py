@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from diptych.pipeline.history.cli import compare_runs, report, runs
-from diptych.pipeline.use.cli import compare
+from diptych.pipeline.use.cli import compare, embed
 from diptych.pipeline.use.serve_cli import serve
 
 
@@ -88,4 +88,5 @@ main.add_command(runs)
 main.add_command(compare_runs)
 main.add_command(report)
 main.add_command(compare)
+main.add_command(embed)
 main.add_command(serve)

@@ -100,6 +100,11 @@ class ModelManifest(pydantic.BaseModel):
             )
 
 
+def digest_of(folder: Path) -> str:
+    """Digest of a version's manifest, which has those of all its files: names this very model."""
+    return describe(folder / _PLACE).sha256
+
+
 def describe(path: Path) -> File:
     """Size and digest of a file."""
     with path.open("rb") as file:

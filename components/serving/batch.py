@@ -27,6 +27,11 @@ class RawBatch:
 class Part(Protocol):
     """Some of the examples at a path: what one worker reads. Can be pickled."""
 
+    @property
+    def num_examples(self) -> int | None:
+        """How many there are, with those that will be rejected; None: not known before."""
+        ...
+
     def read(self) -> Iterator[RawBatch]:
         """Reads them, some thousand at a time.
 

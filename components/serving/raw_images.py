@@ -1,7 +1,7 @@
 """Images from files, checked before the model decodes them."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from diptych.schemas.config import ImageFolder
 from diptych.schemas.errors import DataError
 from diptych.schemas.manifest import ModelManifest
 
-_PART_FILES, _PART_BYTES = 256, 16 << 20
+_PART_FILES, _PART_BYTES = 4096, 256 << 20
+_BATCH_FILES, _BATCH_BYTES = 256, 16 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,32 +27,38 @@ class Bounds:
 
 @dataclasses.dataclass(frozen=True)
 class ImageFiles:
-    """Image files; ``labels`` None: they have none. ``rejected`` were never opened."""
+    """Image files in a folder; their folders are labels, if ``labelled``.
+
+    ``rejected`` are files that are not opened at all.
+    """
 
     root: Path
-    names: tuple[str, ...]
-    labels: tuple[str, ...] | None
+    files: tuple[File, ...]
+    labelled: bool
     bounds: Bounds
     rejected: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def num_examples(self) -> int:
+        """See ``Part``."""
+        return len(self.files) + len(self.rejected)
+
     def read(self) -> Iterator[RawBatch]:
-        """All of them as one batch."""
-        images: list[bytes] = []
-        good: list[int] = []
+        """Some hundred at a time."""
         rejected = list(self.rejected)
-        for number, name in enumerate(self.names):
-            image, fault = read_image(self.root / name, self.bounds)
-            if fault is None:
-                images.append(image)
-                good.append(number)
-            else:
-                rejected.append((name, fault))
-        yield RawBatch(
-            values=_objects(images),
-            sources=tuple(self.names[number] for number in good),
-            labels=None if self.labels is None else tuple(self.labels[number] for number in good),
-            rejected=tuple(rejected),
-        )
+        for files in _cut(self.files, _BATCH_FILES, _BATCH_BYTES):
+            images: list[bytes] = []
+            names: list[str] = []
+            for file in files:
+                image, fault = read_image(self.root / file.name, self.bounds)
+                if fault is None:
+                    images.append(image)
+                    names.append(file.name)
+                else:
+                    rejected.append((file.name, fault))
+            labels = tuple(name.rpartition("/")[0] for name in names) if self.labelled else None
+            yield RawBatch(_objects(images), tuple(names), labels, tuple(rejected))
+            rejected = []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +67,11 @@ class ImageFile:
 
     path: Path
     bounds: Bounds
+
+    @property
+    def num_examples(self) -> int:
+        """See ``Part``."""
+        return 1
 
     def read(self) -> Iterator[RawBatch]:
         """A batch of one.
@@ -91,12 +103,11 @@ def image_folder(path: Path, manifest: ModelManifest) -> list[Part]:
             f"No images ({', '.join(IMAGE_ENDINGS)}) in {path}.{seen} Name a folder that has some."
         )
     bounds, labelled = bounds_of(manifest), any("/" in file.name for file in files)
+    first = tuple(rejected)
     parts: list[Part] = []
-    for some in _cut(files):
-        names = tuple(file.name for file in some)
-        labels = tuple(name.rpartition("/")[0] for name in names) if labelled else None
-        never_opened = () if parts else tuple(rejected)  # told once
-        parts.append(ImageFiles(path, names, labels, bounds, never_opened))
+    for some in _cut(files, _PART_FILES, _PART_BYTES):
+        parts.append(ImageFiles(path, some, labelled, bounds, first))
+        first = ()  # told once
     return parts
 
 
@@ -116,16 +127,16 @@ def read_image(path: Path, bounds: Bounds) -> tuple[bytes, str | None]:
     return image, find_fault(image, bounds.max_bytes, bounds.max_pixels)
 
 
-def _cut(files: list[File]) -> Iterator[list[File]]:
+def _cut(files: Sequence[File], most: int, most_bytes: int) -> Iterator[tuple[File, ...]]:
     some: list[File] = []
     size = 0
     for file in files:
-        if some and (len(some) == _PART_FILES or size + file.size > _PART_BYTES):
-            yield some
+        if some and (len(some) == most or size + file.size > most_bytes):
+            yield tuple(some)
             some, size = [], 0
         some.append(file)
         size += file.size
-    yield some
+    yield tuple(some)
 
 
 def _objects(images: list[bytes]) -> np.ndarray:

@@ -57,6 +57,7 @@ class TableRows:
     path: Path
     wanted: Wanted
     row_groups: tuple[int, ...] | None = None
+    num_examples: int | None = None  # of CSV, only reading tells
 
     def read(self) -> Iterator[RawBatch]:
         """Some thousand rows at a time.
@@ -81,6 +82,11 @@ class TableRow:
 
     rows: TableRows
     number: int
+
+    @property
+    def num_examples(self) -> int:
+        """See ``Part``."""
+        return 1
 
     def read(self) -> Iterator[RawBatch]:
         """A batch of one.
@@ -144,10 +150,12 @@ def table_rows(paths: Sequence[Path], manifest: ModelManifest) -> list[Part]:
     wanted = _wanted(paths, manifest)
     parts: list[Part] = []
     for path in paths:
-        if is_parquet(path):
-            parts += [TableRows(path, wanted, groups) for groups in _cut(row_group_sizes(path))]
-        else:
+        if not is_parquet(path):
             parts.append(TableRows(path, wanted))
+            continue
+        sizes = row_group_sizes(path)
+        for groups in _cut(sizes):
+            parts.append(TableRows(path, wanted, groups, sum(sizes[group][0] for group in groups)))
     return parts
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 
 import click
@@ -41,3 +42,58 @@ def compare(
     click.echo(f"  distance   {answer.distance:.4f}")
     click.echo(f"  threshold  {answer.threshold:.4f}, {origin}")
     click.echo(f"  model      {answer.model}, version {answer.version}")
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Parquet file to write; with --runner, a folder of them.",
+)
+@model_option
+@click.option(
+    "--runner",
+    type=click.Choice(["local", "flink", "dataflow", "spark"]),
+    help="Embeds with Beam, on this engine: for large data.",
+)
+@click.option(
+    "--beam-option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the engine, as in the section beam of a configuration; may be repeated.",
+)
+def embed(
+    path: Path, out: Path, model: Path | None, runner: str | None, options: tuple[str, ...]
+) -> None:
+    """Writes the embeddings of all images or rows at PATH, as Parquet.
+
+    PATH is a folder of images, whose folders are labels; or a CSV or Parquet table, or a folder of
+    them. Examples that cannot be used are set aside and listed, with the reason.
+    """
+    from diptych.pipeline.use.embed import described, rejected_beside
+    from diptych.pipeline.use.quietly import quietly
+
+    if options and not runner:
+        raise click.UsageError("--beam-option goes with --runner.")
+    started = time.perf_counter()
+    with quietly() as console:
+        pushed = load_model(model)
+        if runner is None:
+            from diptych.pipeline.use import embed as here
+
+            written = here.embed(pushed, path, out, console)
+        else:
+            from diptych.pipeline.use.embed_beam import beam_settings, embed_with_beam
+
+            written = embed_with_beam(pushed, path, out, beam_settings(runner, options))
+    seconds = time.perf_counter() - started
+    click.echo(
+        f"Wrote {out}: {written.num_embedded:,} embeddings of {pushed.manifest.embedding_size} "
+        f"numbers by {pushed.manifest.name}, version {pushed.version}, in {seconds:.1f} s"
+    )
+    if written.num_rejected:
+        listed = out / "_rejected" if runner else rejected_beside(out)
+        click.echo(f"{described(written)} All are listed in {listed}")

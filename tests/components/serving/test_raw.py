@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from diptych.components.serving import raw_images
 from diptych.components.serving.raw import find_examples, read_examples
 from diptych.schemas.errors import DataError
 
@@ -113,14 +114,22 @@ def test_one_named_image_is_one_example_or_an_error(tmp_path, of_images):
         list(read_examples(path, of_images))
 
 
-def test_many_images_come_in_parts_that_hold_each_once(tmp_path, of_images):
-    for number in range(300):
-        picture(tmp_path / f"{number % 3}" / f"{number:03}.png", number % 256)
+def test_many_images_come_in_parts_and_batches_that_hold_each_once(
+    tmp_path, of_images, monkeypatch
+):
+    monkeypatch.setattr(raw_images, "_PART_FILES", 60)
+    monkeypatch.setattr(raw_images, "_BATCH_FILES", 25)
+    for number in range(100):
+        picture(tmp_path / f"{number % 3}" / f"{number:03}.png", number)
+    (tmp_path / "notes.txt").write_text("seen in spring")
     parts = find_examples(tmp_path, of_images)
-    assert len(parts) == 2
-    read = [source for part in parts for batch in part.read() for source in batch.sources]
+    assert [part.num_examples for part in parts] == [61, 40]
+    batches = [batch for part in parts for batch in part.read()]
+    assert [len(batch.sources) for batch in batches] == [25, 25, 10, 25, 15]
+    read = [source for batch in batches for source in batch.sources]
     assert read == sorted(read)
-    assert len(set(read)) == 300
+    assert len(set(read)) == 100
+    assert [source for batch in batches for source, _ in batch.rejected] == ["notes.txt"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "parquet"])

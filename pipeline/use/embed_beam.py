@@ -1,0 +1,105 @@
+"""Many examples as embeddings, by Beam: a folder of shards."""
+
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+import yaml
+
+from diptych.pipeline.engines import beam_args, check_reachable
+from diptych.pipeline.use.embed import check_place, nothing_embedded
+from diptych.schemas.config import Beam
+from diptych.schemas.errors import ConfigError, DataError
+from diptych.schemas.files import HALF
+
+if TYPE_CHECKING:
+    from diptych.components.serving.embeddings import Written
+    from diptych.components.serving.pushed import PushedModel
+
+
+def beam_settings(runner: str, options: tuple[str, ...]) -> Beam:
+    """The section ``beam`` of a configuration, from the command line.
+
+    Raises:
+      ConfigError: an option is not ``KEY=VALUE``, or the runner needs others.
+    """
+    values: dict[str, Any] = {}
+    for option in options:
+        name, equals, text = option.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--beam-option needs KEY=VALUE, got {option!r}.")
+        try:
+            values[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--beam-option {name}: {text!r} is not a value.") from error
+    try:
+        return Beam.model_validate({"runner": runner, "options": values})
+    except pydantic.ValidationError as error:
+        problems = "; ".join(
+            problem["msg"].removeprefix("Value error, ") for problem in error.errors()
+        )
+        raise ConfigError(f"--runner {runner}: {problems}.") from error
+
+
+def embed_with_beam(model: "PushedModel", path: Path, out: Path, beam: Beam) -> "Written":
+    """Writes the embeddings of all examples at a path into a folder, whole or not at all.
+
+    Every worker must find ``path``, the model and ``out`` under the same names: on one machine, or
+    on a disk that all have mounted.
+
+    Args:
+      model: the pushed one.
+      path: a table, or a folder of images or tables.
+      out: folder to make, of Parquet shards, with ``_rejected`` for those that are set aside.
+      beam: the engine.
+
+    Raises:
+      ConfigError: ``out`` is there already or cannot be written, or the engine cannot be used.
+      DataError: there is nothing to embed, or it cannot be read.
+    """
+    import apache_beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from diptych.components.serving.raw import find_examples
+    from diptych.components.serving.transforms import FAILED, REJECTED, EmbedParts
+
+    check_place(out)
+    if out.exists():
+        raise ConfigError(f"--out {out} is there already. Remove it, or name another folder.")
+    arguments = beam_args(beam)
+    check_reachable(beam)
+    parts = find_examples(path.absolute(), model.manifest)
+    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.absolute().parent))
+    try:
+        for name in (REJECTED, FAILED):
+            (beside / name).mkdir()
+        with apache_beam.Pipeline(options=PipelineOptions(arguments)) as pipeline:
+            _ = pipeline | EmbedParts(model.folder.absolute(), parts, beside)
+        for failure in sorted((beside / FAILED).iterdir()):
+            raise DataError(failure.read_text(encoding="utf-8"))
+        (beside / FAILED).rmdir()
+        for half in beside.rglob(f"*{HALF}"):  # of workers that were killed
+            half.unlink()
+        written = _counted(beside, beside / REJECTED)
+        if not written.num_embedded:
+            raise nothing_embedded(path, written)
+        beside.chmod(0o755)
+        beside.rename(out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return written
+
+
+def _counted(embedded: Path, rejected: Path) -> "Written":
+    import pyarrow.parquet as pq
+
+    from diptych.components.serving.embeddings import Written
+
+    reasons: Counter[str] = Counter()
+    for file in sorted(rejected.glob("*.parquet")):
+        reasons.update(pq.read_table(file, columns=["reason"])["reason"].to_pylist())
+    rows = (pq.read_metadata(file).num_rows for file in embedded.glob("*.parquet"))
+    return Written(sum(rows), reasons)
