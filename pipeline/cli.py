@@ -9,6 +9,7 @@ import click
 from diptych.pipeline.history.cli import compare_runs, report, runs
 from diptych.pipeline.use.cli import compare, embed
 from diptych.pipeline.use.serve_cli import serve
+from diptych.pipeline.use.gallery_cli import enroll, identify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -90,3 +91,5 @@ main.add_command(report)
 main.add_command(compare)
 main.add_command(embed)
 main.add_command(serve)
+main.add_command(enroll)
+main.add_command(identify)

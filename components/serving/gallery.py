@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from diptych.components.images import find_fault
 from diptych.components.serving import gallery_changes as changes
 from diptych.components.serving.gallery_content import Content, content_digest, load, usable
 from diptych.components.serving.gallery_files import (
@@ -22,7 +23,9 @@ from diptych.components.serving.gallery_files import (
     tidy,
 )
 from diptych.components.serving.pushed import PushedModel
+from diptych.components.serving.raw_images import bounds_of
 from diptych.schemas.errors import DataError, ModelError
+from diptych.schemas.versions import is_model
 
 _MAX_LABEL_BYTES = 1_000
 _MAX_SOURCE_BYTES = 10_000
@@ -208,6 +211,7 @@ class Gallery:
         the first candidate is not ``same``, the class is unknown.
         """
         content = self._loaded
+        threshold = float(np.float32(self._model.threshold))  # as the model's signatures compare
         nearest = content.nearest.search(self._checked(embeddings), k)
         return [
             [
@@ -215,7 +219,7 @@ class Gallery:
                     label=content.labels[content.classes[row]],
                     distance=distance,
                     source=content.source(row),
-                    same=distance <= self._model.threshold,
+                    same=distance <= threshold,
                 )
                 for row, distance in zip(rows, distances, strict=True)
                 if row >= 0
@@ -243,6 +247,7 @@ class Gallery:
         """
 
         def embed(raw: np.ndarray) -> np.ndarray:
+            _check_raw(folder, raw, model)
             embeddings = usable(model.embed(raw))
             progress(len(raw))
             return embeddings
@@ -304,10 +309,12 @@ class Gallery:
 def _check_model(folder: Path, embedder: Embedder, model: PushedModel) -> None:
     new = Embedder.of(model.manifest)
     if embedder.digest != new.digest:
+        beside = model.folder.parent / str(embedder.version)
+        where = f"--model {beside}" if is_model(beside) else "--model"
         raise ModelError(
             f"The gallery {folder} holds embeddings of {embedder.name} version {embedder.version}, "
             f"and the model in {model.folder} is {new.name} version {new.version}: between two "
-            f"models distances mean nothing. Either use version {embedder.version} (--model), or "
+            f"models distances mean nothing. Either use version {embedder.version} ({where}), or "
             "embed the gallery anew: diptych enroll GALLERY --re-embed"
         )
 
@@ -319,6 +326,20 @@ def _check_inputs(folder: Path, old: Embedder, new: Embedder) -> None:
             f"({_in_words(old)}), and {new.name} version {new.version} takes others "
             f"({_in_words(new)}). Enroll into a new folder."
         )
+
+
+def _check_raw(folder: Path, raw: np.ndarray, model: PushedModel) -> None:
+    """What is in a file was checked when it was enrolled, but who knows by whom."""
+    if model.inputs.kind != "image":
+        return
+    bounds = bounds_of(model.manifest)
+    for image in raw:
+        fault = find_fault(image, bounds.max_bytes, bounds.max_pixels)
+        if fault is not None:
+            raise DataError(
+                f"An image kept in the gallery {folder} cannot be embedded anew: {fault}. The "
+                "gallery is as it was; remove the class with --remove, by the model of before."
+            )
 
 
 def _in_words(embedder: Embedder) -> str:
