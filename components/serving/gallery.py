@@ -107,7 +107,7 @@ class Gallery:
 
     def __len__(self) -> int:
         """Number of examples."""
-        return len(self._loaded.classes)
+        return len(self._loaded)
 
     @property
     def labels(self) -> dict[str, int]:

@@ -23,40 +23,54 @@ _MAX_NUMBER = 1e15  # its square, times any size of embedding, is far from the e
 
 
 class Content:
-    """What a catalog lists, read; never changed, so that threads may share it."""
+    """What a catalog lists, read; never changed, so that threads may share it.
+
+    What takes longer is made when it is first asked for: one more example needs none of it.
+    """
 
     def __init__(self, catalog: Catalog, tables: dict[Part, pa.Table], measure: Measure) -> None:
         self.catalog = catalog
         self.tables = tables
         empty = examples_schema(catalog.embedder.embedding_size).empty_table()
-        table = pa.concat_tables([empty, *tables.values()])
-        self.labels: list[str] = sorted(table["label"].unique().to_pylist())
-        order = pa.array(self.labels, pa.large_string())
-        self.classes: np.ndarray = pc.index_in(table["label"], value_set=order).to_numpy()
-        self._digests = table["digest"]
-        self._sources = table["source"]
-        self._embeddings = table["embedding"]
+        self._table = pa.concat_tables([empty, *tables.values()])
         self._measure = measure
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self._table)
+
+    @functools.cached_property
+    def labels(self) -> list[str]:
+        """Of all classes, sorted; their places here are the numbers of the classes."""
+        return sorted(self._table["label"].unique().to_pylist())
+
+    @functools.cached_property
+    def classes(self) -> np.ndarray:
+        """(n,) numbers of the classes of the examples."""
+        order = pa.array(self.labels, pa.large_string())
+        classes: np.ndarray = pc.index_in(self._table["label"], value_set=order).to_numpy()
+        return classes
 
     @functools.cached_property
     def nearest(self) -> NearestClasses:
-        """Made when it is first asked for."""
+        """The search."""
         embedder = self.catalog.embedder
-        embeddings = usable(floats_to_numpy(self._embeddings, embedder.embedding_size))
+        embeddings = usable(floats_to_numpy(self._table["embedding"], embedder.embedding_size))
         return NearestClasses(embeddings, self.classes, embedder.distance, self._measure)
 
     def source(self, row: int) -> str:
         """Where an example came from."""
-        source: str = self._sources[row].as_py()
+        source: str = self._table["source"][row].as_py()
         return source
 
     def labels_of(self, digests: Sequence[bytes]) -> dict[bytes, str]:
         """Labels of those that are there, by digest."""
         wanted = pa.array(digests, pa.binary(32))
-        found = pc.is_in(self._digests, value_set=wanted)
-        classes = self.classes[np.asarray(found)]
-        there = self._digests.filter(found).to_pylist()
-        return dict(zip(there, (self.labels[number] for number in classes), strict=True))
+        found = self._table.select(["digest", "label"]).filter(
+            pc.is_in(self._table["digest"], value_set=wanted)
+        )
+        pairs = zip(found["digest"].to_pylist(), found["label"].to_pylist(), strict=True)
+        return dict(pairs)
 
 
 def content_digest(raw: np.ndarray | bytes) -> bytes:
