@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-scale test-train test-workers test-tune test-flink test-browser test-service bench-pairs bench-train bench-service quality quality-table lint format lock build clean
+.PHONY: help setup demo test test-runs test-scale test-train test-workers test-tune test-flink test-browser test-service bench-pairs bench-train bench-service bench-gallery quality quality-table lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -60,6 +60,9 @@ bench-train: setup $(TORCH)/ready ## Train with Diptych, with a usual Keras scri
 
 bench-service: setup ## Ask diptych serve as fast as it goes, and tell what limits it (ARGS=--help)
 	cd tests && ../$(PYTHON) -m benchmarks.service $(ARGS)
+
+bench-gallery: setup ## Fill galleries of a hundred thousand and a million examples, and ask them
+	cd tests && ../$(PYTHON) -m benchmarks.gallery $(ARGS)
 
 # An environment of its own, of 4 GB: PyTorch comes with the libraries for a GPU.
 $(TORCH)/ready: tests/benchmarks/train/requirements.txt

@@ -44,11 +44,12 @@ def enroll(
     re_embed: bool,
     model: Path | None,
 ) -> None:
-    """Adds the labelled examples at each PATH to GALLERY, a folder, made if it is not there.
+    """Adds labelled examples to a gallery: new classes without retraining.
 
-    A PATH is a folder of images with a folder for each class, a table with the label column, or,
-    with --label, anything with examples: an image, a folder of them, a table, a row of one
-    (birds.csv:12). What was enrolled before under the same label adds nothing.
+    GALLERY is a folder, made if it is not there. A PATH is a folder of images with a folder for
+    each class, a table with the label column, or, with --label, anything with examples: an image,
+    a folder of them, a table, a row of one (birds.csv:12). What was enrolled before under the same
+    label adds nothing.
 
     Exit code 0 if all examples that can be used are in the gallery now; 1 if not, or if an example
     is there already under another label.
@@ -93,10 +94,11 @@ def enroll(
 def identify(
     gallery: Path, path: Path, k: int, out: Path | None, as_json: bool, model: Path | None
 ) -> None:
-    """Says which class of GALLERY the example at PATH is, or each of those in a folder or table.
+    """Says which class of a gallery an example is, or that it is unknown.
 
-    Lists the K nearest classes, by the distance to their nearest example. Where even the nearest
-    is farther than the model's threshold, the class is unknown.
+    PATH is an image or a row of a table (birds.csv:12), or a folder or table of many. Lists the K
+    nearest classes, by the distance to their nearest example. Where even the nearest is farther
+    than the model's threshold, the class is unknown.
 
     Exit code 0 for an answer, also if that is unknown; 1 where no answer can be given.
     """

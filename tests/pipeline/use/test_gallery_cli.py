@@ -1,0 +1,158 @@
+import json
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from pushed_model import push_images
+
+
+@pytest.fixture
+def gallery(diptych, image_model, greys, tmp_path):
+    """Two classes of two pictures: dark ones of 0 and 51, light ones of 204 and 255."""
+    done = diptych("enroll", tmp_path / "gallery", greys, "--model", image_model)
+    assert done.exit_code == 0, done.output
+    return tmp_path / "gallery"
+
+
+@pytest.fixture
+def grey(tmp_path):
+    def draw(brightness, name="asked.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (12, 9), brightness).save(path)
+        return path
+
+    return draw
+
+
+def test_folders_are_the_labels(diptych, gallery, image_model, greys):
+    again = diptych("enroll", gallery, greys, "--model", image_model)
+    assert again.exit_code == 0
+    assert again.stdout.splitlines() == [
+        "Added       0",
+        "Known       4, as before",
+        f"Gallery     {gallery}: 4 examples of 2 classes, of the model birds version 5",
+    ]
+
+
+def test_one_example_of_a_new_class_is_enough(diptych, gallery, image_model, grey):
+    asked = grey(128)
+    before = diptych("identify", gallery, asked, "--model", image_model)
+    assert before.exit_code == 0
+    assert before.stdout.splitlines()[0] == "unknown"
+    enrolled = diptych(
+        "enroll", gallery, grey(120, "new.png"), "--label", "mid", "--model", image_model
+    )
+    assert enrolled.exit_code == 0, enrolled.output
+    after = diptych("identify", gallery, asked, "--k", "2", "--model", image_model)
+    name, first, second, *_ = after.stdout.splitlines()
+    assert name == "mid"
+    assert first.split()[:3] == ["0.0627", "same", "mid"]  # 2 x 8 / 255
+    assert second.split()[:3] == ["0.5961", "different", "light"]  # 2 x 76 / 255
+
+
+def test_answers_for_programs_are_json(diptych, gallery, image_model, greys, grey):
+    done = diptych("identify", gallery, grey(30), "--k", "1", "--json", "--model", image_model)
+    answer = json.loads(done.stdout)
+    assert answer == {
+        "source": "asked.png",
+        "label": "dark",
+        "candidates": [
+            {
+                "label": "dark",
+                "distance": pytest.approx(2 * 21 / 255, abs=1e-5),
+                "source": str(greys / "dark/051.png"),
+                "same": True,
+            }
+        ],
+        "threshold": 0.25,
+        "model": "birds",
+        "version": 5,
+    }
+
+
+def test_a_folder_gives_a_line_each_or_a_table(diptych, gallery, image_model, greys, tmp_path):
+    (greys / "dark/bad.png").write_bytes(b"no picture")
+    lines = diptych("identify", gallery, greys, "--model", image_model)
+    assert [line.split(" (")[0] for line in lines.stdout.splitlines()] == [
+        "dark/000.png: dark",
+        "dark/051.png: dark",
+        "light/204.png: light",
+        "light/255.png: light",
+    ]
+    assert "Rejected    1" in lines.stderr
+    assert "dark/bad.png: not a PNG" in lines.stderr
+    out = tmp_path / "found.parquet"
+    done = diptych("identify", gallery, greys, "--out", out, "--model", image_model)
+    assert done.exit_code == 0
+    rows = pq.read_table(out).to_pylist()
+    assert [row["label"] for row in rows] == ["dark", "dark", "light", "light"]
+    assert rows[0]["nearest_labels"] == ["dark", "light"]
+    assert rows[0]["nearest_distances"] == pytest.approx([0, 1.6], abs=1e-5)
+
+
+def test_a_table_is_enrolled_by_its_label_column(diptych, number_model, birds, tmp_path):
+    gallery = tmp_path / "gallery"
+    done = diptych("enroll", gallery, birds, "--model", number_model)
+    assert done.exit_code == 0
+    assert "Added       3" in done.stdout
+    assert "birds.csv:2: " in done.stderr  # a number is missing
+    assert "birds.csv:4: has no label" in done.stderr
+    found = diptych("identify", gallery, f"{birds}:4", "--model", number_model)
+    name, first, *_ = found.stdout.splitlines()
+    assert name == "wren"
+    assert first.split() == ["1.0000", "same", "wren", f"({birds}:0)"]
+
+
+def test_a_newer_model_asks_for_embedding_anew(diptych, gallery, image_model, greys):
+    newer = push_images(image_model.parent, version=6, scale=2.0, threshold=0.5)
+    try:
+        refused = diptych("identify", gallery, greys, "--model", image_model.parent)
+        assert refused.exit_code == 1
+        assert "version 5" in refused.stderr
+        assert "version 6" in refused.stderr
+        assert f"--model {image_model}" in refused.stderr
+        assert "--re-embed" in refused.stderr
+        shutil.rmtree(greys)  # the gallery keeps the pictures
+        anew = diptych("enroll", gallery, "--re-embed", "--model", newer)
+        assert anew.exit_code == 0, anew.output
+        assert "4 examples of 2 classes, of the model birds version 6" in anew.stdout
+    finally:
+        shutil.rmtree(newer)
+
+
+def test_the_same_picture_under_another_label_is_told(diptych, gallery, image_model, greys):
+    path = greys / "dark/000.png"
+    done = diptych("enroll", gallery, path, "--label", "black", "--model", image_model)
+    assert done.exit_code == 1
+    assert f"{path}: dark, and now black" in done.stderr
+    removed = diptych(
+        "enroll", gallery, path, "--remove", "dark", "--label", "black", "--model", image_model
+    )
+    assert removed.exit_code == 0
+    assert removed.stdout.splitlines()[:2] == ["Removed     2 of dark", "Added       1"]
+
+
+def test_what_has_no_labels_asks_for_one(diptych, gallery, image_model, greys):
+    done = diptych("enroll", gallery, greys / "dark", "--model", image_model)
+    assert done.exit_code == 1
+    assert "has no labels. Say --label NAME" in done.stderr
+
+
+def test_nothing_to_do_is_told(diptych, gallery):
+    done = diptych("enroll", gallery)
+    assert done.exit_code == 2
+    assert "name a PATH, --remove LABEL, or --re-embed" in done.stderr
+
+
+def test_names_of_others_cannot_act_on_the_terminal(diptych, gallery, image_model, greys, grey):
+    label = "\x1b[2J\nforged: line [bold]"
+    done = diptych("enroll", gallery, grey(128), "--label", label, "--model", image_model)
+    assert done.exit_code == 0
+    found = diptych("identify", gallery, grey(128), "--model", image_model)
+    assert found.stdout.splitlines()[0] == r"\x1b[2J\nforged: line [bold]"
+    assert "\x1b" not in found.stdout
+    told = diptych("enroll", gallery, grey(128), "--label", "mid", "--model", image_model)
+    assert told.exit_code == 1
+    assert "\x1b" not in told.stdout + told.stderr
