@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from diptych.pipeline.use.model import find_model, model_option
+
 if TYPE_CHECKING:
     from diptych.components.serving.service.served import ServedModel
 
@@ -15,13 +17,7 @@ _SHORTEST_TOKEN = 16
 
 
 @click.command()
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    default=Path("demo/serving"),
-    show_default=True,
-    help="Folder of pushed versions, of which the newest is served, or one version.",
-)
+@model_option
 @click.option(
     "--gallery",
     type=click.Path(path_type=Path, file_okay=False),
@@ -49,7 +45,7 @@ _SHORTEST_TOKEN = 16
     help="File for everything but the few lines on the console.",
 )
 def serve(
-    model: Path,
+    model: Path | None,
     gallery: Path | None,
     host: str,
     port: int,
@@ -68,7 +64,9 @@ def serve(
     from diptych.schemas.errors import DiptychError
 
     try:
-        token = _token(token_file)
+        folder = find_model(Path()) if model is None else model
+        given = _given_token(token_file)
+        token = given or secrets.token_urlsafe(24)
         taken = listening_socket(host, port)
         with quiet(log) as console:
             from diptych.components.serving.service.run import Settings, serve_model
@@ -79,7 +77,9 @@ def serve(
                 manifest = served.manifest
                 console.print(f"Model    {manifest.name}, version {manifest.version}", markup=False)
                 console.print(f"Address  {address}")
-                console.print(f"Page     {address}/#token={token}", markup=False)
+                # Who has given a token knows it; consoles are kept in logs.
+                secret = "" if given else f"#token={token}"
+                console.print(f"Page     {address}/{secret}", markup=False)
                 console.print(f"Log      {log}", markup=False)
                 if not is_loopback(host):
                     console.print(
@@ -91,7 +91,7 @@ def serve(
             def news(line: str) -> None:
                 console.print(f"{line[0].upper()}{line[1:]}", markup=False)
 
-            settings = Settings(model.absolute(), gallery, host, replicas, token)
+            settings = Settings(folder.absolute(), gallery, host, replicas, token)
             serve_model(settings, taken, ready, news)
             console.print("Ended.")
     except DiptychError as error:
@@ -100,16 +100,19 @@ def serve(
         raise click.ClickException("Interrupted.") from None
 
 
-def _token(file: Path | None) -> str:
+def _given_token(file: Path | None) -> str:
+    """From the file, else from the environment; empty if there is none."""
     from diptych.schemas.errors import ServiceError
 
-    if file is not None:
+    if file is None:
+        token = os.environ.get(_TOKEN, "").strip()
+        if not token:
+            return ""
+    else:
         try:
             token = file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ServiceError(f"Cannot read the token from {file}: {error}.") from error
-    else:
-        token = os.environ.get(_TOKEN, "").strip() or secrets.token_urlsafe(24)
     if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
         raise ServiceError(
             f"A token has at least {_SHORTEST_TOKEN} printable ASCII characters, such as "

@@ -101,7 +101,10 @@ def metadata(manifest: ModelManifest) -> dict[str, Any]:
         },
         "metadata": {
             "signature_def": {
-                "signature_def": {name: _describe(name, manifest) for name in signatures}
+                "signature_def": {
+                    "serving_default": _describe("embed", manifest),
+                    **{name: _describe(name, manifest) for name in signatures},
+                }
             }
         },
     }
