@@ -150,7 +150,7 @@ class Routes:
     async def identify(self, request: Request) -> Response:
         """Which classes of the gallery an example is nearest to."""
         gallery = self._needed_gallery()
-        with gallery.model(self._watch) as (model, opened):
+        async with gallery.model(self._watch) as (model, opened):
             if _is_form(request):
                 fields = read_form(_body(request), request.headers["content-type"])
                 raw, wanted = _pictures(fields, "picture", model), _text(fields, "k") or "5"
@@ -183,7 +183,7 @@ class Routes:
     async def enroll(self, request: Request) -> Response:
         """Adds examples of a class to the gallery."""
         gallery = self._needed_gallery()
-        with gallery.model(self._watch) as (model, opened):
+        async with gallery.model(self._watch) as (model, opened):
             sources: list[str] = []
             if _is_form(request):
                 fields = read_form(_body(request), request.headers["content-type"])

@@ -15,6 +15,7 @@ from diptych.components.serving.service.app import Routes
 from diptych.components.serving.service.door import Door
 from diptych.components.serving.service.metrics import Metrics
 from diptych.components.serving.service.model_watch import ModelWatch
+from diptych.components.serving.service.refusal import Refusal
 from diptych.components.serving.service.served import ServedModel, load_served, unload_served
 from diptych.components.serving.service.server import is_loopback, run_server
 from diptych.components.serving.service.shared_gallery import SharedGallery
@@ -80,8 +81,11 @@ async def _serve(
         raise ModelError(_nothing_to_serve(settings.model, watch.refused))
     gallery = None if settings.gallery is None else SharedGallery(settings.gallery)
     if gallery is not None:
-        with gallery.model(watch):  # one that cannot be used is told of now
-            pass
+        try:
+            async with gallery.model(watch):
+                pass
+        except Refusal as refusal:  # told of now, not with the first request
+            raise ModelError(refusal.reason) from refusal
     door = Door(
         Routes(watch, metrics, gallery).app(),
         settings.token,

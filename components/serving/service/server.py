@@ -14,20 +14,31 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from diptych.schemas.errors import ServiceError
 
 _CONNECTIONS = 256
-_HEAD_TIMEOUT_S = 10.0  # until the head of the first request is whole
+_HEAD_TIMEOUT_S = 10.0  # from the start of a connection, or the first bytes of a later head
 _MAX_HEAD = 16_384  # bytes
 _DRAIN_S = 20
 
 
 class _Protocol(H11Protocol):
-    """Closes a connection on which no request comes; uvicorn itself waits for ever."""
+    """Closes a connection on which the head of a request does not come to its end.
+
+    uvicorn itself waits for it for ever.
+    """
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self.loop.call_later(_HEAD_TIMEOUT_S, self._close_if_silent)
+        self._expect_head()
 
-    def _close_if_silent(self) -> None:
-        if self.cycle is None:
+    def data_received(self, data: bytes) -> None:
+        if self.cycle is not None and self.cycle.response_complete:
+            self._expect_head()  # of the next request on this connection
+        super().data_received(data)
+
+    def _expect_head(self) -> None:
+        self.loop.call_later(_HEAD_TIMEOUT_S, self._close_if_none_came, self.cycle)
+
+    def _close_if_none_came(self, before: Any) -> None:
+        if self.cycle is before:
             self.transport.close()
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import datetime
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,9 +32,12 @@ class SharedGallery:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._opened: dict[int, Gallery] = {}
+        self._opening = asyncio.Lock()
 
-    @contextmanager
-    def model(self, watch: ModelWatch[ServedModel]) -> Iterator[tuple[ServedModel, "Gallery"]]:
+    @asynccontextmanager
+    async def model(
+        self, watch: ModelWatch[ServedModel]
+    ) -> AsyncIterator[tuple[ServedModel, "Gallery"]]:
         """The newest version that the gallery is of, and the gallery as it is now.
 
         Raises:
@@ -44,9 +47,12 @@ class SharedGallery:
         self._opened = {number: one for number, one in self._opened.items() if number in served}
         reason = ""
         for number in reversed(served):
+            if number not in watch.served:  # dropped while another one was being opened
+                continue
             with watch.use(number) as model:
                 try:
-                    gallery = self._open(model)
+                    async with self._opening:
+                        gallery = await asyncio.to_thread(self._open, model)
                 except ModelError as error:
                     reason = reason or str(error)
                     continue
