@@ -8,8 +8,8 @@ import click
 
 from diptych.pipeline.history.cli import compare_runs, report, runs
 from diptych.pipeline.use.cli import compare, embed
-from diptych.pipeline.use.serve_cli import serve
 from diptych.pipeline.use.gallery_cli import enroll, identify
+from diptych.pipeline.use.serve_cli import serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
