@@ -22,7 +22,7 @@ demo: setup ## Train, evaluate and push a model on 5,000 MNIST digits, into demo
 test: setup ## Run the tests
 	$(PYTHON) -m pytest
 
-test-runs: setup ## Test whole runs on each kind of data besides images
+test-runs: setup ## Test whole runs on each kind of data besides images, and on images of unseen classes
 	$(PYTHON) -m pytest tests/runs
 
 test-tune: setup ## Test a search on Ray Tune that is killed and gone on with
