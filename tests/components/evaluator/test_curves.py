@@ -33,7 +33,7 @@ weighted_pairs = st.lists(
 )
 
 
-@settings(max_examples=40)  # scikit-learn takes 10 ms a figure
+@settings(max_examples=40, deadline=None)  # scikit-learn takes 10 ms a figure
 @given(weighted_pairs, st.sampled_from([-1.0, 0.0, 0.2, 0.35, 0.6, 9.0]))
 def test_every_figure_is_that_of_scikit_learn(pairs, threshold):
     distance = np.array([pair[0] / 10 for pair in pairs])
