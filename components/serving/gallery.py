@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -74,8 +75,8 @@ class Gallery:
         """Use ``open`` or ``create_or_open``."""
         self.folder = folder
         self._model = model
-        self._content: Content | None = None
-        self.refresh()
+        self._refreshing = threading.Lock()
+        self._content = self._read(None)
 
     @classmethod
     def open(cls, folder: Path, model: PushedModel) -> "Gallery":
@@ -99,7 +100,10 @@ class Gallery:
                     f"Needed is a gallery, or a new or an empty folder to make one in: {folder} "
                     "holds something else. Name another folder."
                 )
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ModelError(f"{folder} cannot be made: {error.strerror}.") from error
             with locked(folder):
                 if not exists(folder):
                     Catalog(embedder=Embedder.of(model.manifest)).write(folder)
@@ -107,12 +111,12 @@ class Gallery:
 
     def __len__(self) -> int:
         """Number of examples."""
-        return len(self._loaded)
+        return len(self._content)
 
     @property
     def labels(self) -> dict[str, int]:
         """Number of examples of each class, by label."""
-        content = self._loaded
+        content = self._content
         counts = np.bincount(content.classes, minlength=len(content.labels))
         return dict(zip(content.labels, counts.tolist(), strict=True))
 
@@ -122,21 +126,10 @@ class Gallery:
         Returns:
           Whether there was something.
         """
-        for _ in range(_READS):
-            catalog = Catalog.read(self.folder)
-            _check_model(self.folder, catalog.embedder, self._model)
-            if self._content is not None and self._content.catalog == catalog:
-                return False
-            try:
-                self._content = load(self.folder, catalog, self._model.distance, self._content)
-            except FileNotFoundError as error:  # removed by a change since the catalog was read
-                missing = error.filename
-                continue
-            return True
-        raise ModelError(
-            f"{missing} is missing: the gallery is damaged. Restore it from a copy, or enroll "
-            "into a new folder."
-        )
+        with self._refreshing:  # a thread that read earlier must not have the last word
+            before = self._content
+            self._content = self._read(before)
+            return self._content is not before
 
     def enroll(
         self,
@@ -210,7 +203,7 @@ class Gallery:
         The distance of a class is that to its nearest example, as the model measures it. Where
         the first candidate is not ``same``, the class is unknown.
         """
-        content = self._loaded
+        content = self._content
         threshold = float(np.float32(self._model.threshold))  # as the model's signatures compare
         nearest = content.nearest.search(self._checked(embeddings), k)
         return [
@@ -252,6 +245,7 @@ class Gallery:
             progress(len(raw))
             return embeddings
 
+        Catalog.read(folder)  # where there is none, nothing is written, not even a lock
         with locked(folder):
             catalog = Catalog.read(folder)
             new = Embedder.of(model.manifest)
@@ -262,18 +256,29 @@ class Gallery:
                 tidy(folder, changed)
         return cls(folder, model)
 
-    @property
-    def _loaded(self) -> Content:
-        if self._content is None:
-            raise AssertionError("refresh, which sets it, comes first")
-        return self._content
+    def _read(self, before: Content | None) -> Content:
+        """The gallery as it is now; what was read before if it is the same."""
+        missing = ""
+        for _ in range(_READS):
+            catalog = Catalog.read(self.folder)
+            _check_model(self.folder, catalog.embedder, self._model)
+            if before is not None and before.catalog == catalog:
+                return before
+            try:
+                return load(self.folder, catalog, self._model.distance, before)
+            except FileNotFoundError as error:  # removed by a change since the catalog was read
+                missing = error.filename
+        raise ModelError(
+            f"{missing} is missing: the gallery is damaged. Restore it from a copy, or enroll "
+            "into a new folder."
+        )
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[Catalog]:
         """The gallery as it is now, which nobody else changes meanwhile."""
         with locked(self.folder):
             self.refresh()
-            yield self._loaded.catalog
+            yield self._content.catalog
 
     def _commit(self, catalog: Catalog) -> None:
         catalog.write(self.folder)
@@ -293,7 +298,7 @@ class Gallery:
         self, labels: Sequence[str], sources: Sequence[str], digests: Sequence[bytes]
     ) -> tuple[list[int], Enrolled]:
         """Which of some examples are new, and what is to be said of all."""
-        known_as = self._loaded.labels_of(digests)
+        known_as = self._content.labels_of(digests)
         rows: list[int] = []
         contradictions: list[Contradiction] = []
         for row, (label, digest) in enumerate(zip(labels, digests, strict=True)):

@@ -1,5 +1,6 @@
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -178,6 +179,23 @@ def test_an_object_sees_what_others_change_when_it_refreshes(gallery, model):
     assert not gallery.refresh()
 
 
+def test_threads_on_one_object_lose_nothing_of_each_other(gallery, model):
+    def enroll(thread):
+        for number in range(10):
+            raw = np.array([[thread, 20 + number]], np.float32)
+            gallery.enroll([f"thread {thread}"], raw, ["here"], raw)
+
+    with ThreadPoolExecutor() as pool:
+        refreshed = [pool.submit(gallery.refresh) for _ in range(20)]
+        enrolled = [pool.submit(enroll, thread) for thread in range(4)]
+        refreshed += [pool.submit(gallery.refresh) for _ in range(20)]
+        for done in (*refreshed, *enrolled):
+            done.result()
+    added = {f"thread {thread}": 10 for thread in range(4)}
+    assert gallery.labels == {"crow": 1, "daw": 1, "rook": 2} | added
+    assert Gallery.open(gallery.folder, model).labels == gallery.labels
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing", "empty"])
 def test_a_damaged_file_is_named(gallery, model, damage):
     (path,) = gallery.folder.glob("examples-*")
@@ -259,8 +277,10 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, model):
 
 
 def test_a_gallery_that_is_not_there_is_told(tmp_path, model):
-    with pytest.raises(ModelError, match=r"no gallery.*diptych enroll"):
-        Gallery.open(tmp_path / "nothing", model)
+    for use in (Gallery.open, Gallery.re_embed):
+        with pytest.raises(ModelError, match=r"no gallery.*diptych enroll"):
+            use(tmp_path, model)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_empty_gallery_knows_no_class(tmp_path, model):
