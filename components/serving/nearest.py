@@ -35,8 +35,8 @@ class NearestClasses:
     """Finds the classes whose examples are nearest; the nearest example stands for its class.
 
     Faiss looks for the nearest examples, all of them by brute force, and as many as it takes to
-    see k classes. Of these the model itself measures the distances, which decide: Faiss rounds in
-    another way, and by the number of queries. So what is found is what the model would find by
+    see k classes. Of these the model itself measures the distances, which decide: Faiss may round
+    in another way, and by the number of queries. So what is found is what the model would find by
     measuring every example.
 
     A distance that Faiss does not know (learned ones) is measured by the model throughout.

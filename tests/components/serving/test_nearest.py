@@ -1,3 +1,4 @@
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -85,13 +86,35 @@ def test_a_class_with_many_near_examples_does_not_crowd_out_the_others(distance)
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_an_answer_does_not_depend_on_what_else_is_asked(distance):
     generator = np.random.default_rng(0)
-    # Far from the origin, where |a|^2 + |b|^2 - 2ab, as Faiss computes many queries, loses digits.
+    # Far from the origin, where |a|^2 + |b|^2 - 2ab, as matrix products give it, loses digits.
     embeddings = (100 + generator.normal(0, 0.01, (2_000, 3))).astype(np.float32)
     classes = np.arange(2_000)
     asked = embeddings[:64] + np.float32(0.001)
     index = NearestClasses(embeddings, classes, distance, measure_of(distance))
     together, alone = index.search(asked, 5), [index.search(one[None], 5) for one in asked]
     np.testing.assert_array_equal(together.rows, np.concatenate([one.rows for one in alone]))
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "squared_euclidean", "cosine"])
+def test_what_faiss_rounds_away_changes_nothing(distance, monkeypatch):
+    generator = np.random.default_rng(0)
+    embeddings = (1 + generator.normal(0, 0.01, (2_000, 3))).astype(np.float32)
+    asked = embeddings[:8] + np.float32(0.001)
+    index = NearestClasses(embeddings, np.arange(2_000), distance, measure_of(distance))
+    expected = index.search(asked, 5)
+    exact_knn = faiss.knn
+
+    def rough_knn(queries, points, count, metric):
+        near, rows = exact_knn(queries, points, len(points), metric=metric)
+        noise = np.random.default_rng(1).uniform(-1e-6, 1e-6, near.shape)  # some ulps of 10
+        near = (near + noise).astype(np.float32)
+        order = np.argsort(near, axis=1, kind="stable")[:, :count]
+        return np.take_along_axis(near, order, 1), np.take_along_axis(rows, order, 1)
+
+    monkeypatch.setattr(faiss, "knn", rough_knn)
+    rough = index.search(asked, 5)
+    np.testing.assert_array_equal(rough.rows, expected.rows)
+    np.testing.assert_array_equal(rough.distances, expected.distances)
 
 
 def test_the_cosine_of_an_embedding_without_length_is_the_models():
