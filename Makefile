@@ -28,8 +28,8 @@ test-runs: setup ## Test whole runs on each kind of data besides images, and on 
 test-tune: setup ## Test a search on Ray Tune that is killed and gone on with
 	$(PYTHON) -m pytest tests/tuning
 
-test-scale: setup ## Test PairGen on skewed data by the million and on worker processes, and retrieval by the 100,000
-	$(PYTHON) -m pytest tests/engines/test_portable.py tests/scale
+test-scale: setup ## Test PairGen on skewed data by the million, retrieval by the 100,000, and worker processes
+	$(PYTHON) -m pytest tests/engines/test_portable.py tests/engines/test_embed_portable.py tests/scale
 
 test-train: setup ## Test that every loss and setting learns
 	$(PYTHON) -m pytest tests/training

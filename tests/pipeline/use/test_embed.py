@@ -1,7 +1,13 @@
+import io
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
+
+from diptych.components.serving.pushed import PushedModel
+from diptych.pipeline.use.embed import embed
 
 
 def embeddings_of(path):
@@ -42,6 +48,15 @@ def test_a_table_embedded_again_without_faults_leaves_no_list_of_them(
     pd.read_csv(birds).dropna(subset="a").to_csv(birds, index=False)
     assert diptych("embed", birds, "--out", out, "--model", number_model).exit_code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["birds.csv", "out.parquet"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_on_a_terminal_alone(number_model, birds, tmp_path, terminal):
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=terminal, width=80)
+    embed(PushedModel(number_model), birds, tmp_path / "out.parquet", console)
+    assert ("Embedding" in screen.getvalue()) is terminal
+    assert ("5/?" in screen.getvalue()) is terminal  # how many a CSV file has, only reading tells
 
 
 def test_beam_writes_the_same_rows_in_shards(diptych, number_model, birds, tmp_path):
