@@ -82,7 +82,12 @@ def _gain(left: Estimate | None, right: Estimate | None) -> str:
     values = [each.value if each else None for each in (left, right)]
     if values[0] is None or values[1] is None:
         return "-"
-    return f"{100 * (values[1] - values[0]):+.1f}"
+    return _points(values[1] - values[0])
+
+
+def _points(difference: float) -> str:
+    """In points of a per cent, and never -0.0."""
+    return f"{round(100 * difference, 1) + 0.0:+.1f}"
 
 
 def _pairs_line(both: SideBySide) -> str:
@@ -97,10 +102,10 @@ def _pairs_line(both: SideBySide) -> str:
     interval = (
         ""
         if found.low is None or found.high is None
-        else f", 95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}"
+        else f", 95 % interval {_points(found.low)} to {_points(found.high)}"
     )
     return (
-        f"On the same pairs: accuracy {100 * (found.value or 0):+.1f}{interval}; right alone told "
+        f"On the same pairs: accuracy {_points(found.value or 0.0)}{interval}; right alone told "
         f"{paired.only_candidate_right:,} of them right, left alone {paired.only_baseline_right:,}."
     )
 
@@ -112,7 +117,7 @@ def _classes(both: SideBySide) -> Table:
             escape(each.label),
             f"{100 * each.left:.1f}",
             f"{100 * each.right:.1f}",
-            f"{100 * each.gain:+.1f}",
+            _points(each.gain),
         )
     return table
 

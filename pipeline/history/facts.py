@@ -107,7 +107,10 @@ def training_of(run: RunRecord) -> Facts:
 
 
 def figures_of(evaluation: Evaluation) -> dict[str, Estimate]:
-    """The figures of the test split, those of seen and unseen classes where they are told apart."""
+    """The figures of the test split and of its slices.
+
+    Where no class is unseen, those of seen classes are the same again, and left out.
+    """
     pairs = evaluation.pairs
     at = pairs.calibrated
     found = {
@@ -121,7 +124,8 @@ def figures_of(evaluation: Evaluation) -> dict[str, Estimate]:
     }
     for each in pairs.tar_at_far:
         found[f"TAR at FAR {each.false_accept_rate:g}"] = each.rate
-    for part in evaluation.slices:
+    again = "seen" if evaluation.slice("unseen") is None else None
+    for part in (part for part in evaluation.slices if part.name != again):
         of = "" if part is evaluation.all else f", {part.name}"
         if of and part.verification is not None:
             found[f"accuracy{of}"] = part.verification.calibrated.accuracy

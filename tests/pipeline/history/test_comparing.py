@@ -142,3 +142,11 @@ def test_figures_have_the_names_of_the_field():
         "equal error rate": 0.12,
         "TAR at FAR 0.01": 0.6,
     }
+
+
+def test_figures_of_seen_classes_are_told_where_there_are_others():
+    whole = toy_evaluation().all
+    seen, unseen = (whole.model_copy(update={"name": name}) for name in ("seen", "unseen"))
+    alone = figures_of(toy_evaluation(slices=(whole, seen)))
+    both = figures_of(toy_evaluation(slices=(whole, seen, unseen)))
+    assert set(both) - set(alone) == {"accuracy, seen", "accuracy, unseen"}
