@@ -102,11 +102,17 @@ def _as_yaml(values: Any) -> str:
     return text
 
 
-def _percent(share: float | None) -> str:
-    """``98.8 %``; two digits after the point from 99 % on, where errors get rare."""
+def _percent(share: float | None, like: float | None = None) -> str:
+    """``98.8 %``; with two digits from 99 % on and below 1 %, where a tenth says little.
+
+    Args:
+      share: None is shown as a dash.
+      like: a share that is shown beside it, whose number of digits is taken.
+    """
     if share is None:
         return "–"
-    digits = 2 if 0.99 <= share < 1 or 0 < share < 0.01 else 1
+    of = share if like is None else like
+    digits = 2 if 0.99 <= of < 1 or 0 < of < 0.01 else 1
     return f"{100 * share:.{digits}f} %"
 
 
@@ -118,10 +124,13 @@ def _figure(estimate: Estimate, plain: bool = False) -> str:
 
 def _interval(estimate: Estimate, plain: bool = False) -> str:
     """The interval in words; empty where there is none."""
-    if estimate.low is None or estimate.high is None:
+    low, high = estimate.low, estimate.high
+    if low is None or high is None:
         return ""
-    ends = [_figure(Estimate(value=end), plain) for end in (estimate.low, estimate.high)]
-    return f"{ends[0].removesuffix(' %')} to {ends[1]}"
+    if plain:
+        return f"{low:.4f} to {high:.4f}"
+    start, end = (_percent(share, estimate.value) for share in (low, high))
+    return f"{start.removesuffix(' %')} to {end}"
 
 
 def _png(content: bytes) -> str:

@@ -93,6 +93,8 @@ def roc(same: np.ndarray, distance: np.ndarray, figures: Verification, *, low: b
             places = np.linspace(0, 1, _ROC_POINTS)
         # The highest rate of true accepts at each place: a curve of steps, bounded in length.
         reached = true_accepts[np.searchsorted(false_accepts, places, side="right") - 1]
+        if not low:  # from the corner, where nothing is accepted
+            places, reached = np.insert(places, 0, 0), np.insert(reached, 0, 0)
         axes.plot(chance, chance, ":", color=MUTED, linewidth=1, label="chance")
         axes.step(places, reached, where="post", color=ACCENT, label="this model")
         for at, mark, label in (

@@ -118,7 +118,13 @@ def gather(run: RunRecord) -> Material:
         raise ConfigError(_unfinished(run))
     try:
         return _gather(run, artifact.path)
-    except (OSError, pa.ArrowInvalid, pydantic.ValidationError, KeyError) as error:
+    except (
+        OSError,
+        pa.ArrowInvalid,
+        json.JSONDecodeError,
+        pydantic.ValidationError,
+        KeyError,
+    ) as error:
         cause = " ".join(str(error).split())[:300]
         raise ConfigError(
             f"No report of the run {run.name}: needed are the files of its artifacts, as this "

@@ -26,7 +26,9 @@ def cards(evaluation: Evaluation) -> tuple[Card, ...]:
             pairs.calibrated.accuracy,
             f"of {pairs.pairs:,} test pairs, at the calibrated threshold",
         ),
-        Card("ROC AUC", pairs.roc_auc, "chance that a same pair is nearer than a different", True),
+        Card(
+            "ROC AUC", pairs.roc_auc, "chance that a same pair is nearer than a different one", True
+        ),
         Card("Equal error rate", pairs.equal_error_rate, "where both errors are as frequent"),
     ]
     if pairs.tar_at_far:

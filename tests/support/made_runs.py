@@ -91,8 +91,10 @@ def cut_after(run: RunRecord, last: str, state: str = "failed") -> RunRecord:
 
 
 def _record(folders: dict[str, Path]) -> RunRecord:
+    properties = {"num_read": 500, "num_rejected": 3}
+    properties["pushed_destination"] = str(folders["pushed_model"] / "1")
     things = {
-        key: ArtifactRecord(number, f"diptych.{key}", path, {"num_read": 500, "num_rejected": 3})
+        key: ArtifactRecord(number, f"diptych.{key}", path, properties)
         for number, (key, path) in enumerate(folders.items(), 1)
     }
     steps = tuple(

@@ -11,6 +11,9 @@ from made_runs import HOSTILE, cut_after, make_run
 from diptych.pipeline.report import build
 from diptych.pipeline.report.build import build_report, write_report
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.evaluation import Estimate
+from diptych.schemas.inputs import Inputs
+from diptych.schemas.manifest import ModelManifest
 
 
 class Page(html.parser.HTMLParser):
@@ -125,7 +128,7 @@ def test_data_that_came_in_pairs_have_no_classes(tmp_path):
     assert "The data came in pairs, which have no classes." in text
     assert "The data came in pairs: 80 in the training split" in text
     assert "examples have no classes to be coloured by" in text
-    assert "none was blessed before" in text
+    assert "Beside the model blessed before" not in text
 
 
 def test_vectors_have_worst_pairs_without_pictures(tmp_path):
@@ -170,6 +173,21 @@ def test_decoded_inputs_are_shown_where_there_is_a_decoder(tmp_path, page):
     assert "What the decoder makes of the embeddings" in Page(build_report(run)).text
 
 
+def test_versions_are_those_of_then_where_a_model_was_pushed(tmp_path, page):
+    assert "Of the installation that wrote this report." in page
+    run = make_run(tmp_path)
+    pushed = tmp_path / "pushed_model" / "1"
+    (pushed / "assets.extra").mkdir(parents=True)
+    ModelManifest(
+        **{"name": "digits", "version": 1, "created": "2026-03-01T04:31:00Z"},
+        inputs=Inputs(kind="image", size=(28, 28), channels=1),
+        **{"embedding_size": 8, "distance": "euclidean", "threshold": 0.9, "data": {}},
+        **{"figures": {}, "configuration": {}, "packages": {"keras": "3.0.0"}, "files": {}},
+    ).write(pushed)
+    text = Page(build_report(run)).text
+    assert "As noted when the model was pushed. keras 3.0.0 What was made" in text
+
+
 def test_report_is_written_whole(run, page, tmp_path):
     write_report(run, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page
@@ -203,6 +221,8 @@ def test_evaluation_that_is_gone_or_of_another_form_is_told_in_words(tmp_path):
 def test_shares_near_the_whole_have_two_digits():
     shown = [build._percent(share) for share in (None, 0, 0.0042, 0.5, 0.9887, 0.99551, 1)]
     assert shown == ["–", "0.0 %", "0.42 %", "50.0 %", "98.9 %", "99.55 %", "100.0 %"]
+    assert build._interval(Estimate(value=0.988, low=0.976, high=0.99676)) == "97.6 to 99.7 %"
+    assert build._interval(Estimate(value=0.992, low=0.976, high=0.99676)) == "97.60 to 99.68 %"
 
 
 def _any_png(folder):
