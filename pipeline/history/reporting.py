@@ -9,12 +9,12 @@ from diptych.schemas.errors import ConfigError
 
 
 def report_of(run: RunRecord, root: Path, out: Path | None = None, rebuild: bool = False) -> Path:
-    """The report of a run; it is built if it is not there.
+    """The report of a run; it is built if it is not there, and beside it what TensorBoard shows.
 
     Args:
       run: the run.
       root: it is kept in.
-      out: a place of its own; None: with the log of the run.
+      out: a place of its own, for the report alone; None: with the log of the run.
       rebuild: whether to build it even if it is there.
 
     Raises:
@@ -31,6 +31,9 @@ def report_of(run: RunRecord, root: Path, out: Path | None = None, rebuild: bool
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     from diptych.pipeline.report.build import write_report
+    from diptych.pipeline.report.projector import write_projector
 
     write_report(run, path)
+    if out is None:
+        write_projector(run, path.parent / "tensorboard")
     return path

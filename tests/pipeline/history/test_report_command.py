@@ -60,7 +60,10 @@ def test_a_report_is_built_anew_if_asked_for(report, toy_root, monkeypatch):
     path.write_text("as it was")
     written = "diptych.pipeline.report.build.write_report"
     monkeypatch.setattr(written, lambda run, path: path.write_text(f"of {run.name}"))
+    shown = "diptych.pipeline.report.projector.write_projector"
+    monkeypatch.setattr(shown, lambda run, folder: folder.mkdir())
     report("2026-11-01_010000")
     assert path.read_text() == "as it was"
     report("2026-11-01_010000", "--rebuild")
     assert path.read_text() == "of 2026-11-01_010000"
+    assert (path.parent / "tensorboard").is_dir()
