@@ -12,7 +12,7 @@ class RawBatch:
     """Some examples.
 
     ``values`` are (n,) encoded images as objects, or (n, d) float32 vectors; ``sources`` name the
-    file, or the file and the row (from 0), of each: ``birds.csv:12``; ``labels`` are those of the
+    file, or the file and the row, of each: ``birds.csv:12``; ``labels`` are those of the
     data, empty for an example without, or None where the data have none; ``ids`` likewise.
     ``rejected`` are those that the model must not be given, with the reason.
     """

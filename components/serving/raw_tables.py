@@ -14,7 +14,6 @@ from diptych.components.reading.folders import TABLE_ENDINGS, is_table
 from diptych.components.reading.rows import (
     Rows,
     check_columns,
-    first_number,
     is_parquet,
     read_rows,
     read_schema,
@@ -65,14 +64,9 @@ class TableRows:
         Raises:
           DataError: the file is damaged.
         """
-        name, first, most = self.path.name, first_number(self.path), self.wanted.rows_at_once
+        name, most = self.path.name, self.wanted.rows_at_once
         for rows in read_rows(self.path, self.wanted.names, self.row_groups, most):
-            from_zero = dataclasses.replace(
-                rows,
-                numbers=rows.numbers - first,
-                broken=[(number - first, reason) for number, reason in rows.broken],
-            )
-            for some in _sliced(from_zero, most):
+            for some in _sliced(rows, most):
                 yield _batch(name, some, self.wanted)
 
 
@@ -103,13 +97,13 @@ class TableRow:
                 yield _one(batch, batch.sources.index(source))
                 return
         raise DataError(
-            f"{self.rows.path} has no row {self.number}. Rows are counted from 0, without the "
-            "header of a CSV file and without blank lines."
+            f"{self.rows.path} has no row {self.number}. Rows are counted from 1, the header of a "
+            "CSV file too, and blank lines not."
         )
 
 
 def table_row(path: Path, number: int, manifest: ModelManifest) -> Part:
-    """One row of a table, counted from 0.
+    """One row of a table, counted as in ``Rows``: the header of a CSV file is row 1.
 
     Raises:
       DataError: the table has not the model's columns.
@@ -118,7 +112,7 @@ def table_row(path: Path, number: int, manifest: ModelManifest) -> Part:
     groups = None
     if is_parquet(path):
         ends = np.cumsum([rows for rows, _ in row_group_sizes(path)])
-        group = int(np.searchsorted(ends, number, side="right"))
+        group = int(np.searchsorted(ends, number - 1, side="right"))
         groups = (group,) if group < len(ends) else ()
     return TableRow(TableRows(path, wanted, groups), number)
 

@@ -25,7 +25,8 @@ def compare(
 ) -> None:
     """Says whether LEFT and RIGHT are the same.
 
-    Each is an image, or a row of a CSV or Parquet table, counted from 0: birds.csv:12.
+    Each is an image, or a row of a CSV or Parquet table, as a spreadsheet counts: birds.csv:12.
+    The header of a CSV file is row 1.
 
     Exit code 0 for same and for different; 1 where no answer can be given.
     """

@@ -133,7 +133,9 @@ def test_many_images_come_in_parts_and_batches_that_hold_each_once(
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "parquet"])
-def test_rows_of_a_table_are_counted_from_0_with_labels(tmp_path, of_numbers, ending):
+def test_rows_of_a_table_are_counted_as_a_spreadsheet_does_with_labels(
+    tmp_path, of_numbers, ending
+):
     table, expected = table_of(10_000)
     path = tmp_path / f"birds.{ending}"
     if ending == "parquet":
@@ -143,16 +145,19 @@ def test_rows_of_a_table_are_counted_from_0_with_labels(tmp_path, of_numbers, en
     values, sources, labels, rejected = all_of(path, of_numbers)
     np.testing.assert_allclose(values, expected, rtol=1e-6)
     assert values.dtype == np.float32
-    assert sources == [f"{path.name}:{row}" for row in range(10_000)]
+    first = 1 if ending == "parquet" else 2  # the header of a CSV is row 1
+    assert sources == [f"{path.name}:{row + first}" for row in range(10_000)]
     assert labels == table["species"].tolist()
     assert rejected == {}
     assert all(len(batch.sources) <= 4096 for batch in read_examples(path, of_numbers))
     for row in (0, 2_999, 3_000, 9_999):
-        (one,) = read_examples(tmp_path / f"{path.name}:{row}", of_numbers)
-        assert (one.sources, one.labels) == ((f"{path.name}:{row}",), (f"bird {row % 7}",))
+        source = f"{path.name}:{row + first}"
+        (one,) = read_examples(tmp_path / source, of_numbers)
+        assert (one.sources, one.labels) == ((source,), (f"bird {row % 7}",))
         np.testing.assert_allclose(one.values, expected[[row]], rtol=1e-6)
-    with pytest.raises(DataError, match=r"has no row 10000\. Rows are counted from 0"):
-        list(read_examples(tmp_path / f"{path.name}:10000", of_numbers))
+    for row in (0, 10_000 + first):
+        with pytest.raises(DataError, match=rf"has no row {row}\. Rows are counted from 1"):
+            list(read_examples(tmp_path / f"{path.name}:{row}", of_numbers))
 
 
 def test_rows_without_numbers_are_rejected_and_the_others_keep_their_place(tmp_path, of_numbers):
@@ -160,16 +165,16 @@ def test_rows_without_numbers_are_rejected_and_the_others_keep_their_place(tmp_p
     (tmp_path / "birds.csv").write_text("\n".join(lines))
     values, sources, labels, rejected = all_of(tmp_path / "birds.csv", of_numbers)
     np.testing.assert_array_equal(values, [[1, 2], [5, 6], [7, 8]])
-    assert sources == ["birds.csv:0", "birds.csv:4", "birds.csv:6"]
+    assert sources == ["birds.csv:2", "birds.csv:6", "birds.csv:8"]
     assert labels == ["x", "", "y"]
     assert rejected == {
-        "birds.csv:1": "column 'a' is not a number",
-        "birds.csv:2": "column 'a' has no value",
-        "birds.csv:3": "not 3 fields in the row",
-        "birds.csv:5": "column 'a' is not finite (NaN, infinite or too large)",
+        "birds.csv:3": "column 'a' is not a number",
+        "birds.csv:4": "column 'a' has no value",
+        "birds.csv:5": "not 3 fields in the row",
+        "birds.csv:7": "column 'a' is not finite (NaN, infinite or too large)",
     }
-    with pytest.raises(DataError, match=r"birds\.csv:1 cannot be used: column 'a' is not a number"):
-        list(read_examples(tmp_path / "birds.csv:1", of_numbers))
+    with pytest.raises(DataError, match=r"birds\.csv:3 cannot be used: column 'a' is not a number"):
+        list(read_examples(tmp_path / "birds.csv:3", of_numbers))
 
 
 @settings(max_examples=25, deadline=None)
@@ -183,7 +188,7 @@ def test_any_row_by_its_number_is_that_row(tmp_path_factory, of_numbers, sizes, 
     path = tmp_path_factory.mktemp("rows") / "birds.parquet"
     pq.write_table(pa.Table.from_pandas(table), path, row_group_size=group)
     row = data.draw(st.integers(0, len(table) - 1))
-    (one,) = read_examples(path.with_name(f"birds.parquet:{row}"), of_numbers)
+    (one,) = read_examples(path.with_name(f"birds.parquet:{row + 1}"), of_numbers)
     np.testing.assert_array_equal(one.values, expected[[row]])
 
 
@@ -195,7 +200,7 @@ def test_list_columns_and_keys_are_read(tmp_path, of_vectors):
     np.testing.assert_array_equal(batch.values, [[5, 1, 2]])
     assert (batch.ids, batch.labels) == (("7",), None)
     ((source, reason),) = batch.rejected
-    assert source == "birds.parquet:1"
+    assert source == "birds.parquet:2"
     assert "another number of values" in reason
 
 
@@ -205,7 +210,7 @@ def test_a_folder_of_tables_is_read_by_name(tmp_path, of_numbers):
         write = table.to_parquet if name.endswith("parquet") else table.to_csv
         write(tmp_path / name, index=False)
     _, sources, *_ = all_of(tmp_path, of_numbers)
-    assert sources == ["1.parquet:0", "1.parquet:1", "2.csv:0"]
+    assert sources == ["1.parquet:1", "1.parquet:2", "2.csv:2"]
 
 
 def test_labels_are_left_out_where_a_table_has_none(tmp_path, of_numbers):
@@ -228,7 +233,7 @@ def test_another_kind_of_input_is_named(tmp_path, of_images, of_numbers):
     table, _ = table_of(3)
     table.to_csv(tmp_path / "birds.csv", index=False)
     picture(tmp_path / "wren" / "1.png")
-    for name in ("birds.csv", "birds.csv:1"):
+    for name in ("birds.csv", "birds.csv:2"):
         with pytest.raises(DataError, match=r"table\. The model birds 1 takes images"):
             find_examples(tmp_path / name, of_images)
     with pytest.raises(DataError, match=r"is an image\. .* takes rows of numbers.*\(a, b\)"):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 def test_two_rows_of_a_table(diptych, number_model, birds):
-    near = diptych("compare", f"{birds}:0", f"{birds}:3", "--model", number_model)
+    near = diptych("compare", f"{birds}:2", f"{birds}:5", "--model", number_model)
     assert near.exit_code == 0
     assert near.output.splitlines() == [
         "same",
@@ -17,13 +17,13 @@ def test_two_rows_of_a_table(diptych, number_model, birds):
         "  threshold  1.0000, calibrated",
         "  model      birds, version 3",
     ]
-    far = diptych("compare", f"{birds}:0", f"{birds}:1", "--model", number_model)
+    far = diptych("compare", f"{birds}:2", f"{birds}:3", "--model", number_model)
     assert far.exit_code == 0
     assert far.output.splitlines()[:2] == ["different", "  distance   5.0000"]
 
 
 def test_a_threshold_of_ones_own(diptych, number_model, birds):
-    rows = (f"{birds}:0", f"{birds}:1", "--model", number_model, "--threshold")
+    rows = (f"{birds}:2", f"{birds}:3", "--model", number_model, "--threshold")
     wide = diptych("compare", *rows, 5)
     assert wide.output.splitlines()[0] == "same"  # at the threshold is the same
     assert "5.0000, as asked for" in wide.output
@@ -52,14 +52,14 @@ def test_two_images_as_json_say_what_the_signature_says(diptych, image_model, gr
 
 def test_what_cannot_be_compared_is_one_line_of_error(diptych, number_model, birds, greys):
     cases = {
-        f"{birds}:9": "birds.csv has no row 9",
-        f"{birds}:2": "birds.csv:2 cannot be used: column 'a' has no value",
+        f"{birds}:11": "birds.csv has no row 11",
+        f"{birds}:4": "birds.csv:4 cannot be used: column 'a' has no value",
         str(birds): "birds.csv has more than one example: name one",
         str(greys / "dark" / "000.png"): "000.png is an image. The model birds 3 takes rows",
         "nowhere.csv:1": "nowhere.csv:1 is not there",
     }
     for right, says in cases.items():
-        done = diptych("compare", f"{birds}:0", right, "--model", number_model)
+        done = diptych("compare", f"{birds}:2", right, "--model", number_model)
         assert done.exit_code == 1
         assert done.output.startswith("Error: ")
         assert says in done.output
@@ -80,13 +80,13 @@ def test_a_changed_model_is_refused(diptych, number_model, birds, tmp_path):
 
     shutil.copytree(number_model, tmp_path / "3")
     (tmp_path / "3" / "fingerprint.pb").write_bytes(b"other")
-    done = diptych("compare", f"{birds}:0", f"{birds}:1", "--model", tmp_path / "3")
+    done = diptych("compare", f"{birds}:2", f"{birds}:3", "--model", tmp_path / "3")
     assert (done.exit_code, "fingerprint.pb has changed" in done.output) == (1, True)
 
 
 def test_nothing_but_the_answer_is_printed(number_model, birds):
     program = Path(sys.executable).with_name("diptych")
-    arguments = ["compare", f"{birds}:0", f"{birds}:1", "--model", number_model, "--json"]
+    arguments = ["compare", f"{birds}:2", f"{birds}:3", "--model", number_model, "--json"]
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert np.isclose(json.loads(done.stdout)["distance"], 5)

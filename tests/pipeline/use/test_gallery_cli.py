@@ -97,12 +97,12 @@ def test_a_table_is_enrolled_by_its_label_column(diptych, number_model, birds, t
     done = diptych("enroll", gallery, birds, "--model", number_model)
     assert done.exit_code == 0
     assert "Added       3" in done.stdout
-    assert "birds.csv:2: " in done.stderr  # a number is missing
-    assert "birds.csv:4: has no label" in done.stderr
-    found = diptych("identify", gallery, f"{birds}:4", "--model", number_model)
+    assert "birds.csv:4: " in done.stderr  # a number is missing
+    assert "birds.csv:6: has no label" in done.stderr
+    found = diptych("identify", gallery, f"{birds}:6", "--model", number_model)
     name, first, *_ = found.stdout.splitlines()
     assert name == "wren"
-    assert first.split() == ["1.0000", "same", "wren", f"({birds}:0)"]
+    assert first.split() == ["1.0000", "same", "wren", f"({birds}:2)"]
 
 
 def test_a_newer_model_asks_for_embedding_anew(diptych, gallery, image_model, greys):
