@@ -111,7 +111,8 @@ def _show_figures(evaluation: Evaluation, console: Console) -> None:
     if evaluation.collapse is not None:
         _line(console, "Collapse", evaluation.collapse, "red")
     verdict = "[green]blessed[/]" if evaluation.blessed else "[red]not blessed[/]"
-    first, *others = [rule.text for rule in evaluation.rules]
+    # Those that decided against it come first.
+    first, *others = [rule.text for rule in sorted(evaluation.rules, key=lambda rule: rule.holds)]
     console.print(f"Verdict       {verdict}: {escape(first)}")
     for text in others:
         _line(console, "", text)

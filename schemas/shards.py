@@ -152,18 +152,25 @@ class SplitPairs:
     placed: list[np.ndarray]
 
 
-def read_split_pairs(folder: Path) -> SplitPairs:
+def read_split_pairs(folder: Path, most: int | None = None) -> SplitPairs:
     """Reads the pairs of a split, each example once, ordered by id.
 
     Memory: the ids and the pairs, not the examples.
+
+    Args:
+      folder: of the split.
+      most: so many rows of the first shards at most, and the pairs among them; None: all.
     """
     manifest = Manifest.read(folder)
     ids, labels, classes, shards, rows, pairs = [], [], [], [], [], []
     placed = 0
     for shard in range(manifest.num_shards):
+        left_over = None if most is None else most - placed
+        if left_over == 0:
+            break
         name = folder / shard_name("examples", shard, manifest.num_shards)
         with pa.memory_map(str(name)) as source:
-            table = pa.ipc.open_file(source).read_all()
+            table = pa.ipc.open_file(source).read_all().slice(0, left_over)
             ids.append(fixed_binary_to_numpy(table["id"].combine_chunks(), ID_BYTES).copy())
             labels.append(table["label"].to_numpy())
             classes.append(table["class"].to_numpy().copy())
@@ -172,6 +179,8 @@ def read_split_pairs(folder: Path) -> SplitPairs:
         name = folder / shard_name("pairs", shard, manifest.num_shards)
         table = pq.read_table(name, columns=["left", "right", "same"])
         left, right, same = (column.to_numpy() for column in table.columns)
+        inside = np.maximum(left, right) < len(ids[-1])
+        left, right, same = left[inside], right[inside], same[inside]
         pairs.append((left.astype(np.int64) + placed, right.astype(np.int64) + placed, same))
         placed += len(ids[-1])
     all_ids = np.concatenate(ids)

@@ -33,7 +33,7 @@ def Trainer(
     code_hash: Parameter[str],
 ) -> None:
     """Trains on the training split, stops and sets the threshold on the calibration split."""
-    from diptych.components.trainer.calibration import CalibrationSet
+    from diptych.components.trainer.calibration import JudgedPairs
     from diptych.components.trainer.cluster import train_anywhere
     from diptych.components.trainer.export import export_model
     from diptych.components.trainer.log import TensorBoard, write_curves
@@ -61,7 +61,7 @@ def Trainer(
 
     network = build_network(architecture, raw.shape)
     network.set_weights(weights)
-    threshold = CalibrationSet(calibration).threshold(network, settings.calibrate_for)
+    threshold = JudgedPairs(calibration).threshold(network, settings.calibrate_for)
     model.set_string_custom_property("threshold", json.dumps(threshold))
     serving = Path(path_utils.serving_model_dir(model.uri))
     beside = serving.with_name(serving.name + ".part")

@@ -16,6 +16,8 @@ class Epoch:
 
     epoch: int  # from 1
     loss: float
+    # Of the first training pairs, without augmentation, at the best threshold of calibration
+    accuracy: float | None
     calibration_loss: float
     calibration_accuracy: float  # at the best threshold of this epoch
     examples_per_s: float  # encoded by all workers together
@@ -57,7 +59,7 @@ class TensorBoard:
 
         with self._writer.as_default(step=line.epoch):
             for name, value in dataclasses.asdict(line).items():
-                if name != "epoch":
+                if name != "epoch" and value is not None:
                     tf.summary.scalar(name, value)
         self._writer.flush()
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from diptych.components.trainer.augmentation import Augmenter
 from diptych.components.trainer.batches import Batch, ShardReader, inverse_class_frequencies
-from diptych.components.trainer.calibration import CalibrationSet
+from diptych.components.trainer.calibration import CalibrationSet, JudgedPairs
 from diptych.components.trainer.checkpoint import read_checkpoint, write_checkpoint
 from diptych.components.trainer.learner import Learner, Place
 from diptych.components.trainer.log import Epoch, best_epoch
@@ -27,6 +27,7 @@ from diptych.schemas.shards import Manifest
 from diptych.schemas.training import Train
 
 _TRAINING, _CALIBRATION = "Split-train", "Split-calibration"
+_TRAINED_ON = 2048  # rows that the training accuracy is of: a fraction of a second an epoch
 
 
 @dataclasses.dataclass
@@ -73,6 +74,7 @@ def train(
     """
     keras.utils.set_random_seed(settings.seed)
     reader, learner, calibration = _prepare(pairs, model, settings, place)
+    trained_on = JudgedPairs(pairs / _TRAINING, _TRAINED_ON)
     progress = _resume(learner, checkpoints)
     if not progress.best:
         progress.best = learner.network.get_weights()
@@ -91,12 +93,14 @@ def train(
         spent = time.perf_counter() - started
         learner.share_statistics()
         with learner.averaged():
-            calibration_loss, accuracy = calibration.judge(learner.network)
+            calibration_loss, threshold, accuracy = calibration.judge(learner.network)
+            training_accuracy = trained_on.accuracy(learner.network, threshold)
             weights = learner.network.get_weights()
         progress.epoch += 1
         line = Epoch(
             epoch=progress.epoch,
             loss=float(np.mean(progress.losses)),
+            accuracy=training_accuracy,
             calibration_loss=calibration_loss,
             calibration_accuracy=accuracy,
             examples_per_s=examples * place.workers / spent,

@@ -109,7 +109,7 @@ def class_changes(left: Outcome, right: Outcome) -> list[ClassChange]:
 
 def _configuration(left: RunRecord, right: RunRecord) -> _Sides:
     """Settings that differ, of sections that are known of both."""
-    known = facts.sections_of(left) & facts.sections_of(right)
+    known = facts.sections_of(left).keys() & facts.sections_of(right).keys()
     changed = facts.differing(facts.settings_of(left), facts.settings_of(right))
     return {key: sides for key, sides in changed.items() if key.partition(".")[0] in known}
 

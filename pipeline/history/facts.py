@@ -27,20 +27,21 @@ CODE = "code_hash"
 def settings_of(run: RunRecord) -> Facts:
     """The configuration as the steps were given it, by ``key.path``."""
     found: Facts = {}
-    for (name, parameter), section in _SECTIONS.items():
-        step = run.step(name)
-        if step is not None and parameter in step.parameters:
-            found |= flat(_value(step.parameters[parameter]), section)
+    for section, values in sections_of(run).items():
+        found |= flat(values, section)
     return found
 
 
-def sections_of(run: RunRecord) -> set[str]:
+def sections_of(run: RunRecord) -> dict[str, Facts]:
     """The sections of the configuration that are known: those of the steps that a run came to."""
-    return {
-        section.partition(".")[0]
-        for (name, _), section in _SECTIONS.items()
-        if run.step(name) is not None
-    }
+    sections: dict[str, Facts] = {}
+    for (name, parameter), path in _SECTIONS.items():
+        step = run.step(name)
+        if step is not None and parameter in step.parameters:
+            section, _, key = path.partition(".")
+            value = _value(step.parameters[parameter])
+            sections.setdefault(section, {}).update({key: value} if key else value)
+    return sections
 
 
 def flat(value: Any, path: str) -> Facts:

@@ -1,5 +1,7 @@
 """The figures of a report, each an inline SVG. No text of the data stands in them."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -14,7 +16,7 @@ _CURVE_POINTS = 400
 _percent = FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
 
 
-def loss_curves(epochs: list[dict[str, float]], best: int) -> str:
+def loss_curves(epochs: list[dict[str, Any]], best: int) -> str:
     """Training and calibration loss by epoch."""
     with drawing("loss") as drawn:
         axes, numbers = drawn.axes, [line["epoch"] for line in epochs]
@@ -29,12 +31,17 @@ def loss_curves(epochs: list[dict[str, float]], best: int) -> str:
     return drawn.svg
 
 
-def accuracy_curves(epochs: list[dict[str, float]], best: int) -> str:
-    """Accuracy on the calibration split by epoch."""
+def accuracy_curves(epochs: list[dict[str, Any]], best: int) -> str:
+    """Accuracy by epoch, on training pairs and on those of the calibration split."""
     with drawing("accuracy") as drawn:
         axes, numbers = drawn.axes, [line["epoch"] for line in epochs]
-        accuracies = [line["calibration_accuracy"] for line in epochs]
-        axes.plot(numbers, accuracies, "s--", color=DIFFERENT, label="calibration")
+        training = np.array([line["accuracy"] for line in epochs], float)  # NaN: without pairs
+        axes.plot(numbers, training, "o-", color=SAME, label="training")
+        axes.plot(
+            *(numbers, [line["calibration_accuracy"] for line in epochs], "s--"),
+            color=DIFFERENT,
+            label="calibration",
+        )
         axes.yaxis.set_major_formatter(_percent)
         _by_epoch(axes, best, "accuracy")
     return drawn.svg

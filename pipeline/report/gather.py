@@ -12,6 +12,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pydantic
 
+from diptych.pipeline.history.facts import sections_of
 from diptych.pipeline.history.records import RunRecord
 from diptych.pipeline.report.points import Points, project
 from diptych.schemas.balance import SplitBalance
@@ -26,15 +27,6 @@ _PACKAGES = (
     *("diptych", "tfx", "tensorflow", "keras", "apache-beam", "ray", "numpy"),
     *("pyarrow", "scikit-learn"),
 )
-# The sections of the configuration, by the step and the parameter that they are given as.
-_SECTIONS = {
-    "data": ("ExampleGen", "data"),
-    "split": ("ExampleGen", "split"),
-    "pairs": ("PairGen", "settings"),
-    "model": ("Trainer", "model_settings"),
-    "train": ("Trainer", "train_settings"),
-    "evaluate": ("Evaluator", "settings"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +74,7 @@ class Material:
     rejected: Rejected | None
     classes: ClassCounts | None
     best_epoch: int
-    epochs: list[dict[str, float]]
+    epochs: list[dict[str, Any]]
     same: np.ndarray  # (pairs,) bool
     distance: np.ndarray  # (pairs,)
     points: Points | None
@@ -163,7 +155,7 @@ def _gather(run: RunRecord, folder: Path) -> Material:
         worst=_worst_pairs(worst.slice(0, _WORST_SHOWN)),
         num_worst=worst.num_rows,
         reconstructions=picture.read_bytes() if picture.is_file() else None,
-        settings=_read_settings(run),
+        settings=sections_of(run),
         packages=pushed.packages if pushed else _packages_now(),
         packages_of_then=pushed is not None,
     )
@@ -208,7 +200,7 @@ def _read_rejected(run: RunRecord) -> Rejected | None:
     )
 
 
-def _read_curves(path: Path) -> tuple[int, list[dict[str, float]]]:
+def _read_curves(path: Path) -> tuple[int, list[dict[str, Any]]]:
     content = json.loads(path.read_text(encoding="utf-8"))
     return content["best_epoch"], content["epochs"]
 
@@ -230,16 +222,6 @@ def _worst_pairs(table: pa.Table) -> tuple[WorstPair, ...]:
         )
         for row in table.to_pylist()
     )
-
-
-def _read_settings(run: RunRecord) -> dict[str, Any]:
-    """The sections of the configuration, as the steps were given them."""
-    sections = {}
-    for section, (name, parameter) in _SECTIONS.items():
-        step = run.step(name)
-        if step is not None and parameter in step.parameters:
-            sections[section] = json.loads(step.parameters[parameter])
-    return sections
 
 
 def _pushed_manifest(run: RunRecord) -> ModelManifest | None:

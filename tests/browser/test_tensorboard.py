@@ -29,7 +29,7 @@ def tensorboard(tmp_path_factory):
     run = make_run(folder / "made", classes=(*HOSTILE, "five"), each=20)
     log = TensorBoard(folder / "made" / "training_log")
     for number in (1, 2, 3):
-        log.write(Epoch(number, 1 / number, 1.1 / number, 0.9, 1000.0, 0.1, 2.0))
+        log.write(Epoch(number, 1 / number, 0.95, 1.1 / number, 0.9, 1000.0, 0.1, 2.0))
     write_projector(run, folder / "runs" / "a" / "tensorboard")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

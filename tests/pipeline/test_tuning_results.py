@@ -21,7 +21,7 @@ DATA = ImageFolder(kind="images", path="/data")
 def outcome(number, end, *epochs, reason=""):
     """Epochs are calibration losses and accuracies."""
     lines = [
-        Epoch(epoch, 0.5, loss, accuracy, 100.0, 0.1, 2.0)
+        Epoch(epoch, 0.5, 0.9, loss, accuracy, 100.0, 0.1, 2.0)
         for epoch, (loss, accuracy) in enumerate(epochs, 1)
     ]
     return Outcome(number, end, lines, reason)

@@ -120,7 +120,7 @@ def _kept(root: Path, pairs: Path, config: Config, model: Model) -> float:
 
 def _accuracy(pairs: Path, config: Config, model: Model) -> float:
     """Trains; returns the share of the test pairs told right at the calibrated threshold."""
-    from diptych.components.trainer.calibration import CalibrationSet
+    from diptych.components.trainer.calibration import JudgedPairs
     from diptych.components.trainer.learner import Place
     from diptych.components.trainer.loop import train
     from diptych.components.trainer.network import build_network
@@ -129,8 +129,8 @@ def _accuracy(pairs: Path, config: Config, model: Model) -> float:
     weights, _ = train(pairs, model, config.train, Place(), lambda epoch: None)
     network = build_network(model, Manifest.read(pairs / "Split-train").input)
     network.set_weights(weights)
-    threshold = CalibrationSet(pairs / "Split-calibration").threshold(network)
-    return CalibrationSet(pairs / "Split-test").accuracy(network, threshold)
+    threshold = JudgedPairs(pairs / "Split-calibration").threshold(network)
+    return JudgedPairs(pairs / "Split-test").accuracy(network, threshold)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from shard_writer import blobs, write_split
 
-from diptych.components.trainer.calibration import CalibrationSet
+from diptych.components.trainer.calibration import JudgedPairs
 from diptych.components.trainer.learner import Place
 from diptych.components.trainer.loop import train
 from diptych.components.trainer.network import build_network
@@ -55,9 +55,9 @@ def test_it_tells_classes_apart_that_it_could_not_before(pairs, loss, distance):
     weights, curves = train(pairs, model, settings, Place(), lambda line: None)
     assert curves[-1].loss < curves[0].loss
     network = build_network(model, InputShape(kind="vector", shape=(6,)))
-    test = CalibrationSet(pairs / "Split-test")
+    test = JudgedPairs(pairs / "Split-test")
     network.set_weights(weights)
-    threshold = CalibrationSet(pairs / "Split-calibration").threshold(network)
+    threshold = JudgedPairs(pairs / "Split-calibration").threshold(network)
     assert test.accuracy(network, threshold) > 0.93
 
 

@@ -88,7 +88,7 @@ def test_it_goes_on_from_the_last_checkpoint_to_the_same_end(
     # On one thread, a step has one result; but TensorFlow takes several.
     for mine, theirs in zip(weights, straight_weights, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
-    for name in ("epoch", "loss", "calibration_loss", "calibration_accuracy"):
+    for name in ("epoch", "loss", "accuracy", "calibration_loss", "calibration_accuracy"):
         ends = [getattr(line, name) for line in curves]
         assert ends == pytest.approx([getattr(line, name) for line in straight], rel=1e-4)
 
@@ -98,7 +98,7 @@ def test_the_best_epoch_before_the_cut_is_not_forgotten(pairs, tmp_path, steps_u
 
     def worse_each_time(_, network):
         judged.append(network.get_weights())
-        return float(len(judged)), 0.5
+        return float(len(judged)), 0.3, 0.5
 
     monkeypatch.setattr(CalibrationSet, "judge", worse_each_time)
     plain = Model(embedding_size=4)
