@@ -138,8 +138,8 @@ def test_figures_are_said_with_their_intervals_and_the_verdict_with_its_rules():
     ]
     verdict = text[text.index("Verdict") : text.index("Model")]
     assert verdict.splitlines() == [
-        "Verdict       not blessed: accuracy 90.00% reaches the bar of 80.00%",
-        "              recall is [low]",
+        "Verdict       not blessed: recall is [low]",
+        "              accuracy 90.00% reaches the bar of 80.00%",
     ]
     assert lines_of("Collapse", text) == ["Collapse      all are the same"]
     assert lines_of("Report", text) == ["Report        report.html"]
