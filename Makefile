@@ -31,7 +31,7 @@ test-tune: setup ## Test a search on Ray Tune that is killed and gone on with
 test-scale: setup ## Test PairGen on skewed data by the million, retrieval by the 100,000, and worker processes
 	$(PYTHON) -m pytest tests/engines/test_portable.py tests/engines/test_embed_portable.py tests/scale
 
-test-train: setup ## Test that every loss and setting learns
+test-train: setup ## Test that every loss and setting learns, and goes on where it was cut off
 	$(PYTHON) -m pytest tests/training
 
 test-workers: setup ## Test training on Ray workers: as many as one, killed ones, and on a cluster
