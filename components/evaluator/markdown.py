@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from diptych.schemas.evaluation import AtThreshold, Estimate, Evaluation
+from diptych.components.evaluator.classes import worst_classes
+from diptych.schemas.evaluation import AtThreshold, ClassFigures, Estimate, Evaluation
 
 
 def as_markdown(evaluation: Evaluation) -> str:
@@ -28,6 +29,9 @@ def as_markdown(evaluation: Evaluation) -> str:
             (_counts(name, at) for name, at in _thresholds(evaluation)),
         ),
     ]
+    worst = worst_classes(evaluation.classes)
+    if worst:
+        lines += ["", *_table(("worst classes", "accuracy", "pairs"), map(_of_class, worst))]
     if evaluation.notes:
         lines += ["", *(f"- {note}" for note in evaluation.notes)]
     return "\n".join(lines) + "\n"
@@ -71,6 +75,11 @@ def _counts(name: str, at: AtThreshold) -> tuple[str, ...]:
         *(told.different_called_same, told.different_called_different),
     )
     return (name, f"{at.threshold:.4f}", *(f"{count:,}" for count in counts))
+
+
+def _of_class(one: ClassFigures) -> tuple[str, ...]:
+    label = one.label.replace("|", "\\|").replace("\n", " ")
+    return (label, f"{one.accuracy:.2%}", f"{one.pairs:,}")
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 import yaml
 
+from diptych.components.evaluator.classes import worst_classes
 from diptych.pipeline.history.records import RunRecord
 from diptych.pipeline.report import figures, headline
 from diptych.pipeline.report.gather import Material, gather
@@ -62,7 +63,8 @@ def render(material: Material) -> str:
         plans=headline.few_shot_plans(evaluation),
         few_shot_of=headline.few_shot_of,
         operating_point=figures.operating_point,
-        classes=_worst_classes(evaluation.classes),
+        classes=_least_accurate(evaluation.classes),
+        worst_classes=worst_classes(evaluation.classes),
         num_bars=_BARS_SHOWN,
         figures=_draw(material),
         lineage=trace(material.run),
@@ -88,7 +90,7 @@ def _draw(material: Material) -> dict[str, str]:
     return drawn
 
 
-def _worst_classes(classes: tuple[ClassFigures, ...]) -> list[ClassFigures]:
+def _least_accurate(classes: tuple[ClassFigures, ...]) -> list[ClassFigures]:
     """The classes to show, the least accurate first; those without pairs last."""
 
     def rank(one: ClassFigures) -> tuple[bool, float, str]:

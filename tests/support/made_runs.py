@@ -298,7 +298,7 @@ def _figures(verification, classes, each, paired, blessed) -> Evaluation:
                 label=name,
                 seen=number != len(classes) - 1,
                 examples=each,
-                pairs=100 - number,
+                pairs=1000 - number,
                 accuracy=0.9 - number / 1000,
                 accuracy_same=0.8,
                 accuracy_different=0.99,

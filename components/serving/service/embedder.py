@@ -20,7 +20,7 @@ from diptych.components.serving.service.bounds import MAX_EXAMPLES
 from diptych.components.serving.service.examples import Raw
 
 _BATCH = 64  # examples at once; more of small pictures gain nothing on a few cores
-# Long enough that requests of several clients meet, which costs them half of the processor time each;
+# Long enough that requests of several clients meet, which costs each half of the processor time;
 # short beside the rest of a request.
 _WAIT_S = 0.005
 

@@ -6,7 +6,7 @@ import pytest
 from diptych.components.evaluator.evaluation import Outcome, evaluate, whole_split
 from diptych.components.evaluator.output import write_evaluation
 from diptych.schemas.evaluate import Bars, Evaluate
-from diptych.schemas.evaluation import Evaluation
+from diptych.schemas.evaluation import ClassFigures, Evaluation
 
 SETTINGS = Evaluate(threshold=4.5, bootstrap=100, bars=Bars(accuracy=0.7), max_drop=0.05)
 
@@ -67,7 +67,12 @@ def test_a_rate_that_cannot_be_told_has_a_note(outcome):
 
 
 def test_what_is_written_is_read_again(outcome, tmp_path):
+    bad = ClassFigures(
+        **dict.fromkeys(("accuracy_same", "accuracy_different", "recall_at_1")),
+        **{"label": "a|b", "seen": True, "examples": 9, "pairs": 80, "accuracy": 0.5},
+    )
     found = judge(outcome(3.0), outcome(3.0, seed=0), SETTINGS)
+    found = found.model_copy(update={"classes": (bad,)})
     write_evaluation(tmp_path, found, None)
     assert Evaluation.read(tmp_path) == found
     report = (tmp_path / "report.md").read_text()
@@ -75,4 +80,5 @@ def test_what_is_written_is_read_again(outcome, tmp_path):
         assert rule.text in report
     assert f"| ROC AUC | {found.pairs.roc_auc.value:.2%} |" in report
     assert "| TAR at FAR 0.001 | - | - |" in report
+    assert "| a\\|b | 50.00% | 80 |" in report
     assert {path.name for path in tmp_path.iterdir()} == {"evaluation.json", "report.md"}

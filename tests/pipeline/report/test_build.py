@@ -11,7 +11,7 @@ from made_runs import HOSTILE, cut_after, make_run
 from diptych.pipeline.report import build
 from diptych.pipeline.report.build import build_report, write_report
 from diptych.schemas.errors import ConfigError
-from diptych.schemas.evaluation import Estimate
+from diptych.schemas.evaluation import Estimate, Evaluation
 from diptych.schemas.inputs import Inputs
 from diptych.schemas.manifest import ModelManifest
 
@@ -105,6 +105,16 @@ def test_classes_are_counted_before_and_after(page):
     text = Page(page).text
     assert "Class examples places in a round $\\frac{" not in text  # the largest is first
     assert "Class examples places in a round a b c 8 8 $\\frac{ 6 6" in text
+
+
+def test_the_worst_classes_are_named_by_what_is_surely_bad(page, tmp_path):
+    assert "The worst, by what is surely bad" in Page(page).text
+    flawless = make_run(tmp_path / "flawless")
+    folder = flawless.output("Evaluator", "evaluation").path
+    figures = Evaluation.read(folder)
+    classes = tuple(one.model_copy(update={"accuracy": 1.0}) for one in figures.classes)
+    figures.model_copy(update={"classes": classes}).write(folder)
+    assert "Every pair of every class is told right." in Page(build_report(flawless)).text
 
 
 def test_lineage_leads_from_what_is_read_to_what_made_it(page):
