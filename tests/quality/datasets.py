@@ -54,6 +54,13 @@ def _one_shot(root: Path) -> Figure:
     return unseen.one_shot(root, DATA / "optdigits")
 
 
+def _of_twenty_ways(root: Path) -> Figure:
+    unseen_classes = unseen.evaluation_of(root).slice("unseen")
+    assert unseen_classes is not None  # the split is by class
+    (found,) = (one for one in unseen_classes.few_shot if (one.ways, one.shots) == (20, 1))
+    return as_figure(found.accuracy)
+
+
 _PAIRS = "test pairs"
 DATA_SETS = (
     DataSet("mnist", "mnist_digits", "digits", (Expectation(_PAIRS, 0.98, _of_the_test_split),)),
@@ -82,6 +89,15 @@ DATA_SETS = (
         (
             Expectation("test pairs, unseen classes", 0.7, _of_the_test_split),
             Expectation("one-shot, 3 unseen classes", 0.7, _one_shot),
+        ),
+    ),
+    DataSet(
+        "characters",
+        "characters",
+        "characters",
+        (
+            Expectation("test pairs, unseen classes", 0.95, _of_the_test_split),
+            Expectation("one-shot, 20 of 27 unseen classes", 0.8, _of_twenty_ways),
         ),
     ),
 )
