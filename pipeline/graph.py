@@ -137,7 +137,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
         pairs=pair_gen.outputs["pairs"],
         settings=config.evaluate.model_dump_json(),
         inputs=raw,
-        code_hash=_code_of("evaluator", "exported.py"),
+        code_hash=_code_of("evaluator", "exported.py", "images.py"),
     )
     pusher = Pusher(
         model=trainer.outputs["model"],
