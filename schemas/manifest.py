@@ -105,6 +105,16 @@ def digest_of(folder: Path) -> str:
     return describe(folder / _PLACE).sha256
 
 
+def check_if_pushed(folder: Path) -> None:
+    """Compares a model with its manifest; one that was exported and never pushed has none.
+
+    Raises:
+      ModelError: it is not as it was pushed.
+    """
+    if (folder / _PLACE).is_file():
+        ModelManifest.read(folder).check(folder)
+
+
 def describe(path: Path) -> File:
     """Size and digest of a file."""
     with path.open("rb") as file:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from diptych.components.trainer.network import Network
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.manifest import check_if_pushed
 from diptych.schemas.versions import newest
 
 # As ``export`` names what it saves; in the order of the network's parts.
@@ -24,8 +25,10 @@ def start_from(path: Path, network: Network) -> None:
 
     Raises:
       ConfigError: there is no such model, it is not one of ours, or of another architecture.
+      ModelError: it is not as it was pushed.
     """
     version = newest_version(path)
+    check_if_pushed(version)
     came = read_weights(version)
     wanted = [
         variable

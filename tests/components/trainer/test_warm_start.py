@@ -4,11 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from pushed_model import push_vectors
 
 from diptych.components.trainer.export import export_model
 from diptych.components.trainer.network import build_network
 from diptych.components.trainer.warm_start import newest_version, read_weights, start_from
-from diptych.schemas.errors import ConfigError
+from diptych.schemas.errors import ConfigError, ModelError
 from diptych.schemas.inputs import Column, Inputs
 from diptych.schemas.model import Model
 
@@ -50,6 +51,14 @@ def test_a_network_that_starts_from_a_pushed_one_measures_as_it_does(pushed):
     np.testing.assert_array_equal(
         second.distance(embedding, embedding[::-1]), first.distance(embedding, embedding[::-1])
     )
+
+
+def test_a_pushed_model_that_has_changed_is_no_start(tmp_path):
+    version = push_vectors(tmp_path, columns=(("v", 6),))
+    with (version / "variables" / "variables.index").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(ModelError, match=r"variables\.index has changed"):
+        start_from(tmp_path, network_of(MODEL, seed=2))
 
 
 def test_the_states_of_seeds_are_left_as_they_are(pushed):
