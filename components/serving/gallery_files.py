@@ -225,6 +225,8 @@ def tidy(folder: Path, catalog: Catalog) -> None:
     """Removes files that are no longer, or never were, the gallery's. The lock must be held."""
     own = {piece.name for part in catalog.parts for piece in (part.examples, part.raw)}
     for path in folder.iterdir():
-        ours = _OWN_FILE.match(path.name) and path.name not in own
-        if ours and (_OWN_FILE.fullmatch(path.name) or path.name.endswith(HALF)):
+        name = path.name
+        left = _OWN_FILE.fullmatch(name) and name not in own
+        half = _OWN_FILE.match(name) or name.startswith(f"{_CATALOG}.")
+        if left or (half and name.endswith(HALF)):
             path.unlink()

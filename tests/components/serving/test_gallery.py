@@ -101,6 +101,20 @@ def test_one_example_at_a_time_leaves_few_files(gallery, model):
     assert Gallery.open(gallery.folder, model).labels["jay"] == 60
 
 
+def test_what_killed_processes_left_goes_with_the_next_change_and_nothing_else(gallery, model):
+    halves = {
+        "gallery.json.7-0a0b0c0d.part",
+        "examples-00000009.arrow.7-0a0b0c0d.part",
+        "raw-00000009.arrow",
+    }
+    for name in (*halves, "notes.txt", "my.part"):
+        (gallery.folder / name).write_bytes(b"half")
+    put(gallery, model, ("jay", (100, 1)))
+    left = set(files(gallery.folder))
+    assert not left & halves
+    assert {"notes.txt", "my.part", "gallery.json"} <= left
+
+
 def test_one_more_example_leaves_large_parts_as_they_are(gallery, model):
     raw = np.random.default_rng(0).normal(100, 1, (5_000, 2)).astype(np.float32)
     gallery.enroll(["jay"] * 5_000, model.embed(raw), ["jay"] * 5_000, raw)
