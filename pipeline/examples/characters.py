@@ -1,6 +1,6 @@
 """Draws printed characters of four alphabets; the label is the alphabet and the character.
 
-103 characters, of which no two look alike, in the twelve faces of the DejaVu fonts that come with
+98 characters, some of them close to another, in the twelve faces of the DejaVu fonts that come with
 Matplotlib: 4 to 36 pictures of each, so that few have many and many have few. Face, size, place,
 turn, slant and noise are drawn anew for each, from one seed.
 
@@ -15,12 +15,12 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# Letters that look like one of another alphabet are left out.
+# Letters that have the shape of one of another alphabet are left out.
 _ALPHABETS = {
     "Latin": "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "Greek": "αβγδεζηθλμξπρςστφχψω",
     "Cyrillic": "БГДЖЗИЛПФЦЧШЩЪЫЬЭЮЯ",
-    "Armenian": "ԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՓՔՕՖ",
+    "Armenian": "ԱԲԳԴԵԶԷԸԹԺԻԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՎՐՑՒՔՖ",
 }
 _FACES = [
     f"DejaVu{family}{style}.ttf"

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
 from diptych.pipeline.report.svg import ACCENT, DIFFERENT, INK, MUTED, PAPER, SAME, drawing
 from diptych.schemas.evaluation import AtThreshold, Verification
@@ -141,6 +141,7 @@ def class_sizes(before: np.ndarray, after: np.ndarray) -> str:
         plain = FuncFormatter(lambda number, _: f"{number:,.4g}")
         axes.xaxis.set_major_formatter(plain)
         axes.yaxis.set_major_formatter(plain)
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
         axes.set(xlabel="classes, the largest first", ylabel="examples")
         axes.legend()
     return drawn.svg
