@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from diptych.pipeline.explained import explained
 from diptych.pipeline.history.cli import compare_runs, report, runs
 from diptych.pipeline.use.cli import compare, embed
 from diptych.pipeline.use.gallery_cli import enroll, identify
@@ -76,12 +77,9 @@ def init(data: Path | None, out: Path) -> None:
     """Writes a commented configuration to OUT (default: diptych.yaml) that fits the data."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from diptych.pipeline.init_config import write_config
-    from diptych.schemas.errors import DiptychError
 
-    try:
+    with explained():
         write_config(data, out)
-    except DiptychError as error:
-        raise click.ClickException(str(error)) from error
     click.echo(f"Wrote {out}. Look it over, then: diptych run {out}")
 
 

@@ -21,11 +21,6 @@ class Outcome(enum.Enum):
     CACHED = "cached"
 
 
-def step_names(pipeline: Pipeline) -> list[str]:
-    """The steps in the order in which they run."""
-    return [node.id for node in pipeline.components]
-
-
 def run_locally(
     pipeline: Pipeline,
     run: str,

@@ -163,11 +163,6 @@ class ShardReader:
         self.draw = draw
         self.num_steps = -(-self.manifest.num_batches // batches_per_step)
 
-    @property
-    def batches_per_worker(self) -> int:
-        """Batches of a step that are this worker's."""
-        return len(self._mine)
-
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The steps of an epoch from the given one on, as many on every worker."""
         order = np.random.default_rng((self._seed, epoch)).permutation(self.num_steps)

@@ -1,14 +1,14 @@
 """``diptych runs``, ``compare-runs`` and ``report``. Heavy libraries are imported when needed."""
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from diptych.pipeline.explained import explained
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +38,7 @@ def runs(root: Path | None, pipeline: str | None, limit: int, as_json: bool) -> 
 
     Says how each ended, what it came to, and which pushed version is in production.
     """
-    with _explained():
+    with explained():
         from diptych.pipeline.history.listing import show_runs
         from diptych.pipeline.history.outcome import outcome
         from diptych.pipeline.history.records import read_runs
@@ -64,7 +64,7 @@ def compare_runs(left: str, right: str, root: Path | None, as_json: bool) -> Non
     A run is named as diptych runs lists it, or by a beginning that no other has; latest is the
     newest.
     """
-    with _explained():
+    with explained():
         from diptych.pipeline.history.comparing import side_by_side
         from diptych.pipeline.history.comparison_view import show_comparison
         from diptych.pipeline.history.outcome import outcome
@@ -103,7 +103,7 @@ def report(
     The report is one HTML file that needs nothing else. A run is named as diptych runs lists it, or
     by a beginning that no other has.
     """
-    with _explained():
+    with explained():
         from diptych.pipeline.history.records import find_run, read_runs
         from diptych.pipeline.history.reporting import report_of
         from diptych.pipeline.history.root import find_root
@@ -113,18 +113,6 @@ def report(
         click.echo(path)
         if opened or (opened is None and _has_display()):
             click.launch(str(path))
-
-
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """What a person can act on is said in one line."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from diptych.schemas.errors import DiptychError
-
-    try:
-        yield
-    except DiptychError as error:
-        raise click.ClickException(" ".join(str(error).split())) from error
 
 
 def _console() -> "Console":

@@ -6,9 +6,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-import click
 from rich.console import Console
 
+from diptych.pipeline.explained import explained
 from diptych.schemas.errors import DiptychError
 
 
@@ -26,14 +26,15 @@ def quietly() -> Iterator[Console]:
     sys.stderr.flush()
     real = os.dup(2)
     with (
+        explained(),
         os.fdopen(real, "w", encoding="utf-8", errors="replace") as terminal,
         tempfile.TemporaryFile() as noise,
     ):
         os.dup2(noise.fileno(), 2)
         try:
             yield Console(file=terminal, highlight=False)
-        except DiptychError as error:
-            raise click.ClickException(str(error)) from error
+        except DiptychError:
+            raise
         except Exception:
             sys.stderr.flush()
             noise.seek(0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from diptych.pipeline.explained import explained
 from diptych.pipeline.use.model import find_model, model_option
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _SHORTEST_TOKEN = 16
     show_default=True,
     help="File for everything but the few lines on the console.",
 )
+@explained()
 def serve(
     model: Path | None,
     gallery: Path | None,
@@ -61,7 +63,6 @@ def serve(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     from diptych.components.serving.service.server import is_loopback, listening_socket
     from diptych.pipeline.console import quiet
-    from diptych.schemas.errors import DiptychError
 
     try:
         folder = find_model(Path()) if model is None else model
@@ -94,8 +95,6 @@ def serve(
             settings = Settings(folder.absolute(), gallery, host, replicas, token)
             serve_model(settings, taken, ready, news)
             console.print("Ended.")
-    except DiptychError as error:
-        raise click.ClickException(" ".join(str(error).split())) from error
     except KeyboardInterrupt:  # while it was starting
         raise click.ClickException("Interrupted.") from None
 
