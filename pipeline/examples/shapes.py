@@ -7,12 +7,13 @@ of the colour and that of the grey behind it are drawn anew for each, from one s
     python pipeline/examples/shapes.py FOLDER
 """
 
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
+
+from diptych.schemas.files import whole_folder
 
 _EACH = 20  # pictures of a colour
 _SIDE = 28  # pixels
@@ -25,17 +26,15 @@ def main(folder: Path) -> None:
     if folder.exists():
         print(f"{folder} is there already.")
         return
-    beside = folder.with_name(folder.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    generator = np.random.default_rng(0)
-    for part, shapes in (("known", ("triangle", "circle")), ("unseen", ("rectangle",))):
-        for colour, channel in _COLOURS.items():
-            (beside / part / colour).mkdir(parents=True)
-            for number in range(_EACH):
-                shape = shapes[number % len(shapes)]
-                image = _draw(generator, shape, channel)
-                image.save(beside / part / colour / f"{shape}_{number:02d}.png")
-    beside.rename(folder)
+    with whole_folder(folder) as beside:
+        generator = np.random.default_rng(0)
+        for part, shapes in (("known", ("triangle", "circle")), ("unseen", ("rectangle",))):
+            for colour, channel in _COLOURS.items():
+                (beside / part / colour).mkdir(parents=True)
+                for number in range(_EACH):
+                    shape = shapes[number % len(shapes)]
+                    image = _draw(generator, shape, channel)
+                    image.save(beside / part / colour / f"{shape}_{number:02d}.png")
     print(f"Wrote {2 * _EACH * len(_COLOURS)} pictures of {len(_COLOURS)} colours to {folder}.")
 
 

@@ -1,7 +1,5 @@
 """Many examples as embeddings, by Beam: a folder of shards."""
 
-import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,7 @@ from diptych.pipeline.engines import beam_args, check_reachable
 from diptych.pipeline.use.embed import check_place, nothing_embedded
 from diptych.schemas.config import Beam
 from diptych.schemas.errors import ConfigError, DataError
-from diptych.schemas.files import HALF
+from diptych.schemas.files import HALF, whole_folder
 
 if TYPE_CHECKING:
     from diptych.components.serving.embeddings import Written
@@ -72,8 +70,7 @@ def embed_with_beam(model: "PushedModel", path: Path, out: Path, beam: Beam) -> 
     arguments = beam_args(beam)
     check_reachable(beam)
     parts = find_examples(path.absolute(), model.manifest)
-    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.absolute().parent))
-    try:
+    with whole_folder(out.absolute()) as beside:
         for name in (REJECTED, FAILED):
             (beside / name).mkdir()
         with apache_beam.Pipeline(options=PipelineOptions(arguments)) as pipeline:
@@ -86,10 +83,6 @@ def embed_with_beam(model: "PushedModel", path: Path, out: Path, beam: Beam) -> 
         written = _counted(beside, beside / REJECTED)
         if not written.num_embedded:
             raise nothing_embedded(path, written)
-        beside.chmod(0o755)
-        beside.rename(out)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return written
 
 
