@@ -25,6 +25,7 @@ _SECTIONS: dict[str, type[pydantic.BaseModel]] = {
     "evaluate": Evaluate,
     "push": config.Push,
     "beam": config.Beam,
+    "nightly": config.Nightly,
     "tune": Tune,
 }
 _KINDS: dict[str, type[pydantic.BaseModel]] = {
@@ -44,6 +45,7 @@ _ABOUT = {
     "evaluate": "When a model is good enough.",
     "push": "Where good models go.",
     "beam": "The engine that runs ExampleGen, StatisticsGen, Transform and PairGen.",
+    "nightly": "When the pipeline runs by itself, and what is kept of its runs.",
     "tune": "What diptych tune varies.",
 }
 
@@ -138,6 +140,16 @@ _COMMENTS = {
     "beam": {
         "runner": "local, flink, dataflow or spark",
         "options": "of Beam, such as {flink_master: 127.0.0.1:8081, parallelism: 4}",
+    },
+    "nightly": {
+        "schedule": "cron: minute, hour, day of the month, month, day of the week",
+        "timezone": "such as Europe/Berlin",
+        "retries": "of a step, by an orchestrator",
+        "resources": "by step, such as {default: {cpus: 2, memory: 8Gi}, Trainer: {gpus: 1}}",
+        "keep_runs": "the newest, with their artifacts",
+        "keep_versions": "of the pushed model; never the one in production",
+        "webhook": "a URL that is sent the summary of each night",
+        "pushgateway": "of Prometheus, such as http://pushgateway:9091",
     },
     "tune": {
         "trials": "",
