@@ -13,24 +13,17 @@ from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
-from tfx.dsl.components.common.resolver import Resolver
-from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
-    LatestBlessedModelStrategy,
-)
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2
-from tfx.types import Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing
 
-from diptych.components.baseline import BlessedBefore
 from diptych.components.class_centroids.component import ClassCentroids
 from diptych.components.evaluator.component import Evaluator
 from diptych.components.example_gen.component import ExampleGen
 from diptych.components.pair_gen.component import PairGen
 from diptych.components.pusher import AtomicPusher
 from diptych.components.trainer.component import Trainer
-from diptych.components.trainer.warm_start import newest_version
+from diptych.components.trainer.warm_start import start_settled
 from diptych.components.validation import AnomalyGate, SchemaCurator
 from diptych.pipeline.engines import beam_args, thread_args
 from diptych.schemas.config import Config
@@ -45,17 +38,23 @@ def serving_folder(config: Config, root: Path) -> Path:
     return Path(config.push.path) if config.push.path else root / "serving"
 
 
-def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
+def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path) -> Pipeline:
     """The steps in the order of the data.
+
+    There is no Resolver among them, which the open-source Kubeflow Pipelines cannot run: what a
+    step needs of former runs, it finds in the folder of pushed models.
 
     Args:
       config: the whole configuration; each step is given its own section.
       inputs: what a raw example holds, as settled by looking at the data.
       root: folder of metadata, artifacts and pushed models.
+      production: the model that similar classes and a warm start are taken from: the version that
+        is in production as the run starts, or, of a pipeline that is compiled once for many runs,
+        the folder of versions, of which the steps take the newest when they run.
 
     Raises:
-      ConfigError: the module of the user's own encoder is not there, or Beam does not know an
-        option of the engine.
+      ConfigError: there is no model to start from, the module of the user's own encoder is not
+        there, or Beam does not know an option of the engine.
     """
     raw = inputs.model_dump_json()
     example_gen = ExampleGen(
@@ -95,19 +94,14 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
     similar_steps: list[BaseNode] = []
     similar_classes = {}
     if config.pairs.difficulty == "confusable":
-        latest = Resolver(
-            strategy_class=LatestBlessedModelStrategy,
-            model=Channel(type=Model),
-            model_blessing=Channel(type=ModelBlessing),
-        ).with_id("LatestBlessed")
         class_centroids = ClassCentroids(
             examples=examples,
-            model=latest.outputs["model"],
+            production=str(production),
             inputs=raw,
             code_hash=_code_of("class_centroids", "exported.py", "summing.py"),
         )
         class_centroids.add_upstream_node(gate)
-        similar_steps = [latest, class_centroids]
+        similar_steps = [class_centroids]
         similar_classes = {"class_centroids": class_centroids.outputs["centroids"]}
     pair_gen = PairGen(
         transformed_examples=transform.outputs["transformed_examples"],
@@ -120,24 +114,19 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
         pairs=pair_gen.outputs["pairs"],
         transform_graph=transform.outputs["transform_graph"],
         model_settings=config.model.model_dump_json(),
-        train_settings=start_settled(config.train, serving_folder(config, root)).model_dump_json(),
+        train_settings=_start_named(config.train).model_dump_json(),
         inputs=raw,
+        production=str(production) if config.train.warm_start == WARM_START_PUSHED else "",
         code_hash=code_of_trainer(config),
     )
-    baseline = Resolver(
-        strategy_class=BlessedBefore,
-        candidate=trainer.outputs["model"],
-        model=Channel(type=Model),
-        model_blessing=Channel(type=ModelBlessing),
-    ).with_id("Baseline")
     evaluator = Evaluator(
         model=trainer.outputs["model"],
-        baseline_model=baseline.outputs["model"],
         examples=examples,
         pairs=pair_gen.outputs["pairs"],
         settings=config.evaluate.model_dump_json(),
         inputs=raw,
-        code_hash=_code_of("evaluator", "exported.py", "images.py"),
+        serving=str(serving_folder(config, root)),
+        code_hash=_code_of("evaluator", "exported.py", "images.py", "production.py"),
     )
     pusher = Pusher(
         model=trainer.outputs["model"],
@@ -164,7 +153,6 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path) -> Pipeline:
             *similar_steps,
             pair_gen,
             trainer,
-            baseline,
             evaluator,
             pusher,
         ],
@@ -182,19 +170,11 @@ def _of_the_model(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json", include=sections)
 
 
-def start_settled(train: Train, serving: Path) -> Train:
-    """Names the version to start from: a newer one is another setting, and so no cache hit.
-
-    Nothing has been pushed yet in the first run, which starts afresh.
-    """
-    start = train.warm_start
-    if start is None:
+def _start_named(train: Train) -> Train:
+    """With the newest version in a folder to start from, so that a newer one is no cache hit."""
+    if train.warm_start == WARM_START_PUSHED:
         return train
-    if start == WARM_START_PUSHED:
-        pushed = serving.is_dir() and any(path.name.isdecimal() for path in serving.iterdir())
-        start = str(serving) if pushed else None
-    version = None if start is None else str(newest_version(Path(start)))
-    return train.model_copy(update={"warm_start": version})
+    return start_settled(train, Path())
 
 
 def code_of_trainer(config: Config) -> str:

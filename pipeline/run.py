@@ -21,11 +21,13 @@ def _run(session: Session) -> None:
     from diptych.components.example_gen.preflight import settle
 
     inputs = settle(config.data, config.split)
-    from diptych.pipeline.graph import build_pipeline
+    from diptych.components.production import production_at_start
+    from diptych.pipeline.graph import build_pipeline, serving_folder
     from diptych.pipeline.local import Outcome, run_locally
     from diptych.pipeline.summary import show, summarize
 
-    pipeline = build_pipeline(config, inputs, session.root)
+    production = production_at_start(serving_folder(config, session.root))
+    pipeline = build_pipeline(config, inputs, session.root, production)
     steps.end()
 
     def ended(name: str, outcome: Outcome) -> None:

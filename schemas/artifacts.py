@@ -17,7 +17,7 @@ class Rejected(artifact.Artifact):
 
 
 class Centroids(artifact.Artifact):
-    """Where the classes lie in the embedding of the blessed model; see ``schemas.centroids``.
+    """Where the classes lie in the embedding of the model in production; see ``schemas.centroids``.
 
     Custom properties: ``num_classes``, 0 where there was no model to embed with, and ``reason``,
     why so.

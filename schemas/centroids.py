@@ -1,4 +1,4 @@
-"""Where the classes of the training split lie in the embedding of the blessed model: one file.
+"""Where the classes of the training split lie in the embedding of a model: one file.
 
 ``centroids.parquet`` has a row a class, ordered by label; none where there was no model to embed
 with. Coordinates are whole numbers, so that all that follows from them is the same everywhere.

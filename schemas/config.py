@@ -127,7 +127,7 @@ class Pairs(Section):
     evaluation_policy: Policy = "natural"  # of the calibration and test splits
     evaluation_rounds: PositiveInt = 4
     # confusable: in every other layer of the training split, classes that lie close in the
-    # embedding of the model blessed before share batches
+    # embedding of the model in production share batches
     difficulty: Literal["random", "confusable"] = "random"
     num_shards: PositiveInt = 8  # or a multiple, where shards would be too large for a worker
     seed: NonNegativeInt = 0

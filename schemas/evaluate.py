@@ -33,13 +33,13 @@ class Bars(Section):
 
 
 class Evaluate(Section):
-    """The judgement: figures, absolute bars, and comparison with the model blessed before."""
+    """The judgement: figures, absolute bars, and comparison with the model in production."""
 
     threshold: PositiveFloat = 0.5  # the fixed one; the calibrated one is always there too
     false_accept_rates: tuple[_Rate, ...] = (0.1, 0.01, 0.001)
     few_shot: FewShotPlan = FewShotPlan()
     bars: Bars = Bars()
-    # accuracy that may be lost against the model blessed before, on the same pairs; the new one
+    # accuracy that may be lost against the model in production, on the same pairs; the new one
     # must be shown not to lose more, by the 95 % interval of the difference
     max_drop: Share = 0.02
     bootstrap: PositiveInt = 1000  # resamples of the 95 % intervals

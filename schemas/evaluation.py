@@ -157,9 +157,9 @@ class ClassFigures(_Part):
 
 
 class Comparison(_Part):
-    """The candidate beside the model blessed before, each at its own calibrated threshold."""
+    """The candidate beside the model in production, each at its own calibrated threshold."""
 
-    threshold: float  # of the model blessed before
+    threshold: float  # of the model in production
     accuracy: float  # of it
     difference: Estimate  # candidate minus the one before; paired bootstrap over examples
     only_candidate_right: int  # pairs

@@ -1,1 +1,1 @@
-"""The ClassCentroids step: where the classes lie in the embedding of the blessed model."""
+"""The ClassCentroids step: where the classes lie in the embedding of the model in production."""

@@ -13,7 +13,6 @@ from tfx.dsl.component.experimental.annotations import (
 )
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
-from tfx.utils import path_utils
 
 from diptych.schemas.artifacts import Centroids
 from diptych.schemas.inputs import Inputs
@@ -25,9 +24,9 @@ _PROGRESS = logging.getLogger("diptych.progress")
 def ClassCentroids(
     examples: InputArtifact[standard_artifacts.Examples],
     centroids: OutputArtifact[Centroids],
+    production: Parameter[str],
     inputs: Parameter[str],
     code_hash: Parameter[str],
-    model: InputArtifact[standard_artifacts.Model] = None,
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Finds where the classes of the training split lie in the embedding of a model.
@@ -36,9 +35,9 @@ def ClassCentroids(
       examples: raw ones; the model has its preprocessing inside.
       centroids: see ``diptych.schemas.centroids``; without rows if there is no model, or one that
         takes other inputs than these examples have.
+      production: the model: a version, or a folder of them, of which the newest is taken.
       inputs: ``inputs.Inputs`` as JSON.
       code_hash: of our code; a new one runs the step anew.
-      model: the one blessed last, if any.
       beam_pipeline: given by TFX.
     """
     del code_hash
@@ -46,14 +45,15 @@ def ClassCentroids(
     from diptych.components.class_centroids.transforms import FindCentroids
     from diptych.components.exported import read_card, takes
     from diptych.schemas.centroids import count_centroids, write_centroids
+    from diptych.schemas.versions import newest
 
     raw, folder = Inputs.model_validate_json(inputs), Path(centroids.uri)
-    path = Path(path_utils.serving_model_path(model.uri)) if model is not None else None
+    path = newest(Path(production))
     reason = ""
     if path is None:
-        reason = "no model is blessed yet"
+        reason = "no model is in production yet"
     elif not takes(read_card(path), raw):
-        reason = "the blessed model takes other inputs"
+        reason = "the model in production takes other inputs"
     if reason:
         write_centroids(folder, no_centroids())
         _PROGRESS.info("%s: pairs stay random", reason)
@@ -64,6 +64,6 @@ def ClassCentroids(
             pipeline | beam.Create(files) | FindCentroids(path, raw, folder)
     num_classes = count_centroids(folder)
     if num_classes:
-        _PROGRESS.info("%d classes placed by the blessed model", num_classes)
+        _PROGRESS.info("%d classes placed by the model in production", num_classes)
     centroids.set_int_custom_property("num_classes", num_classes)
     centroids.set_string_custom_property("reason", reason)

@@ -1,1 +1,1 @@
-"""Judges the exported model on the test split, and against the one blessed before it."""
+"""Judges the exported model on the test split, and against the model in production."""

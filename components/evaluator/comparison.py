@@ -1,4 +1,4 @@
-"""The candidate beside the model blessed before it, on the same pairs."""
+"""The candidate beside the model in production, on the same pairs."""
 
 import numpy as np
 from scipy.stats import binomtest
@@ -25,7 +25,7 @@ def compare(
     Args:
       candidate: pairs with the distances of the new model.
       threshold: its own.
-      baseline: the same pairs with the distances of the model blessed before.
+      baseline: the same pairs with the distances of the model in production.
       baseline_threshold: its own.
       settings: resamples and seed.
     """
@@ -58,7 +58,7 @@ def _difference(judged: Judged, gain: np.ndarray, settings: Evaluate) -> Estimat
 
 
 def rule_of(comparison: Comparison, max_drop: float) -> Rule:
-    """Not worse than the model blessed before, as far as the pairs can show it.
+    """Not worse than the model in production, as far as the pairs can show it.
 
     The lower end of the interval must be above ``-max_drop``: the burden of proof is on the new
     model, as in a trial of non-inferiority.
@@ -66,7 +66,7 @@ def rule_of(comparison: Comparison, max_drop: float) -> Rule:
     difference = comparison.difference
     value, low, high = difference.value or 0.0, difference.low, difference.high
     holds = low is not None and low >= -max_drop
-    before = f"the model blessed before, {comparison.accuracy:.2%} on the same pairs"
+    before = f"the model in production, {comparison.accuracy:.2%} on the same pairs"
     interval = (
         f"difference {value:+.2%}, 95 % interval {low:+.2%} to {high:+.2%}, "
         if low is not None

@@ -24,13 +24,14 @@ def Evaluator(
     evaluation: OutputArtifact[Evaluation],
     settings: Parameter[str],
     inputs: Parameter[str],
+    serving: Parameter[str],
     code_hash: Parameter[str],
-    baseline_model: InputArtifact[standard_artifacts.Model] = None,
 ) -> None:
     """Judges the exported model on the raw examples of the test split.
 
-    Both models see the same pairs in raw form, each through its own preprocessing and at its own
-    threshold, as they would in production.
+    It is compared with the model in production: the newest version in the folder ``serving`` that
+    is not the candidate itself. Both see the same pairs in raw form, each through its own
+    preprocessing and at its own threshold, as they would in production.
     """
     from diptych.components.evaluator.evaluation import evaluate
     from diptych.components.evaluator.judging import RawSplit, load_baseline
@@ -38,6 +39,7 @@ def Evaluator(
     from diptych.components.evaluator.tables import write_tables
     from diptych.components.evaluator.verdict import figures_of
     from diptych.components.exported import ExportedModel
+    from diptych.components.production import production_before
 
     folder = Path(artifact_utils.get_split_uri([examples], "test"))
     test = RawSplit(
@@ -46,11 +48,10 @@ def Evaluator(
         pairs=read_split_pairs(Path(pairs.uri) / "Split-test"),
         train=Path(pairs.uri) / "Split-train",
     )
-    before = None
-    if baseline_model is not None:
-        before = Path(path_utils.serving_model_path(baseline_model.uri))
+    exported = Path(path_utils.serving_model_path(model.uri))
+    before = production_before(Path(serving), exported)
     baseline, note = load_baseline(before, test.inputs)
-    candidate = ExportedModel(Path(path_utils.serving_model_path(model.uri)))
+    candidate = ExportedModel(exported)
     outcome = test.judge(candidate)
     rules = Evaluate.model_validate_json(settings)
     parts = test.parts(outcome, candidate, rules)
@@ -75,13 +76,12 @@ def Evaluator(
     evaluation.set_int_custom_property("blessed", int(figures.blessed))
     evaluation.set_string_custom_property("reason", figures.reason)
 
-    # What Pusher and the search for the latest blessed model read.
+    # What Pusher reads, and by TFX's convention the search for the latest blessed model.
     blessing.set_int_custom_property("blessed", int(figures.blessed))
     blessing.set_string_custom_property("current_model", model.uri)
     blessing.set_int_custom_property("current_model_id", model.id)
-    if baseline_model is not None:
-        blessing.set_string_custom_property("baseline_model", baseline_model.uri)
-        blessing.set_int_custom_property("baseline_model_id", baseline_model.id)
+    if before is not None:
+        blessing.set_string_custom_property("baseline_model", str(before))
     # And for the manifest of the pushed model.
     data = {
         "examples": examples.uri,

@@ -37,7 +37,7 @@ def evaluate(
 
     Args:
       candidate: of the new model.
-      baseline: of the model blessed before, over the same pairs; None where there is none to
+      baseline: of the model in production, over the same pairs; None where there is none to
         compare with.
       slices: figures of the new model; the first is the whole test split.
       settings: bars, resamples.

@@ -13,11 +13,11 @@ from diptych.components.evaluator.raw import raw_examples, raw_examples_of
 from diptych.components.evaluator.reconstructions import EXAMPLES_SHOWN
 from diptych.components.evaluator.slices import class_sizes
 from diptych.components.exported import ExportedModel, read_card, takes
-from diptych.schemas.errors import DataError
+from diptych.schemas.errors import DataError, ModelError
 from diptych.schemas.evaluate import Evaluate
 from diptych.schemas.inputs import Inputs
+from diptych.schemas.manifest import check_if_pushed
 from diptych.schemas.shards import SplitPairs
-from diptych.schemas.versions import is_model
 
 _PAIRS_AT_ONCE = 2**16
 
@@ -85,10 +85,10 @@ class RawSplit:
 
 
 def load_baseline(path: Path | None, inputs: Inputs) -> tuple[ExportedModel | None, str | None]:
-    """The model blessed before, or why there is none to compare with.
+    """The model in production, or why there is none to compare with.
 
     Args:
-      path: of it; None where no model was blessed.
+      path: of it; None where no model was pushed.
       inputs: what the raw examples hold now.
 
     Returns:
@@ -96,9 +96,11 @@ def load_baseline(path: Path | None, inputs: Inputs) -> tuple[ExportedModel | No
     """
     alone = "the absolute bars alone decide."
     if path is None:
-        return None, f"No model was blessed before: {alone}"
-    if not is_model(path):
-        return None, f"The model blessed before is no longer in {path}: {alone}"
+        return None, f"No model is in production yet: {alone}"
+    try:
+        check_if_pushed(path)
+    except ModelError as error:
+        return None, f"{error} Until then, {alone}"
     if not takes(read_card(path), inputs):
-        return None, f"The model blessed before takes other inputs than the data have now: {alone}"
+        return None, f"The model in production takes other inputs than the data have now: {alone}"
     return ExportedModel(path), None

@@ -30,17 +30,22 @@ def Trainer(
     model_settings: Parameter[str],
     train_settings: Parameter[str],
     inputs: Parameter[str],
+    production: Parameter[str],
     code_hash: Parameter[str],
 ) -> None:
-    """Trains on the training split, stops and sets the threshold on the calibration split."""
+    """Trains on the training split, stops and sets the threshold on the calibration split.
+
+    ``production`` is what ``warm_start: pushed`` starts from: a version, or a folder of them.
+    """
     from diptych.components.trainer.calibration import JudgedPairs
     from diptych.components.trainer.cluster import train_anywhere
     from diptych.components.trainer.export import export_model
     from diptych.components.trainer.log import TensorBoard, write_curves
     from diptych.components.trainer.network import build_network
     from diptych.components.trainer.threshold import check_target
+    from diptych.components.trainer.warm_start import start_settled
 
-    settings = Train.model_validate_json(train_settings)
+    settings = start_settled(Train.model_validate_json(train_settings), Path(production))
     architecture = Model.model_validate_json(model_settings)
     raw = Inputs.model_validate_json(inputs)
     calibration = Path(pairs.uri) / "Split-calibration"

@@ -8,6 +8,7 @@ import tensorflow as tf
 from diptych.components.trainer.network import Network
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.manifest import check_if_pushed
+from diptych.schemas.training import WARM_START_PUSHED, Train
 from diptych.schemas.versions import newest
 
 # As ``export`` names what it saves; in the order of the network's parts.
@@ -45,6 +46,25 @@ def start_from(path: Path, network: Network) -> None:
         raise _misfit(version, f"it needs {len(wanted)} weights, got {len(came)}")
     for variable, values in zip(wanted, came, strict=True):
         variable.assign(values)
+
+
+def start_settled(train: Train, production: Path) -> Train:
+    """Names the version to start from.
+
+    Args:
+      train: of which ``warm_start`` is a model, a folder of versions, ``pushed`` or None.
+      production: what ``pushed`` means: a version, or a folder of them. Nothing has been pushed
+        yet in the first run, which starts afresh.
+
+    Raises:
+      ConfigError: there is no such model.
+    """
+    start = train.warm_start
+    if start == WARM_START_PUSHED:
+        version = newest(production)
+    else:
+        version = None if start is None else newest_version(Path(start))
+    return train.model_copy(update={"warm_start": None if version is None else str(version)})
 
 
 def newest_version(path: Path) -> Path:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pydantic
 
-from diptych.pipeline.history.records import LOOK_UPS, RunRecord
+from diptych.pipeline.history.records import RunRecord
 from diptych.pipeline.history.root import is_alive, report_path, run_folder
 from diptych.schemas.evaluation import Estimate, Evaluation
 from diptych.schemas.versions import newest
@@ -67,9 +67,8 @@ class Outcome:
         return None if known is None else bool(known)
 
     def steps(self, state: str) -> int:
-        """How many steps have a state, of those that make something."""
-        made = (step for step in self.run.steps if step.name not in LOOK_UPS)
-        return sum(step.state == state for step in made)
+        """How many steps have a state."""
+        return sum(step.state == state for step in self.run.steps)
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""

@@ -14,7 +14,6 @@ from diptych.pipeline.history.root import DATABASE
 from diptych.schemas.errors import ConfigError
 
 TUNING = "tune-"  # what the names of its runs begin with
-LOOK_UPS = {"Baseline", "LatestBlessed"}  # steps that run always, and make nothing
 _INPUTS = (metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.DECLARED_INPUT)
 _OUTPUTS = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.DECLARED_OUTPUT)
 _Execution = metadata_store_pb2.Execution
@@ -65,9 +64,8 @@ class RunRecord:
 
     @property
     def unchanged(self) -> bool:
-        """Whether all was taken from the cache, but for the steps that only look something up."""
-        made = [step.state for step in self.steps if step.name not in LOOK_UPS]
-        return set(made) == {"cached"}
+        """Whether all was taken from the cache."""
+        return {step.state for step in self.steps} == {"cached"}
 
     def step(self, name: str) -> StepRecord | None:
         """The step of a name, if the run came to it."""

@@ -4,7 +4,8 @@ import logging
 from pathlib import Path
 
 from diptych.components.example_gen.preflight import settle
-from diptych.pipeline.graph import build_pipeline
+from diptych.components.production import production_at_start
+from diptych.pipeline.graph import build_pipeline, serving_folder
 from diptych.pipeline.history.records import TUNING, read_run
 from diptych.pipeline.local import run_locally
 from diptych.pipeline.tuning.space import Trial, text_of
@@ -43,7 +44,9 @@ class PairSets:
 
     def make(self, config: Config) -> None:
         """Draws the pairs of a configuration, or takes them from the cache."""
-        pipeline = build_pipeline(config, settle(config.data, config.split), self._root)
+        inputs = settle(config.data, config.split)
+        production = production_at_start(serving_folder(config, self._root))
+        pipeline = build_pipeline(config, inputs, self._root, production)
         run = f"{TUNING}{self._call}-{len(self._made) + 1}"
         run_locally(pipeline, run, _progress.info, lambda name, outcome: None, _LAST_STEP)
         found = read_run(self._root, run).output(_LAST_STEP, "pairs")

@@ -5,23 +5,28 @@ from pathlib import Path
 
 import pytest
 
+from diptych.components.trainer.warm_start import start_settled
 from diptych.schemas.config import Config
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.training import Train
 
 INPUTS = Inputs(kind="vector", columns=(Column(name="a"),))
 
 
 @pytest.fixture
 def steps(tmp_path):
-    from diptych.pipeline.graph import build_pipeline
+    from diptych.components.production import production_at_start
+    from diptych.pipeline.graph import build_pipeline, serving_folder
 
     def build(train=None, tune=None, **pairs):
         data = {"kind": "table", "path": str(tmp_path), "label": "y"}
         (tmp_path / "data.csv").write_text("y,a\n1,2\n")
         sections = {"train": train or {}, "tune": tune or {}}
         config = Config(name="toy", data=data, pairs=pairs, **sections)
-        pipeline = build_pipeline(config, INPUTS, Path(tmp_path / "root"))
+        root = tmp_path / "root"
+        production = production_at_start(serving_folder(config, root))
+        pipeline = build_pipeline(config, INPUTS, root, production)
         return {node.id: node for node in pipeline.components}
 
     return build
@@ -29,23 +34,26 @@ def steps(tmp_path):
 
 def test_random_pairs_know_of_no_model(steps):
     found = steps()
-    assert not {"ClassCentroids", "LatestBlessed"} & set(found)
+    assert "ClassCentroids" not in found
     assert set(found["PairGen"].inputs) == {"transformed_examples"}
 
 
-def test_confusable_pairs_come_after_the_latest_blessed_model(steps):
+def test_confusable_pairs_come_after_the_centroids_of_the_model_in_production(steps, tmp_path):
     found = steps(difficulty="confusable")
-    assert set(found) - set(steps()) == {"LatestBlessed", "ClassCentroids"}
+    assert set(found) - set(steps()) == {"ClassCentroids"}
     centroids = found["ClassCentroids"]
     assert found["PairGen"].inputs["class_centroids"] == centroids.outputs["centroids"]
     above = {node.id for node in centroids.upstream_nodes}
-    assert above == {"ExampleGen", "LatestBlessed", "AnomalyGate"}
+    assert above == {"ExampleGen", "AnomalyGate"}
+    assert centroids.exec_properties["production"] == str(tmp_path / "root" / "serving")
 
 
 def test_a_warm_start_names_the_version_that_is_newest_when_the_run_starts(steps, tmp_path):
     def start(value):
         trainer = steps(train={"warm_start": value})["Trainer"]
-        return json.loads(trainer.exec_properties["train_settings"])["warm_start"]
+        production = Path(trainer.exec_properties["production"])
+        settings = Train.model_validate_json(trainer.exec_properties["train_settings"])
+        return start_settled(settings, production).warm_start
 
     assert start("pushed") is None  # nothing has been, so far
     for version in ("9", "10"):

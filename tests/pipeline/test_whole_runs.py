@@ -231,7 +231,7 @@ def test_a_changed_setting_runs_what_depends_on_it_and_compares_with_the_blessed
     worse = run_here(config, root, "train.num_workers=0", "train.epochs=1", *bars)
     assert worse.returncode == 0, worse.stderr
     assert "not blessed: accuracy" in worse.stdout
-    assert "the model blessed before" in worse.stdout
+    assert "the model in production" in worse.stdout
     assert "Model         not pushed" in worse.stdout
     assert "PairGen" in worse.stdout.split("Trainer")[0]
     assert worse.stdout.split("Trainer")[0].count("from the cache") == 8
@@ -258,7 +258,7 @@ def test_confusable_pairs_are_made_with_the_blessed_model(image_run, run_here):
     quick = ("train.num_workers=0", "train.epochs=1")
     done = run_here(config, root, "pairs.difficulty=confusable", *quick, *bars)
     assert done.returncode == 0, done.stderr
-    assert "3 classes placed by the blessed model" in done.stdout
+    assert "3 classes placed by the model in production" in done.stdout
     assert "Difficulty    confusable" in done.stdout
     before, pair_gen = done.stdout.split("PairGen")
     assert before.count("from the cache") == 7

@@ -11,14 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
-from tfx.types import Channel
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, PushedModel
 from toy_evaluation import toy_evaluation
 
-from diptych.components.baseline import BlessedBefore
 from diptych.pipeline.local import run_locally
 from diptych.schemas.artifacts import Balance, Evaluation, PairSet, Rejected, TrainingLog
 from diptych.schemas.balance import SplitBalance
@@ -88,7 +85,6 @@ def ToyEvaluator(
     blessing: OutputArtifact[ModelBlessing],
     evaluation: OutputArtifact[Evaluation],
     settings: Parameter[str],
-    baseline_model: InputArtifact[Model] = None,
 ) -> None:
     told = json.loads(settings)
     figures = toy_evaluation(told["accuracy"], classes=told["classes"])
@@ -142,17 +138,10 @@ def run_toy(root, name, pipeline="toy", end="", last=None, **told):
         code_hash=told["code"],
         end=end,
     ).with_id("Trainer")
-    baseline = Resolver(
-        strategy_class=BlessedBefore,
-        candidate=trainer.outputs["model"],
-        model=Channel(type=Model),
-        model_blessing=Channel(type=ModelBlessing),
-    ).with_id("Baseline")
     judged = ("accuracy", "classes", "distance", "left", "right")
     evaluator = ToyEvaluator(
         model=trainer.outputs["model"],
         pairs=pairs.outputs["pairs"],
-        baseline_model=baseline.outputs["model"],
         settings=json.dumps({key: told[key] for key in judged}),
     ).with_id("Evaluator")
     pusher = ToyPusher(
@@ -167,7 +156,7 @@ def run_toy(root, name, pipeline="toy", end="", last=None, **told):
             metadata_connection_config=sqlite_metadata_connection_config(
                 str(root / "metadata.sqlite")
             ),
-            components=[examples, pairs, trainer, baseline, evaluator, pusher],
+            components=[examples, pairs, trainer, evaluator, pusher],
             enable_cache=True,
         ),
         name,

@@ -52,7 +52,7 @@ def model(tmp_path_factory):
 
     spec = tf.TensorSpec([None, 3], tf.float32, name="vector")
     signature = tf.function(embed).get_concrete_function(vector=spec)
-    path = folder / "Format-Serving"
+    path = folder / "3"
     tf.saved_model.save(module, str(path), signatures={"embed": signature})
     (path / "assets.extra").mkdir()
     card = {
@@ -60,14 +60,12 @@ def model(tmp_path_factory):
         "threshold": 0.5,
     }
     (path / "assets.extra" / "diptych.json").write_text(json.dumps(card))
-    artifact = standard_artifacts.Model()
-    artifact.uri = str(folder)
-    return SimpleNamespace(artifact=artifact, weights=weights)
+    return SimpleNamespace(serving=folder, weights=weights)
 
 
 @pytest.fixture
 def find(tmp_path):
-    def run(records, artifact, inputs=INPUTS, files=1):
+    def run(records, serving, inputs=INPUTS, files=1):
         examples, centroids = standard_artifacts.Examples(), Centroids()
         folder = tmp_path / f"in{files}"
         examples.uri, centroids.uri = str(folder), str(tmp_path / f"out{files}")
@@ -80,8 +78,8 @@ def find(tmp_path):
                     writer.write(record)
         ClassCentroids.test_call(
             examples=examples,
-            model=artifact,
             centroids=centroids,
+            production=str(serving),
             inputs=inputs.model_dump_json(),
             code_hash="",
             beam_pipeline=beam.Pipeline(runner=FnApiRunner()),
@@ -93,7 +91,7 @@ def find(tmp_path):
 
 def test_centroids_are_the_means_of_raw_examples_seen_by_the_model(find, model):
     vectors, labels, records = zip(*_rows(), strict=True)
-    found, folder = find(records, model.artifact)
+    found, folder = find(records, model.serving)
     known, points = read_centroids(folder)
     assert known == sorted(SIZES)
     assert found.get_int_custom_property("num_classes") == 4
@@ -107,27 +105,27 @@ def test_centroids_are_the_means_of_raw_examples_seen_by_the_model(find, model):
 
 def test_files_order_and_batches_change_no_byte(find, model, monkeypatch):
     *_, records = zip(*_rows(), strict=True)
-    _, folder = find(records, model.artifact)
+    _, folder = find(records, model.serving)
     monkeypatch.setattr(transforms, "_READ_ROWS", 17)
     monkeypatch.setattr(summing, "_AT_LEAST", 1)
     shuffled = np.random.default_rng(2).permutation(len(records))
-    _, again = find([records[n] for n in shuffled], model.artifact, files=5)
+    _, again = find([records[n] for n in shuffled], model.serving, files=5)
     assert (again / FILE).read_bytes() == (folder / FILE).read_bytes()
 
 
 @pytest.mark.parametrize(
     ("given", "inputs", "reason"),
     [
-        (False, INPUTS, "no model is blessed yet"),
+        (False, INPUTS, "no model is in production yet"),
         (
             True,
             INPUTS.model_copy(update={"columns": (Column(name="a"), Column(name="c", width=2))}),
-            "the blessed model takes other inputs",
+            "the model in production takes other inputs",
         ),
         (
             True,
             Inputs(kind="image", size=(4, 4), channels=1),
-            "the blessed model takes other inputs",
+            "the model in production takes other inputs",
         ),
     ],
 )
@@ -135,7 +133,7 @@ def test_without_a_model_that_fits_there_are_none_and_the_reason_is_told(
     find, model, caplog, given, inputs, reason
 ):
     with caplog.at_level("INFO", logger="diptych.progress"):
-        found, folder = find([], model.artifact if given else None, inputs)
+        found, folder = find([], model.serving if given else model.serving / "none", inputs)
     assert read_centroids(folder)[0] == []
     assert found.get_int_custom_property("num_classes") == 0
     assert found.get_string_custom_property("reason") == reason

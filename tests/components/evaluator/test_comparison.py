@@ -67,7 +67,7 @@ def test_a_model_that_gives_the_same_answers_always_passes(draw_judged, resample
     judged = draw_judged(0, pairs=3, examples=5, skill=0)
     rule = rule_of(compare(judged, 4.0, judged, 4.0, Evaluate(bootstrap=resamples)), max_drop)
     assert rule.holds
-    assert rule.text.startswith("it keeps up with the model blessed before")
+    assert rule.text.startswith("it keeps up with the model in production")
 
 
 def comparison(value, low, high):
@@ -87,14 +87,14 @@ def comparison(value, low, high):
         (
             (0.01, -0.01, 0.03),
             True,
-            "it keeps up with the model blessed before, 93.00% on the same",
+            "it keeps up with the model in production, 93.00% on the same",
         ),
         (
             (-0.01, -0.02, 0.0),
             True,
             "difference -1.00%, 95 % interval -2.00% to +0.00%, 2.00% less",
         ),
-        ((-0.03, -0.05, -0.01), False, "it falls behind the model blessed before, 93.00%"),
+        ((-0.03, -0.05, -0.01), False, "it falls behind the model in production, 93.00%"),
         (
             (-0.01, -0.03, 0.01),
             False,

@@ -30,11 +30,11 @@ def names(evaluation, holds):
 
 
 def test_the_first_model_is_judged_by_the_bars_alone(outcome):
-    found = judge(outcome(3.0), None, SETTINGS, notes=("No model was blessed before.",))
+    found = judge(outcome(3.0), None, SETTINGS, notes=("No model is in production yet.",))
     assert found.blessed
     assert names(found, True) == ["accuracy", "collapse"]
     assert found.comparison is None
-    assert found.notes[0] == "No model was blessed before."
+    assert found.notes[0] == "No model is in production yet."
 
 
 def test_a_better_model_is_blessed_and_a_worse_one_is_not(outcome):

@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pushed_model import push_vectors
 
 from diptych.components.evaluator.judging import RawSplit, load_baseline
+from diptych.components.exported import inputs_of, read_card
 from diptych.schemas.errors import DataError
 from diptych.schemas.inputs import Column, Inputs
 
@@ -29,7 +31,7 @@ def write_model(tmp_path):
 def test_the_first_run_has_nothing_to_compare_with():
     model, note = load_baseline(None, NOW)
     assert model is None
-    assert note == "No model was blessed before: the absolute bars alone decide."
+    assert note == "No model is in production yet: the absolute bars alone decide."
 
 
 @pytest.mark.parametrize(
@@ -46,10 +48,14 @@ def test_a_model_of_other_inputs_is_not_compared_with(write_model, before):
     assert "takes other inputs than the data have now: the absolute bars alone" in note
 
 
-def test_a_model_that_was_removed_is_not_compared_with(tmp_path):
-    model, note = load_baseline(tmp_path / "gone", NOW)
+def test_a_model_that_is_not_as_it_was_pushed_is_not_compared_with(tmp_path):
+    version = push_vectors(tmp_path)
+    assert load_baseline(version, inputs_of(read_card(version)))[1] is None
+    (version / "saved_model.pb").write_bytes(b"")
+    model, note = load_baseline(version, inputs_of(read_card(version)))
     assert model is None
-    assert f"no longer in {tmp_path / 'gone'}: the absolute bars alone" in note
+    assert "saved_model.pb has changed" in note
+    assert "the absolute bars alone decide" in note
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ def test_runs_are_read_in_the_order_in_which_they_were_started_but_those_of_tune
 
 def test_each_step_of_a_run_has_its_own_state(toy_root):
     ran, cached, other, failed, interrupted, *_ = read_runs(toy_root)
-    steps = ["ExampleGen", "PairGen", "Trainer", "Baseline", "Evaluator", "Pusher"]
+    steps = ["ExampleGen", "PairGen", "Trainer", "Evaluator", "Pusher"]
     assert states(ran) == dict.fromkeys(steps, "ran") == states(other)
-    assert states(cached) == {**dict.fromkeys(steps, "cached"), "Baseline": "ran"}
+    assert states(cached) == dict.fromkeys(steps, "cached")
     assert list(states(ran)) == steps
     before = {"ExampleGen": "cached", "PairGen": "cached"}
     assert states(failed) == {**before, "Trainer": "failed"}

@@ -138,7 +138,7 @@ def test_data_that_came_in_pairs_have_no_classes(tmp_path):
     assert "The data came in pairs, which have no classes." in text
     assert "The data came in pairs: 80 in the training split" in text
     assert "examples have no classes to be coloured by" in text
-    assert "Beside the model blessed before" not in text
+    assert "Beside the model in production" not in text
 
 
 def test_vectors_have_worst_pairs_without_pictures(tmp_path):
