@@ -1,3 +1,4 @@
+import json
 import shutil
 import signal
 import socket
@@ -6,9 +7,10 @@ import threading
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from processes import descendants, wait_until
-from service_runs import DIPTYCH, TOKEN, grey, running_service
+from service_runs import DIPTYCH, TOKEN, b64, grey, running_service
 
 from diptych.schemas.manifest import ModelManifest, files_of
 
@@ -92,25 +94,49 @@ def test_versions_come_and_go_without_a_failed_request(versions, tmp_path):
         assert ends_clean(service, signal.SIGTERM)
 
 
-def test_requests_that_have_begun_are_answered_before_it_ends(versions, tmp_path):
+def test_a_request_that_has_begun_is_answered_before_it_ends(versions, tmp_path):
     models = tmp_path / "models"
     models.mkdir()
     push(versions, models, 1)
+    pair = {"left": b64(DARK), "right": b64(LIGHT)}
+    body = json.dumps(pair).encode()
+
     with running_service(tmp_path, models, "--replicas", "2") as service:
-        with Clients(service) as clients:
-            wait_until(lambda: len(clients.answers) > 20, 30)
-            clean = ends_clean(service, signal.SIGINT)
-        assert clean
-        # All that fails comes after the end: nobody listens any more.
-        assert all("Connect" in fault or "Disconnected" in fault for fault in clients.faults)
+        own = children(service)
+
+        def slowly():
+            yield body[:10]
+            time.sleep(0.5)
+            service.process.send_signal(signal.SIGINT)
+            time.sleep(1)
+            yield body[10:]
+
+        with service.client() as client, service.client() as idle:
+            assert idle.get("/healthz").status_code == 200
+            length = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+            answer = client.post("/compare", content=slowly(), headers=length)
+            assert answer.raise_for_status().json()["distance"] == pytest.approx(1.2, abs=1e-5)
+            with pytest.raises(httpx.TransportError):
+                idle.get("/healthz")
+        assert ended_clean(service, own)
         assert "Ended." in service.said()
 
 
 def ends_clean(service, number):
     """Whether it ends by a signal with code 0, and leaves no process behind."""
+    own = children(service)
+    service.process.send_signal(number)
+    return ended_clean(service, own)
+
+
+def children(service):
+    """The processes that it has started, and when each began."""
     own = {pid: began(pid) for pid in descendants(service.process.pid)}
     assert own
-    service.process.send_signal(number)
+    return own
+
+
+def ended_clean(service, own):
     assert service.process.wait(60) == 0
     wait_until(lambda: not [pid for pid, start in own.items() if began(pid) == start], 10)
     return True
