@@ -10,7 +10,8 @@ from tfx.types import artifact
 class Rejected(artifact.Artifact):
     """Rows and images that could not be used: ``rejected-*.parquet`` (source, reason).
 
-    Custom properties: ``num_rejected``, ``num_read``.
+    Custom properties: ``num_rejected``, ``num_read``; where data come in spans, ``left_out``: the
+    older spans of which nothing is used, nor counted here, and why, as JSON.
     """
 
     TYPE_NAME = "diptych.Rejected"

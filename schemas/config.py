@@ -28,7 +28,8 @@ class ImageFolder(Section):
     """A folder of images, one folder per class; nested folders give labels such as ``a/b``."""
 
     kind: Literal["images"]
-    path: str
+    path: str  # also as spans: data/span-{YYYY}-{MM}-{DD}
+    window: PositiveInt | None = None  # as many of the newest spans; None: all
     size: tuple[PositiveInt, PositiveInt] = (28, 28)  # height, width after resizing
     channels: Literal[1, 3] = 3
     max_bytes: PositiveInt = 20_000_000  # of a file; larger ones are set aside unread
@@ -40,7 +41,8 @@ class Table(Section):
     """CSV or Parquet: a label column, and numeric columns or one list column as the vector."""
 
     kind: Literal["table"]
-    path: str  # a file, a folder, or a pattern such as data/*.parquet
+    path: str  # a file, a folder, or a pattern such as data/*.parquet, also as spans
+    window: PositiveInt | None = None
     label: str
     columns: ColumnChoice | None = None  # None: every numeric column that has no other part
     id: str | None = None  # a column with a unique key; None: ids come from the content
@@ -53,6 +55,7 @@ class PairTable(Section):
 
     kind: Literal["pairs"]
     path: str
+    window: PositiveInt | None = None
     same: str
     same_value: int | str | bool = 1  # the value of ``same`` that means "alike"
     left: ColumnChoice
@@ -67,6 +70,7 @@ class TFRecords(Section):
 
     kind: Literal["tfrecord"]
     path: str
+    window: PositiveInt | None = None
     label: str = "label"
     image: str | None = None
     vector: str | None = None

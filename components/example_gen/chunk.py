@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from diptych.schemas.inputs import SOURCE
 from diptych.schemas.shards import ID_BYTES
 
 
@@ -24,6 +25,19 @@ class Chunk:
     features: pa.RecordBatch
     keys: Sequence[bytes]
     rejected: Sequence[tuple[str, str]]
+
+    def of_span(self, span: str) -> "Chunk":
+        """With the name of the span before each source."""
+        prefix = f"{span}/"
+        sources = self.features.column(SOURCE).flatten().to_pylist()
+        at = self.features.schema.get_field_index(SOURCE)
+        return Chunk(
+            self.features.set_column(
+                at, SOURCE, bytes_feature(prefix.encode() + source for source in sources)
+            ),
+            self.keys,
+            [(prefix + source, reason) for source, reason in self.rejected],
+        )
 
 
 def bytes_feature(values: Iterable[bytes | str]) -> pa.Array:

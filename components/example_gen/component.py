@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 import pydantic
@@ -21,9 +22,9 @@ from tfx.proto import example_gen_pb2
 from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 
-from diptych.components.example_gen.files import find_files
+from diptych.components.example_gen.files import Found, find_data, fingerprint_of
 from diptych.components.example_gen.ingest import Ingest, remove_halves, summary_path
-from diptych.components.example_gen.rejected import Summary, check
+from diptych.components.example_gen.rejected import Reading, check
 from diptych.schemas.artifacts import Rejected
 from diptych.schemas.config import Data, Split
 from diptych.schemas.inputs import Inputs
@@ -61,9 +62,9 @@ class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
         """Looks at names, sizes and times of the files."""
-        found = find_files(_data.validate_json(execution_info.exec_properties["data"]))
+        parts = find_data(_data.validate_json(execution_info.exec_properties["data"]))
         output = driver_output_pb2.DriverOutput()
-        output.exec_properties["fingerprint"].string_value = found.fingerprint
+        output.exec_properties["fingerprint"].string_value = fingerprint_of(parts)
         return output
 
 
@@ -84,14 +85,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         rejected = artifact_utils.get_single_instance(output_dict["rejected"])
         started = time.monotonic()
         try:
-            found = find_files(data)
+            parts = find_data(data)
             with self._make_beam_pipeline() as pipeline:
-                _ = pipeline | Ingest(found, data, split, inputs, examples.uri, rejected.uri)
+                _ = pipeline | Ingest(parts, data, split, inputs, examples.uri, rejected.uri)
             for artifact in (examples, rejected):
                 remove_halves(artifact.uri)
             with tf.io.gfile.GFile(summary_path(rejected.uri)) as file:
-                summary = Summary.model_validate_json(file.read())
-            check(summary, data.max_rejected, split)
+                reading = Reading.model_validate_json(file.read())
+            check(reading, data.max_rejected, split)
         except BaseException:
             for artifact in (examples, rejected):
                 if tf.io.gfile.exists(artifact.uri):
@@ -99,7 +100,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 # Empty, not gone: the launcher removes it once more, and fails if it cannot.
                 tf.io.gfile.makedirs(artifact.uri)
             raise
-        _describe(examples, rejected, summary, found.fingerprint)
+        for name, fault in reading.left_out.items():
+            _log.warning("The span %s is left out: %s", name, fault)
+        _describe(examples, rejected, reading, parts)
+        summary = reading.kept
         _log.info(
             "ExampleGen: %d read, %d rejected; %s; %.1f s",
             summary.num_read,
@@ -117,7 +121,9 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
     Outputs:
       examples: splits train, calibration and test; features as in ``schemas.inputs``. Custom
         properties ``num_examples`` and ``num_train``, ``num_calibration``, ``num_test``, and the
-        ``fingerprint`` of the files.
+        ``fingerprint`` of the files. Where data come in spans: TFX's ``span`` and ``version`` of
+        the newest, and as custom properties ``num_spans`` and ``spans``, those that are used, the
+        newest last, as JSON (name and version). A source begins with the name of its span.
       rejected: see ``schemas.artifacts.Rejected``.
     """
 
@@ -150,14 +156,23 @@ def _canonical(model: pydantic.BaseModel) -> str:
 
 
 def _describe(
-    examples: types.Artifact, rejected: types.Artifact, summary: Summary, fingerprint: str
+    examples: types.Artifact, rejected: types.Artifact, reading: Reading, parts: Sequence[Found]
 ) -> None:
+    summary = reading.kept
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
     examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
     examples_utils.set_file_format(examples, "tfrecords_gzip")
-    examples.set_string_custom_property("fingerprint", fingerprint)
+    examples.set_string_custom_property("fingerprint", fingerprint_of(parts))
     examples.set_int_custom_property("num_examples", sum(summary.num_examples))
     for name, count in zip(SPLITS, summary.num_examples, strict=True):
         examples.set_int_custom_property(f"num_{name}", count)
     rejected.set_int_custom_property("num_rejected", summary.num_rejected)
     rejected.set_int_custom_property("num_read", summary.num_read)
+    spans = [part.span for part in parts if part.span and part.name not in reading.left_out]
+    if spans:
+        examples.span = spans[-1].number
+        examples.version = spans[-1].version or 0
+        told = [{"name": span.name, "version": span.version} for span in spans]
+        examples.set_string_custom_property("spans", json.dumps(told))
+        examples.set_int_custom_property("num_spans", len(spans))
+        rejected.set_string_custom_property("left_out", json.dumps(reading.left_out))

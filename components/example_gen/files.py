@@ -4,20 +4,33 @@ import dataclasses
 import glob
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from diptych.components.example_gen.spans import Span, find_spans, has_spans
 from diptych.components.reading.folders import IMAGE_ENDINGS, File, find_images, is_table
 from diptych.schemas.config import Data, ImageFolder, TFRecords
-from diptych.schemas.errors import ConfigError, DataError
+from diptych.schemas.errors import ConfigError, DataError, DiptychError
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The files of the data, sorted by name, and those that cannot be used, with the reason."""
+    """The files of the data, sorted by name, and those that cannot be used, with the reason.
+
+    ``span`` is None for data that do not come in spans; ``fault`` is why an older span has no files
+    that can be used.
+    """
 
     root: Path
     files: tuple[File, ...]
     rejected: tuple[tuple[str, str], ...] = ()
+    span: Span | None = None
+    fault: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the span; empty for data that do not come in spans."""
+        return self.span.name if self.span else ""
 
     @property
     def num_bytes(self) -> int:
@@ -37,19 +50,63 @@ class Found:
         return digest.hexdigest()
 
 
+def fingerprint_of(parts: Sequence[Found]) -> str:
+    """Changes with the files of any span, and with the window."""
+    if len(parts) == 1 and parts[0].span is None:
+        return parts[0].fingerprint
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(f"{part.span}\0{part.fingerprint}\0{part.fault}\n".encode())
+    return digest.hexdigest()
+
+
+def find_data(data: Data) -> tuple[Found, ...]:
+    """Finds the files of each span in the window, the newest last; or of all, without spans.
+
+    An older span without a file that can be used has a fault.
+
+    Raises:
+      ConfigError: as ``find_files`` and ``find_spans``, or a window without spans.
+      DataError: as they do; the newest span has no file that can be used.
+    """
+    if not has_spans(data.path):
+        if data.window is not None:
+            raise ConfigError(
+                f"data.window ({data.window}) is a number of spans, and data.path has none: "
+                f"{data.path}. Add {{SPAN}}, or {{YYYY}}, {{MM}} and {{DD}}, or leave it out."
+            )
+        return (find_files(data),)
+    _check_mounted(data.path)
+    *older, newest = find_spans(data.path, data.window)
+    try:
+        parts = [_files_of(data, newest)]
+    except DiptychError as error:
+        raise DataError(
+            f"The newest span, {newest.name}, has nothing in it that can be used: {error} If it is "
+            "being written still, run again when it is whole; write it beside, and rename it."
+        ) from error
+    for span in reversed(older):
+        try:
+            parts.append(_files_of(data, span))
+        except DiptychError as error:
+            parts.append(Found(Path(span.path), (), span=span, fault=str(error)))
+    return tuple(reversed(parts))
+
+
+def _files_of(data: Data, span: Span) -> Found:
+    found = find_files(data.model_copy(update={"path": span.path}))
+    return dataclasses.replace(found, span=span)
+
+
 def find_files(data: Data) -> Found:
-    """Finds the files of the data.
+    """Finds the files of data that do not come in spans.
 
     Raises:
       ConfigError: ``data.path`` does not exist, is of another kind, or is not on a mounted disk.
       DataError: there is no file of the wanted kind in it.
     """
     path = data.path
-    if "://" in path:
-        raise ConfigError(
-            f"data.path must be on a mounted disk, got {path!r}. "
-            "Mount the bucket, or copy the data first."
-        )
+    _check_mounted(path)
     if isinstance(data, ImageFolder):
         return _find_images(path)
     endings = "*.tfrecord*, *.gz" if isinstance(data, TFRecords) else "*.csv, *.tsv, *.parquet"
@@ -84,6 +141,14 @@ def find_files(data: Data) -> Found:
             f"Every file in {path} is empty (0 bytes). Check how the data were written."
         )
     return Found(Path(root), tuple(files))
+
+
+def _check_mounted(path: str) -> None:
+    if "://" in path:
+        raise ConfigError(
+            f"data.path must be on a mounted disk, got {path!r}. "
+            "Mount the bucket, or copy the data first."
+        )
 
 
 def _is_tfrecord(name: str) -> bool:

@@ -1,7 +1,8 @@
 """Reads the data and writes the shards, in Beam.
 
 Elements are lists of image files, table files or groups of Parquet row groups, and come out as
-rows of one shard: (number of the shard, Arrow IPC bytes). Coders for both are built in.
+rows of one shard: (number of the shard, (name of the span, Arrow IPC bytes)). Coders for all are
+built in.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from diptych.components.example_gen.encoding import encode_examples
 from diptych.components.example_gen.files import Found
 from diptych.components.example_gen.images import read_images
 from diptych.components.example_gen.pairs import read_pairs
-from diptych.components.example_gen.rejected import Summary
+from diptych.components.example_gen.rejected import Reading, Summary, judge
 from diptych.components.example_gen.splits import assign_splits, hash_keys
 from diptych.components.example_gen.tables import read_table
 from diptych.components.example_gen.tfrecords import read_tfrecords
@@ -47,13 +48,14 @@ class Ingest(beam.PTransform):
 
     Input:  the pipeline.
     Output: a PCollection of the paths written: ``<examples>/Split-<name>/data_tfrecord-*.gz``,
-      ``<rejected>/rejected-*.parquet`` and ``<rejected>/_summary.json``. Nothing that depends
-      on the runner is in them: rows are sorted by id, and the number of shards depends on the data.
+      ``<rejected>/rejected-*.parquet`` and ``<rejected>/_summary.json`` (a ``Reading``). Nothing of
+      spans that are left out is in the first two. Nothing that depends on the runner is in them:
+      rows are sorted by id, and the number of shards depends on the data.
     Memory: one shard a worker, some 64 MB of input.
     Errors: a file that cannot be read is a failure in the summary.
     """
 
-    found: Found
+    parts: Sequence[Found]  # of the spans, the newest last
     data: Data
     split: Split
     inputs: Inputs
@@ -65,18 +67,40 @@ class Ingest(beam.PTransform):
 
     def expand(self, pipeline: beam.Pipeline) -> Any:
         """See the class."""
-        num_shards = max(1, min(_MAX_SHARDS, -(-self.found.num_bytes // _SHARD_BYTES)))
-        work = _Read(self.found.root, self.data, self.split, self.inputs, num_shards)
+        num_bytes = sum(part.num_bytes for part in self.parts)
+        num_shards = max(1, min(_MAX_SHARDS, -(-num_bytes // _SHARD_BYTES)))
+        work: list[str] = []
+        # An element for every shard, so that each is written, with rows or without.
+        shards = [(shard, ("", b"")) for shard in range((len(SPLITS) + 1) * num_shards)]
+        start: list[tuple[str, str]] = []
+        for part in self.parts:
+            rejected = _unopened(part)
+            failures = [part.fault] if part.fault else []
+            try:
+                work += list(plan(part, self.data))
+            except DataError as error:
+                failures.append(str(error))
+            if rejected:
+                shards.append((_REJECTED * num_shards, (part.name, _rejected_rows(rejected))))
+            summary = Summary.of_rejected(rejected).model_copy(update={"failures": failures})
+            start.append((part.name, summary.model_dump_json()))
         read = (
             pipeline
-            | "Files" >> beam.Create(list(plan(self.found, self.data)))
+            | "Files" >> beam.Create(work)
             | "SpreadFiles" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(work).with_outputs("summary", main="rows")
+            | "Read"
+            >> beam.ParDo(_Read(self.data, self.split, self.inputs, num_shards)).with_outputs(
+                "summary", main="rows"
+            )
         )
-        unopened = [_rejected_rows(list(self.found.rejected))] if self.found.rejected else []
-        # An element for every shard, so that each is written, with rows or without.
-        shards = [(shard, b"") for shard in range((len(SPLITS) + 1) * num_shards)]
-        shards += [(_REJECTED * num_shards, rows) for rows in unopened]
+        reading = (
+            (read.summary, pipeline | "Unopened" >> beam.Create(start))
+            | "Summaries" >> beam.Flatten()
+            | "SumOfSpan" >> beam.CombinePerKey(_add_summaries)
+            | "Spans" >> beam.combiners.ToList()
+            | "Judge"
+            >> beam.Map(_judge, [part.name for part in self.parts], self.data.max_rejected)
+        )
         written = (
             (
                 read.rows,
@@ -84,15 +108,13 @@ class Ingest(beam.PTransform):
             )
             | beam.Flatten()
             | "ByShard" >> beam.GroupByKey()
-            | "Write" >> beam.ParDo(_WriteShard(num_shards, self.examples, self.rejected))
+            | "Write"
+            >> beam.ParDo(
+                _WriteShard(num_shards, self.examples, self.rejected),
+                beam.pvalue.AsSingleton(reading),
+            )
         )
-        start = [Summary.of_rejected(self.found.rejected).model_dump_json()]
-        summary = (
-            (read.summary, pipeline | "Unopened" >> beam.Create(start))
-            | "Summaries" >> beam.Flatten()
-            | "Sum" >> beam.CombineGlobally(_add_summaries)
-            | "WriteSummary" >> beam.Map(_write_summary, self.rejected)
-        )
+        summary = reading | "WriteSummary" >> beam.Map(_write_summary, self.rejected)
         return (written, summary) | "Paths" >> beam.Flatten()
 
 
@@ -102,38 +124,48 @@ def summary_path(rejected: str) -> str:
 
 
 def plan(found: Found, data: Data) -> Iterator[str]:
-    """Cuts the files into elements of work, as JSON: names and, for Parquet, row groups."""
+    """Cuts the files of a span into elements of work, as JSON.
+
+    Each has the span, the folder, the names in it and, for Parquet, the row groups.
+
+    Raises:
+      DataError: a Parquet file is damaged.
+    """
+
+    def element(**work: Any) -> str:
+        return json.dumps({"span": found.name, "root": str(found.root), **work})
+
     if isinstance(data, ImageFolder):
         names: list[str] = []
         size = 0
         for file in found.files:
             if names and (len(names) == _WORK_FILES or size + file.size > _WORK_BYTES):
-                yield json.dumps({"names": names})
+                yield element(names=names)
                 names, size = [], 0
             names.append(file.name)
             size += file.size
-        yield json.dumps({"names": names})
+        if names:
+            yield element(names=names)
         return
     for file in found.files:
         if not is_parquet(found.root / file.name) or not isinstance(data, Table | PairTable):
-            yield json.dumps({"names": [file.name]})
+            yield element(names=[file.name])
             continue
         groups: list[int] = []
         size = 0
         for group, (_, num_bytes) in enumerate(row_group_sizes(found.root / file.name)):
             if groups and size + num_bytes > _SHARD_BYTES:
-                yield json.dumps({"names": [file.name], "row_groups": groups})
+                yield element(names=[file.name], row_groups=groups)
                 groups, size = [], 0
             groups.append(group)
             size += num_bytes
         if groups:
-            yield json.dumps({"names": [file.name], "row_groups": groups})
+            yield element(names=[file.name], row_groups=groups)
 
 
-@beam.typehints.with_output_types(tuple[int, bytes])
+@beam.typehints.with_output_types(tuple[int, tuple[str, bytes]])
 @dataclasses.dataclass(eq=False)
 class _Read(beam.DoFn):
-    root: Path
     data: Data
     split: Split
     inputs: Inputs
@@ -142,32 +174,36 @@ class _Read(beam.DoFn):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def process(self, work: str) -> Iterator[Any]:
+    def process(self, element: str) -> Iterator[Any]:
+        work = json.loads(element)
+        span = work["span"]
         try:
-            for chunk in self._chunks(json.loads(work)):
+            for in_span in self._chunks(work):
+                chunk = in_span.of_span(span) if span else in_span
                 splits = assign_splits(chunk.keys, self.split)
                 counts = np.bincount(splits, minlength=len(SPLITS)).tolist()
                 summary = Summary.of(chunk, counts)
                 beam.metrics.Metrics.counter("example_gen", "read").inc(summary.num_read)
                 beam.metrics.Metrics.counter("example_gen", "rejected").inc(summary.num_rejected)
-                yield beam.pvalue.TaggedOutput("summary", summary.model_dump_json())
-                yield from self._example_rows(chunk, splits)
+                yield beam.pvalue.TaggedOutput("summary", (span, summary.model_dump_json()))
+                for shard, rows in self._example_rows(chunk, splits):
+                    yield shard, (span, rows)
                 if chunk.rejected:
-                    yield self._rejected_shard(chunk), _rejected_rows(chunk.rejected)
+                    yield self._rejected_shard(chunk), (span, _rejected_rows(chunk.rejected))
         except DataError as error:
             # Raised here, it would reach the user inside Beam's own error, with its trace.
             failed = Summary(failures=[str(error)])
-            yield beam.pvalue.TaggedOutput("summary", failed.model_dump_json())
+            yield beam.pvalue.TaggedOutput("summary", (span, failed.model_dump_json()))
 
     def _chunks(self, work: dict[str, Any]) -> Iterable[Chunk]:
-        names, groups = work["names"], work.get("row_groups")
+        root, names, groups = Path(work["root"]), work["names"], work.get("row_groups")
         if isinstance(self.data, ImageFolder):
-            return [read_images(self.root, names, self.data, self.split)]
+            return [read_images(root, names, self.data, self.split)]
         if isinstance(self.data, Table):
-            return read_table(self.root, names[0], groups, self.data, self.inputs, self.split)
+            return read_table(root, names[0], groups, self.data, self.inputs, self.split)
         if isinstance(self.data, PairTable):
-            return read_pairs(self.root, names[0], groups, self.data, self.inputs, self.split)
-        return read_tfrecords(self.root, names[0], self.data, self.inputs, self.split)
+            return read_pairs(root, names[0], groups, self.data, self.inputs, self.split)
+        return read_tfrecords(root, names[0], self.data, self.inputs, self.split)
 
     def _example_rows(self, chunk: Chunk, splits: np.ndarray) -> Iterator[tuple[int, bytes]]:
         if not chunk.features.num_rows:
@@ -201,10 +237,17 @@ class _WriteShard(beam.DoFn):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[str]:
+    def process(
+        self, element: tuple[int, Iterable[tuple[str, bytes]]], reading: str
+    ) -> Iterator[str]:
         shard, parts = element
         kind, number = divmod(shard, self.num_shards)
-        tables = [pa.ipc.open_stream(part).read_all() for part in parts if part]
+        left_out = Reading.model_validate_json(reading).left_out
+        tables = [
+            pa.ipc.open_stream(rows).read_all()
+            for span, rows in parts
+            if rows and span not in left_out
+        ]
         name = f"{number:05d}-of-{self.num_shards:05d}"
         if kind == _REJECTED:
             path = os.path.join(self.rejected, f"rejected-{name}.parquet")
@@ -220,6 +263,11 @@ class _WriteShard(beam.DoFn):
 
 
 _REJECTED_SCHEMA = pa.schema([("source", pa.string()), ("reason", pa.string())])
+
+
+def _unopened(part: Found) -> list[tuple[str, str]]:
+    prefix = f"{part.name}/" if part.name else ""
+    return [(prefix + source, reason) for source, reason in part.rejected]
 
 
 def _rejected_rows(rejected: Iterable[tuple[str, str]]) -> bytes:
@@ -290,6 +338,12 @@ def remove_halves(root: str) -> None:
 
 def _add_summaries(parts: Iterable[str]) -> str:
     return Summary.total(Summary.model_validate_json(part) for part in parts).model_dump_json()
+
+
+def _judge(summaries: Iterable[tuple[str, str]], names: Sequence[str], max_rejected: float) -> str:
+    found = dict(summaries)
+    spans = {name: Summary.model_validate_json(found[name]) for name in names}
+    return judge(spans, max_rejected).model_dump_json()
 
 
 def _write_summary(summary: str, folder: str) -> str:

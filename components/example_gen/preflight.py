@@ -1,14 +1,16 @@
 """A look at the data before anything starts: settles the features, and says early what is wrong."""
 
+import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from diptych.components.example_gen.columns import Sample, choose, find_column, look_at
-from diptych.components.example_gen.files import Found, find_files
+from diptych.components.example_gen.files import Found, find_data
 from diptych.components.example_gen.pairs import alike_text
 from diptych.components.example_gen.splits import assign_splits
 from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
@@ -19,6 +21,8 @@ from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.inputs import RESERVED, Column, Inputs
 from diptych.schemas.shards import SPLITS
 
+_T = TypeVar("_T")
+_Parts = tuple[Found, ...]  # of the spans, the newest last
 _SAMPLE_ROWS = 1000
 _SCANNED_ROWS = 1_000_000  # of a same column, or of records
 
@@ -26,29 +30,30 @@ _SCANNED_ROWS = 1_000_000  # of a same column, or of records
 def settle(data: Data, split: Split) -> Inputs:
     """Finds the features of the examples; reads headers, some first rows and the labels.
 
-    Labels are read until a second class turns up, mostly in the first block.
+    Labels are read until a second class turns up, mostly in the first block. Where data come in
+    spans, the newest has the say; whether older ones fit to it, ExampleGen finds out.
 
     Raises:
       ConfigError: a path or column does not exist, or cannot have the part it is given.
       DataError: the data have no rows or one class only, files differ in their columns, or a
         file cannot be read.
     """
-    found = find_files(data)
+    parts = find_data(data)
     if isinstance(data, ImageFolder):
-        return _settle_images(found, data, split)
+        return _settle_images(parts, data, split)
     if isinstance(data, Table):
-        return _settle_table(found, data)
+        return _settle_table(parts, data)
     if isinstance(data, PairTable):
-        return _settle_pairs(found, data)
-    return _settle_tfrecords(found, data)
+        return _settle_pairs(parts, data)
+    return _settle_tfrecords(parts, data)
 
 
-def _settle_images(found: Found, data: ImageFolder, split: Split) -> Inputs:
-    classes = sorted({os.path.dirname(file.name) for file in found.files})
+def _settle_images(parts: _Parts, data: ImageFolder, split: Split) -> Inputs:
+    classes = sorted({os.path.dirname(file.name) for part in parts for file in part.files})
     if len(classes) < 2:
         raise _one_class(f"one folder with images, {classes[0]!r}")
-    if not found.num_bytes:
-        raise DataError(f"Every image in {data.path} is empty (0 bytes). Copy the data again.")
+    if not parts[-1].num_bytes:
+        raise DataError(f"Every image in {parts[-1].root} is empty (0 bytes). Copy the data again.")
     if split.by == "class":
         used = np.unique(assign_splits([name.encode() for name in classes], split))
         empty = [name for number, name in enumerate(SPLITS) if number not in used]
@@ -61,14 +66,14 @@ def _settle_images(found: Found, data: ImageFolder, split: Split) -> Inputs:
     return Inputs(kind="image", size=data.size, channels=data.channels)
 
 
-def _settle_table(found: Found, data: Table) -> Inputs:
-    sample, _ = first_rows(found)
+def _settle_table(parts: _Parts, data: Table) -> Inputs:
+    sample, _ = first_rows(parts[-1])
     taken = _taken(data, {"data.label": data.label}, sample)
     columns = choose(data.columns, "data.columns", sample, taken)
     whole = data.columns is None or isinstance(data.columns, int) or _has_prefix(data.columns)
-    _check_files(found, sample, [*taken, *(column.name for column in columns)], whole)
+    _check_files(parts[-1], sample, [*taken, *(column.name for column in columns)], whole)
     seen: set[str] = set()
-    for text in _texts(found, data.label):
+    for text in _texts(parts, data.label):
         seen.update(label for label in text.unique().to_pylist() if label is not None)
         if len(seen) > 1:
             return Inputs(kind="vector", columns=columns)
@@ -77,8 +82,8 @@ def _settle_table(found: Found, data: Table) -> Inputs:
     raise _one_class(f"one value in the column {data.label!r}, {seen.pop()!r}")
 
 
-def _settle_pairs(found: Found, data: PairTable) -> Inputs:
-    sample, _ = first_rows(found)
+def _settle_pairs(parts: _Parts, data: PairTable) -> Inputs:
+    sample, _ = first_rows(parts[-1])
     taken = _taken(data, {"data.same": data.same}, sample)
     sides: dict[str, tuple[Column, ...]] = {}
     # Those with names first: what they leave is counted off, the left ones before the right.
@@ -94,16 +99,16 @@ def _settle_pairs(found: Found, data: PairTable) -> Inputs:
     whole = any(
         isinstance(choice, int) or _has_prefix(choice) for choice in (data.left, data.right)
     )
-    _check_files(found, sample, list(taken), whole)
-    _check_same(found, data)
+    _check_files(parts[-1], sample, list(taken), whole)
+    _check_same(parts, data)
     return Inputs(kind="vector", columns=sides["left"], right_columns=sides["right"])
 
 
-def _check_same(found: Found, data: PairTable) -> None:
+def _check_same(parts: _Parts, data: PairTable) -> None:
     alike = alike_text(data.same_value)
     seen: set[str] = set()
     num_rows = 0
-    for text in _texts(found, data.same, same=True):
+    for text in _texts(parts, data.same, same=True):
         seen.update(value for value in text.unique().to_pylist() if value is not None)
         num_rows += len(text)
         if len(seen) > 2:
@@ -125,25 +130,22 @@ def _check_same(found: Found, data: PairTable) -> None:
         )
 
 
-def _settle_tfrecords(found: Found, data: TFRecords) -> Inputs:
+def _settle_tfrecords(parts: _Parts, data: TFRecords) -> Inputs:
     first: pa.RecordBatch | None = None
     seen: set[str] = set()
     num_records = 0
-    for file in found.files:
-        if not file.size or len(seen) > 1 or num_records >= _SCANNED_ROWS:
-            continue
-        for number, records in read_records(found.root / file.name):
-            num_records += len(records)
-            for _, rows, _ in decode_examples(records, number):
-                if rows is None:
-                    continue
-                if first is None:
-                    first = rows.batch.slice(0, _SAMPLE_ROWS)
-                    _check_features(first, data)
-                labels = values.as_text(single_values(rows.batch, data.label))
-                seen.update(label for label in labels.unique().to_pylist() if label is not None)
-            if len(seen) > 1 or num_records >= _SCANNED_ROWS:
-                break
+    for number, records in _of_each_file(parts, read_records):
+        num_records += len(records)
+        for _, rows, _ in decode_examples(records, number):
+            if rows is None:
+                continue
+            if first is None:
+                first = rows.batch.slice(0, _SAMPLE_ROWS)
+                _check_features(first, data)
+            labels = values.as_text(single_values(rows.batch, data.label))
+            seen.update(label for label in labels.unique().to_pylist() if label is not None)
+        if len(seen) > 1 or num_records >= _SCANNED_ROWS:
+            break
     if not num_records:
         raise DataError(f"No records in {data.path} (0 rows). Check how the data were written.")
     if first is None:
@@ -242,12 +244,19 @@ def _check_files(found: Found, sample: Sample, needed: Sequence[str], whole: boo
             )
 
 
-def _texts(found: Found, column: str, same: bool = False) -> Iterator[pa.Array]:
+def _texts(parts: _Parts, column: str, same: bool = False) -> Iterator[pa.Array]:
     read = values.same_text if same else values.as_text
-    for file in found.files:
-        path: Path = found.root / file.name
-        for rows in read_rows(path, [column], batch_size=65536):
-            yield read(rows.batch.column(column))
+    for rows in _of_each_file(parts, lambda path: read_rows(path, [column], batch_size=65536)):
+        yield read(rows.batch.column(column))
+
+
+def _of_each_file(parts: _Parts, read: Callable[[Path], Iterator[_T]]) -> Iterator[_T]:
+    """What is read of each file, the newest span first; older ones as far as they can be read."""
+    for part in reversed(parts):
+        with contextlib.suppress(*(() if part is parts[-1] else (DataError,))):
+            for file in part.files:
+                if file.size:
+                    yield from read(part.root / file.name)
 
 
 def _one_class(what: str) -> DataError:
