@@ -20,8 +20,10 @@ from tfx.proto import pusher_pb2
 from diptych.components.class_centroids.component import ClassCentroids
 from diptych.components.evaluator.component import Evaluator
 from diptych.components.example_gen.component import ExampleGen
+from diptych.components.example_gen.spans import has_spans
 from diptych.components.pair_gen.component import PairGen
 from diptych.components.pusher import AtomicPusher
+from diptych.components.span_drift.component import SpanDrift
 from diptych.components.trainer.component import Trainer
 from diptych.components.trainer.warm_start import start_settled
 from diptych.components.validation import AnomalyGate, SchemaCurator
@@ -91,6 +93,16 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
         disable_analyzer_cache=True,
     )
     transform.add_upstream_node(gate)
+    drift_steps: list[BaseNode] = []
+    if has_spans(config.data.path) and config.validation.drift != "off":
+        span_drift = SpanDrift(
+            examples=examples,
+            settings=config.validation.model_dump_json(),
+            inputs=raw,
+            code_hash=_code_of("span_drift", "exported.py"),
+        )
+        transform.add_upstream_node(span_drift)
+        drift_steps = [span_drift]
     similar_steps: list[BaseNode] = []
     similar_classes = {}
     if config.pairs.difficulty == "confusable":
@@ -149,6 +161,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
             *schema_steps,
             validator,
             gate,
+            *drift_steps,
             transform,
             *similar_steps,
             pair_gen,

@@ -38,7 +38,7 @@ _KINDS: dict[str, type[pydantic.BaseModel]] = {
 _ABOUT = {
     "data": "The raw data. Relative paths start from the folder of this file.",
     "split": "Shares of the examples. An example never moves to another split when data are added.",
-    "validation": "What TensorFlow Data Validation does about anomalies.",
+    "validation": "What is done about what TensorFlow Data Validation finds.",
     "pairs": "Batches of P classes with K examples of each; every pair in a batch can be used.",
     "model": "The encoder and its embedding.",
     "train": "The training on Ray.",
@@ -53,6 +53,7 @@ _COMMENTS = {
     "data": {
         "kind": "images, table, pairs or tfrecord",
         "path": "",
+        "window": "of a path with spans, as span-{YYYY}-{MM}-{DD}: the newest so many; null: all",
         "size": "height, width after resizing",
         "channels": "1 grey, 3 colour",
         "max_bytes": "of a file; larger ones are set aside unread",
@@ -79,6 +80,9 @@ _COMMENTS = {
     "validation": {
         "anomalies": "stop or warn",
         "schema_file": "a schema.pbtxt to hold the data to; null: inferred",
+        "drift": "of the newest span from those before: stop, warn or off",
+        "max_label_drift": "0 to 1: the largest change of the share of a label",
+        "max_value_drift": "0 to 1: Jensen-Shannon divergence of each column",
     },
     "pairs": {
         "classes_per_batch": "P",

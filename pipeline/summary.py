@@ -1,6 +1,7 @@
 """What a run came to, read from ML Metadata and the artifacts it names."""
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 
@@ -25,6 +26,8 @@ class Summary:
     num_rejected: int
     num_read: int
     rejected: Path
+    left_out: dict[str, str]  # spans, and why
+    drift: str  # of the newest span; empty where data do not come in spans
     evaluation: Evaluation
     curves: Path
     pushed: PushedVersion | None
@@ -40,6 +43,7 @@ def summarize(run: RunRecord) -> Summary:
 
     pairs, balance = output("PairGen", "pairs"), output("PairGen", "balance").path
     rejected = output("ExampleGen", "rejected")
+    drift = run.output("SpanDrift", "anomalies")
     return Summary(
         manifests={split: Manifest.read(pairs.path / f"Split-{split}") for split in SPLITS},
         balance={split: SplitBalance.read(balance, split) for split in SPLITS},
@@ -47,6 +51,8 @@ def summarize(run: RunRecord) -> Summary:
         num_rejected=rejected.properties["num_rejected"],
         num_read=rejected.properties["num_read"],
         rejected=rejected.path,
+        left_out=json.loads(rejected.properties.get("left_out", "{}")),
+        drift=drift.properties["said"] if drift else "",
         evaluation=Evaluation.read(output("Evaluator", "evaluation").path),
         curves=output("Trainer", "training_log").path,
         pushed=pushed_by(run),
@@ -74,6 +80,10 @@ def show(summary: Summary, report: Path | None, console: Console) -> None:
         *(console, "Set aside"),
         f"{summary.num_rejected:,} of {summary.num_read:,} rows or images{reasons}",
     )
+    for name, reason in summary.left_out.items():
+        _line(console, "Left out", f"the span {name}: {reason}", "yellow")
+    if summary.drift:
+        _line(console, "Newest span", summary.drift)
     _show_figures(summary.evaluation, console)
     if summary.pushed is None:
         _line(console, "Model", "not pushed")

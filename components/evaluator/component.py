@@ -86,6 +86,7 @@ def Evaluator(
     data = {
         "examples": examples.uri,
         "span": examples.span,
+        "spans": json.loads(examples.get_string_custom_property("spans") or "[]"),
         "fingerprint": examples.get_string_custom_property("fingerprint"),
         **{f"num_{name}": examples.get_int_custom_property(f"num_{name}") for name in SPLITS},
     }

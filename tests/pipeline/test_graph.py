@@ -19,10 +19,10 @@ def steps(tmp_path):
     from diptych.components.production import production_at_start
     from diptych.pipeline.graph import build_pipeline, serving_folder
 
-    def build(train=None, tune=None, **pairs):
-        data = {"kind": "table", "path": str(tmp_path), "label": "y"}
+    def build(train=None, tune=None, path="", validation=None, **pairs):
+        data = {"kind": "table", "path": str(tmp_path / path), "label": "y"}
         (tmp_path / "data.csv").write_text("y,a\n1,2\n")
-        sections = {"train": train or {}, "tune": tune or {}}
+        sections = {"train": train or {}, "tune": tune or {}, "validation": validation or {}}
         config = Config(name="toy", data=data, pairs=pairs, **sections)
         root = tmp_path / "root"
         production = production_at_start(serving_folder(config, root))
@@ -30,6 +30,14 @@ def steps(tmp_path):
         return {node.id: node for node in pipeline.components}
 
     return build
+
+
+def test_the_drift_of_spans_is_measured_before_anything_is_made_of_them(steps):
+    found = steps(path="span-{SPAN}/*.csv")
+    assert set(found) - set(steps()) == {"SpanDrift"}
+    assert {node.id for node in found["SpanDrift"].upstream_nodes} == {"ExampleGen"}
+    assert "SpanDrift" in {node.id for node in found["Transform"].upstream_nodes}
+    assert set(steps(path="span-{SPAN}/*.csv", validation={"drift": "off"})) == set(steps())
 
 
 def test_random_pairs_know_of_no_model(steps):

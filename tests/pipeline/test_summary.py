@@ -66,6 +66,8 @@ def shown(balances, **changes):
         "num_rejected": 0,
         "num_read": 9,
         "rejected": Path("rejected"),
+        "left_out": {},
+        "drift": "",
         "evaluation": toy_evaluation(),
         "curves": Path("curves"),
         "pushed": None,
@@ -119,6 +121,17 @@ def test_of_data_that_came_in_pairs_nothing_is_said_of_classes():
 def test_a_note_is_said_once_with_its_splits(notes, line):
     balances = {split: balance(split, some) for split, some in zip(SPLITS, notes, strict=True)}
     assert shown(balances).splitlines().count(line) == 1
+
+
+def test_a_span_that_is_left_out_is_said_with_its_reason_and_how_far_the_newest_is():
+    balances = {split: balance(split) for split in SPLITS}
+    text = shown(
+        balances, left_out={"2026-11-20": "5 of 9 [rows]"}, drift="2026-11-21, farthest: a"
+    )
+    assert lines_of("Left out", text) == ["Left out      the span 2026-11-20: 5 of 9 [rows]"]
+    assert lines_of("Newest span", text) == ["Newest span   2026-11-21, farthest: a"]
+    text = shown(balances)
+    assert not lines_of("Left out", text) + lines_of("Newest span", text)
 
 
 def test_figures_are_said_with_their_intervals_and_the_verdict_with_its_rules():
