@@ -43,11 +43,29 @@ def _of_a_session(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command()
 @_of_a_session
-def run(config: Path, settings: tuple[str, ...], root: Path | None) -> None:
+@click.option(
+    "--nightly",
+    is_flag=True,
+    help="For schedules: does nothing if nothing is new, goes on where it was broken off, and ends "
+    "with a line of JSON. Exit code 0: pushed or nothing new, 1: failed, 3: not blessed, "
+    "4: another run is going on.",
+)
+@click.option(
+    "--until", metavar="STEP", help="With --nightly: ends after this step; the next call goes on."
+)
+def run(
+    config: Path, settings: tuple[str, ...], root: Path | None, nightly: bool, until: str | None
+) -> None:
     """Runs the whole pipeline that CONFIG describes.
 
     Steps whose data, settings and code have not changed are taken from the cache.
     """
+    if nightly:
+        from diptych.pipeline.nightly.command import run_nightly
+
+        raise SystemExit(run_nightly(config, settings, root, until))
+    if until is not None:
+        raise click.UsageError("--until needs --nightly: a run of its own goes to the end.")
     from diptych.pipeline.run import run_pipeline
 
     raise SystemExit(run_pipeline(config, settings, root))

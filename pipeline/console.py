@@ -14,17 +14,21 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 
 
 @contextmanager
-def quiet(log: Path) -> Iterator[Console]:
-    """Sends file descriptors 1 and 2 to a log file, and yields a console on the real one.
+def quiet(log: Path, shown_on: int = 1) -> Iterator[Console]:
+    """Sends file descriptors 1 and 2 to a log file, and yields a console on a real one.
 
     TensorFlow, Beam and Ray write to the descriptors from C++ and from processes of their own,
     which no logging filter reaches.
+
+    Args:
+      log: is appended to.
+      shown_on: the real descriptor that the console writes to, 1 or 2.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     log.parent.mkdir(parents=True, exist_ok=True)
     stdout, stderr = os.dup(1), os.dup(2)
-    terminal = os.fdopen(os.dup(stdout), "w", encoding="utf-8", errors="replace")
+    terminal = os.fdopen(os.dup(shown_on), "w", encoding="utf-8", errors="replace")
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     to_log = logging.StreamHandler(os.fdopen(os.dup(target), "w", encoding="utf-8"))
     to_log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -1,7 +1,5 @@
 """The one pipeline: which step feeds which. Runners only decide where it runs."""
 
-import hashlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +25,12 @@ from diptych.components.span_drift.component import SpanDrift
 from diptych.components.trainer.component import Trainer
 from diptych.components.trainer.warm_start import start_settled
 from diptych.components.validation import AnomalyGate, SchemaCurator
+from diptych.pipeline.code import code_of, code_of_trainer
 from diptych.pipeline.engines import beam_args, thread_args
+from diptych.pipeline.history.root import serving_folder
 from diptych.schemas.config import Config
-from diptych.schemas.errors import ConfigError
 from diptych.schemas.inputs import Inputs
-from diptych.schemas.model import Encoder, OwnEncoder
 from diptych.schemas.training import WARM_START_PUSHED, Train
-
-
-def serving_folder(config: Config, root: Path) -> Path:
-    """Where the versions of the pushed model lie."""
-    return Path(config.push.path) if config.push.path else root / "serving"
 
 
 def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path) -> Pipeline:
@@ -63,7 +56,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
         data=config.data,
         split=config.split,
         inputs=inputs,
-        code_hash=_code_of("example_gen", "reading", "images.py"),
+        code_hash=code_of("example_gen", "reading", "images.py"),
     )
     examples = example_gen.outputs["examples"]
     statistics_gen = StatisticsGen(examples=examples)
@@ -72,7 +65,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
     if config.validation.schema_file is None:
         schema_gen = SchemaGen(statistics=statistics, infer_feature_shape=True)
         curator = SchemaCurator(
-            inferred=schema_gen.outputs["schema"], code_hash=_code_of("validation.py")
+            inferred=schema_gen.outputs["schema"], code_hash=code_of("validation.py")
         )
         schema_steps += [schema_gen, curator]
     else:
@@ -82,13 +75,13 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
     gate = AnomalyGate(
         anomalies=validator.outputs["anomalies"],
         action=config.validation.anomalies,
-        code_hash=_code_of("validation.py"),
+        code_hash=code_of("validation.py"),
     )
     transform = Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn="diptych.components.transform.preprocessing_fn",
-        custom_config={"inputs": raw, "code_hash": _code_of("transform.py", "images.py")},
+        custom_config={"inputs": raw, "code_hash": code_of("transform.py", "images.py")},
         disable_statistics=True,  # StatisticsGen has them; this halves the step's fixed cost
         disable_analyzer_cache=True,
     )
@@ -110,7 +103,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
             examples=examples,
             production=str(production),
             inputs=raw,
-            code_hash=_code_of("class_centroids", "exported.py", "summing.py"),
+            code_hash=code_of("class_centroids", "exported.py", "summing.py"),
         )
         class_centroids.add_upstream_node(gate)
         similar_steps = [class_centroids]
@@ -120,7 +113,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
         **similar_classes,
         settings=config.pairs.model_dump_json(),
         inputs=raw,
-        code_hash=_code_of("pair_gen", "summing.py"),
+        code_hash=code_of("pair_gen", "summing.py"),
     ).with_beam_pipeline_args(thread_args(config.beam))
     trainer = Trainer(
         pairs=pair_gen.outputs["pairs"],
@@ -138,7 +131,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
         settings=config.evaluate.model_dump_json(),
         inputs=raw,
         serving=str(serving_folder(config, root)),
-        code_hash=_code_of("evaluator", "exported.py", "images.py", "production.py"),
+        code_hash=code_of("evaluator", "exported.py", "images.py", "production.py"),
     )
     pusher = Pusher(
         model=trainer.outputs["model"],
@@ -188,42 +181,3 @@ def _start_named(train: Train) -> Train:
     if train.warm_start == WARM_START_PUSHED:
         return train
     return start_settled(train, Path())
-
-
-def code_of_trainer(config: Config) -> str:
-    """Digest of all source that the training depends on.
-
-    Raises:
-      ConfigError: the module of the user's own encoder is not there.
-    """
-    return _code_of("trainer") + _code_of_own_encoder(config.model.encoder)
-
-
-def _code_of(*parts: str) -> str:
-    """Digest of a step's source and of what the steps share: a change of code is no cache hit."""
-    folder = Path(__file__).resolve().parent.parent
-    digest = hashlib.blake2b(digest_size=8)
-    for part in ("schemas", *(f"components/{part}" for part in parts)):
-        path = folder / part
-        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
-            digest.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
-    return digest.hexdigest()
-
-
-def _code_of_own_encoder(encoder: Encoder | None) -> str:
-    """Digest of the module that the user's own encoder is in; empty for ours."""
-    if not isinstance(encoder, OwnEncoder):
-        return ""
-    name = encoder.name.partition(":")[0]
-    try:
-        found = importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # a parent package is missing, or the name is no name
-        found = None
-    if found is None or found.origin is None:
-        raise ConfigError(
-            f"model.encoder {encoder.name}: there is no module {name}. It must be importable from "
-            "the folder where diptych runs, or installed."
-        )
-    origin = Path(found.origin)
-    content = origin.read_bytes() if origin.is_file() else b""
-    return "-" + hashlib.blake2b(content, digest_size=8).hexdigest()

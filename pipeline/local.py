@@ -1,6 +1,7 @@
 """Runs the pipeline on this machine, step by step, and tells how each went."""
 
 import enum
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,9 @@ from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.pipeline import Pipeline
-from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable import launcher, outputs_utils, runtime_parameter_utils
 from tfx.orchestration.portable.beam_executor_operator import BeamExecutorOperator
+from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration.executable_spec_pb2 import BeamExecutableSpec
 
 
@@ -32,7 +34,8 @@ def run_locally(
 
     Args:
       pipeline: with a metadata connection.
-      run: a name that no run in its database has so far.
+      run: its name. A run of that name that is in the database already is gone on with: what it
+        has done is not launched again, what it broke off starts afresh.
       on_start: called with the name of a step before it.
       on_end: called with the name and the outcome of a step after it.
       last: the step to end with; None: all are run.
@@ -51,6 +54,10 @@ def run_locally(
     )
     for node in program.nodes:
         name = node.pipeline_node.node_info.id
+        if _is_done(program, node.pipeline_node, connection, run):
+            if name == last:
+                return
+            continue
         on_start(name)
         executor = runner_utils.extract_executor_spec(deployment, name)
         execution = launcher.Launcher(
@@ -65,6 +72,30 @@ def run_locally(
         on_end(name, _outcome(connection, execution))
         if name == last:
             return
+
+
+def _is_done(program: Any, node: Any, connection: Any, run: str) -> bool:
+    """Whether a run has this step behind it; what it left of one that it broke off is removed.
+
+    TFX would go on in the same folders, and files of the first attempt would pass for results.
+    """
+    names = {
+        "pipeline_run": run,
+        "node": f"{program.pipeline_info.id}.{node.node_info.id}",
+    }
+    with metadata.Metadata(connection) as handle:
+        contexts = [handle.store.get_context_by_type_and_name(*name) for name in names.items()]
+        if None in contexts:
+            return False
+        found = execution_lib.get_executions_associated_with_all_contexts(handle, contexts)
+    for execution in found:
+        if execution_lib.is_execution_successful(execution):
+            return True
+        outputs = outputs_utils.OutputsResolver(node, program.pipeline_info, program.runtime_spec)
+        for artifacts in outputs.generate_output_artifacts(execution.id).values():
+            for artifact in artifacts:
+                shutil.rmtree(artifact.uri, ignore_errors=True)
+    return False
 
 
 def _without_engine(executor: Any) -> Any:

@@ -3,9 +3,12 @@
 import logging
 from pathlib import Path
 
+from diptych.components.production import production_at_start
 from diptych.pipeline.engines import check_reachable
 from diptych.pipeline.history.records import RunRecord, read_run
+from diptych.pipeline.history.root import serving_folder
 from diptych.pipeline.session import Session, in_session
+from diptych.schemas.errors import ConfigError
 
 _log = logging.getLogger("diptych")
 
@@ -16,31 +19,56 @@ def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> in
 
 
 def _run(session: Session) -> None:
-    config, steps, console = session.config, session.steps, session.console
+    launch(session, production_at_start(serving_folder(session.config, session.root)))
+    conclude(session)
+
+
+def launch(session: Session, production: Path, last: str | None = None) -> None:
+    """Runs the steps that the run has not done yet.
+
+    Args:
+      session: of the run.
+      production: as of ``build_pipeline``; where a run is gone on with, that of its start.
+      last: the step to end with; None: all are run.
+
+    Raises:
+      ConfigError: there is no step of that name.
+      Whatever a step raises; see ``run_locally``.
+    """
+    config, steps = session.config, session.steps
     check_reachable(config.beam)
     from diptych.components.example_gen.preflight import settle
 
     inputs = settle(config.data, config.split)
-    from diptych.components.production import production_at_start
-    from diptych.pipeline.graph import build_pipeline, serving_folder
+    from diptych.pipeline.graph import build_pipeline
     from diptych.pipeline.local import Outcome, run_locally
-    from diptych.pipeline.summary import show, summarize
 
-    production = production_at_start(serving_folder(config, session.root))
     pipeline = build_pipeline(config, inputs, session.root, production)
+    names = [step.id for step in pipeline.components]
+    if last is not None and last not in names:
+        raise ConfigError(f"There is no step {last!r} to end with. The steps: {', '.join(names)}.")
     steps.end()
 
     def ended(name: str, outcome: Outcome) -> None:
         steps.end("unchanged, from the cache" if outcome is Outcome.CACHED else "")
 
-    run_locally(pipeline, session.run, steps.start, ended)
+    run_locally(pipeline, session.run, steps.start, ended, last)
+
+
+def conclude(session: Session) -> RunRecord:
+    """Builds the report of a run that came to its end, and shows the summary."""
+    from diptych.pipeline.summary import show, summarize
+
     run = read_run(session.root, session.run)
     report = _report(session, run)
-    show(summarize(run), report, console)
+    show(summarize(run), report, session.console)
     if run.unchanged:
-        console.print(f"Nothing has changed: all from the cache, in {session.seconds:.0f} s")
+        session.console.print(
+            f"Nothing has changed: all from the cache, in {session.seconds:.0f} s"
+        )
     else:
         session.done()
+    return run
 
 
 def _report(session: Session, run: RunRecord) -> Path | None:

@@ -6,9 +6,10 @@ import datetime
 import itertools
 import logging
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -16,9 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from diptych.pipeline.console import Steps, quiet
-from diptych.pipeline.history.root import LOG, alive
+from diptych.pipeline.history.root import LOG, alive, run_folder
+from diptych.pipeline.lock import only_one
 from diptych.schemas.config import Config, load_config
-from diptych.schemas.errors import DiptychError
+from diptych.schemas.errors import ConfigError, DiptychError
 from diptych.schemas.model import OwnEncoder
 
 _FAILED = 1
@@ -54,7 +56,7 @@ class Session:
 def in_session(
     path: Path, settings: tuple[str, ...], root: Path | None, work: Callable[[Session], None]
 ) -> int:
-    """Does a command's work, with all that other libraries print in the log.
+    """Does a command's work, alone in its root.
 
     Args:
       path: the configuration file.
@@ -65,32 +67,64 @@ def in_session(
     Returns:
       Exit code: 0, or 1 after a failure that was explained on the console.
     """
-    started = time.perf_counter()
     try:
-        config = load_config(path, settings)
+        config, place = settled(path, settings, root)
+        with only_one(place) as tell:
+            run = _new_run(place)
+            tell(f"the run {run}")
+            return 0 if attempt(config, place, run, work) is None else _FAILED
     except DiptychError as error:
         click.echo(f"Error: {error}", err=True)
         return _FAILED
+
+
+def settled(path: Path, settings: tuple[str, ...], root: Path | None) -> tuple[Config, Path]:
+    """The configuration, and the root; arguments as those of ``in_session``.
+
+    Raises:
+      ConfigError: the file or a setting cannot be read, or a value does not fit.
+    """
+    config = load_config(path, settings)
     if isinstance(config.model.encoder, OwnEncoder):
         _make_importable(Path.cwd())
-    root = (root or Path(f"diptych-{config.name}")).absolute()
-    now = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    return config, (root or Path(f"diptych-{config.name}")).absolute()
+
+
+def attempt(
+    config: Config, root: Path, run: str, work: Callable[[Session], None], shown_on: int = 1
+) -> str | None:
+    """Works on a run, with all that other libraries print in its log.
+
+    Args:
+      config: the configuration.
+      root: of the run; this process holds its lock.
+      run: the name of the run.
+      work: what is to be done; its first step has started.
+      shown_on: the file descriptor for people, 1 or 2.
+
+    Returns:
+      Why it failed, in one line that was shown; None: it did not.
+
+    Raises:
+      ConfigError: the root cannot be written to.
+    """
+    log = run_folder(root, run) / LOG
     try:
-        log = _new_folder(root / "runs", now) / LOG
+        log.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        click.echo(f"Error: Cannot write into the root {root}: {error.strerror}.", err=True)
-        return _FAILED
+        raise ConfigError(f"Cannot write into the root {root}: {error.strerror}.") from error
     failure = None
-    with quiet(log) as console, alive(log.parent), Steps(console) as steps:
+    with quiet(log, shown_on) as console, alive(log.parent), Steps(console) as steps:
         console.print(f"[bold]{config.name}[/]  root {escape(str(root))}")
         try:
             steps.start("Preparation")
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-            work(Session(config, root, log, console, steps, started))
+            with _stopped_in_order():
+                work(Session(config, root, log, console, steps, time.perf_counter()))
         except DiptychError as error:
             _log.exception("The run failed")
             failure = " ".join(str(error).split())
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Ray exits when it is told to stop
             failure = "Interrupted. What is finished is kept; run again to go on."
         except Exception as error:
             _log.exception("The run failed")
@@ -99,8 +133,17 @@ def in_session(
             steps.end("failed")
     if failure is not None:
         click.echo(f"Error: {failure}\nLog: {log}", err=True)
-        return _FAILED
-    return 0
+    return failure
+
+
+@contextlib.contextmanager
+def _stopped_in_order() -> Iterator[None]:
+    """Lets SIGTERM, by which systemd and Kubernetes stop a process, do what Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _make_importable(folder: Path) -> None:
@@ -111,14 +154,14 @@ def _make_importable(folder: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *([known] if known else [])])
 
 
-def _new_folder(parent: Path, name: str) -> Path:
-    parent.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count():  # another run may have started in the same second
-        folder = parent / (name if number == 0 else f"{name}-{number}")
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
+def _new_run(root: Path) -> str:
+    """The name of a run that starts now."""
+    now = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    for number in itertools.count():  # the one before may have started in the same second
+        run = now if number == 0 else f"{now}-{number}"
+        if not run_folder(root, run).exists():
             break
-    return folder
+    return run
 
 
 def _cause(error: BaseException) -> str:

@@ -5,7 +5,8 @@ DiptychError
 ├── DataError      the owner of the data: a column, a class, a share of rejected rows
 ├── TrainingError  who runs the training: resources, a loss that is not finite
 ├── ModelError     who uses a pushed model: a changed folder, an input that it does not take
-└── ServiceError   who runs the service: a port, a token, Ray
+├── ServiceError   who runs the service: a port, a token, Ray
+└── BusyError      who starts a run: another one is going on in the root
 
 Each says what was needed, what came, and what to do. Each takes one positional message, so
 that it can be pickled on its way from a worker to the driver.
@@ -34,3 +35,7 @@ class ModelError(DiptychError):
 
 class ServiceError(DiptychError):
     """The service could not start."""
+
+
+class BusyError(DiptychError):
+    """Another process is at work in the root."""

@@ -5,6 +5,7 @@ import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
+from diptych.schemas.config import Config
 from diptych.schemas.errors import ConfigError
 
 DATABASE = "metadata.sqlite"
@@ -41,6 +42,11 @@ def run_folder(root: Path, run: str) -> Path:
 def report_path(root: Path, run: str) -> Path:
     """Where the report of a run is kept."""
     return run_folder(root, run) / "report.html"
+
+
+def serving_folder(config: Config, root: Path) -> Path:
+    """Where the versions of the pushed model lie."""
+    return Path(config.push.path) if config.push.path else root / "serving"
 
 
 @contextlib.contextmanager

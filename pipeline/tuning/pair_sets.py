@@ -5,8 +5,9 @@ from pathlib import Path
 
 from diptych.components.example_gen.preflight import settle
 from diptych.components.production import production_at_start
-from diptych.pipeline.graph import build_pipeline, serving_folder
+from diptych.pipeline.graph import build_pipeline
 from diptych.pipeline.history.records import TUNING, read_run
+from diptych.pipeline.history.root import serving_folder
 from diptych.pipeline.local import run_locally
 from diptych.pipeline.tuning.space import Trial, text_of
 from diptych.schemas.config import Config

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.markup import escape
 
 from diptych.components.trainer.warm_start import start_settled
-from diptych.pipeline.graph import code_of_trainer, serving_folder
+from diptych.pipeline.code import code_of_trainer
+from diptych.pipeline.history.root import serving_folder
 from diptych.pipeline.session import Session
 from diptych.pipeline.tuning.outcome import Outcome, ranked, read_outcomes, write_outcome
 from diptych.pipeline.tuning.pair_sets import PairSets

@@ -1,0 +1,67 @@
+"""What tonight's task is, found out in a moment: from names, sizes and times of files."""
+
+import contextlib
+import datetime
+import hashlib
+import sqlite3
+import zoneinfo
+from pathlib import Path
+
+from diptych.components.example_gen.files import find_files
+from diptych.components.production import production_at_start
+from diptych.pipeline.code import code_of_pipeline
+from diptych.pipeline.history.root import DATABASE, run_folder, serving_folder
+from diptych.pipeline.nightly.night import Night, newest_night, next_night, now
+from diptych.schemas.config import Config
+from diptych.schemas.errors import ConfigError, DiptychError
+
+_NO_RESULT = {"nightly", "tune", "beam"}  # sections that no result depends on
+
+
+def tonight(config: Config, root: Path) -> Night:
+    """The night to work on: a new one, one that was broken off, or one of which nothing is new."""
+    today = datetime.datetime.now(zoneinfo.ZoneInfo(config.nightly.timezone)).date()
+    span = None
+    new = Night(
+        pipeline=config.name,
+        run=f"night-{span or today.isoformat()}",
+        outcome="running",
+        span=span,
+        fingerprint=_fingerprint(config),
+        configuration=_configuration(config),
+        code=_code(config),
+        started=now(),
+        production=production_at_start(serving_folder(config, root)),
+    )
+    return next_night(new, newest_night(root), lambda run: _is_taken(root, run))
+
+
+def _fingerprint(config: Config) -> str | None:
+    try:
+        return find_files(config.data).fingerprint
+    except (DiptychError, OSError):  # the run fails of it, and says why
+        return None
+
+
+def _configuration(config: Config) -> str:
+    settings = config.model_dump_json(exclude=_NO_RESULT)
+    return hashlib.blake2b(settings.encode(), digest_size=8).hexdigest()
+
+
+def _code(config: Config) -> str:
+    try:
+        return code_of_pipeline(config)
+    except ConfigError:  # the same
+        return ""
+
+
+def _is_taken(root: Path, run: str) -> bool:
+    """Whether there is a run of a name; one whose folder was removed is still in the database."""
+    database = root / DATABASE
+    if run_folder(root, run).exists() or not database.is_file():
+        return run_folder(root, run).exists()
+    with contextlib.closing(
+        sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
+    ) as connection:
+        known = connection.execute("SELECT 1 FROM Context WHERE name = ?", (run,))
+        return known.fetchone() is not None
