@@ -171,8 +171,13 @@ def _reached(storage: Path) -> str:
 
 @contextmanager
 def _own_interrupt() -> Iterator[None]:
-    """Ctrl-C stays an interrupt: Ray's handler ends the program without a word, and stays on."""
+    """Ctrl-C stays an interrupt: Ray's handler ends the program without a word, and stays on.
+
+    SIGTERM becomes one, too: after Ray's handler of it, the process has 3 s until it aborts.
+    """
     before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except SystemExit as error:

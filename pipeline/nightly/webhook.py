@@ -42,20 +42,21 @@ def post(url: str, line: str, waits_s: Sequence[float] = _WAITS_S) -> str | None
 
     for wait in (*waits_s, None):
         try:
-            answer = requests.post(
+            with requests.post(
                 url,
                 data=line.encode(),
                 headers={"Content-Type": "application/json"},
                 timeout=_TIMEOUT_S,
                 allow_redirects=False,
-            )
+                stream=True,  # a body without end is left unread
+            ) as answer:
+                status = answer.status_code
         except requests.RequestException as error:  # its message has the address
             problem, is_final = type(error).__name__, False
         else:
-            if answer.ok and not answer.is_redirect:
+            if 200 <= status < 300:
                 return None
-            problem = f"status {answer.status_code}"
-            is_final = answer.status_code < 500 and answer.status_code != 429
+            problem, is_final = f"status {status}", status < 500 and status != 429
         if is_final or wait is None:
             break
         time.sleep(wait)

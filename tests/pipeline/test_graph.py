@@ -17,7 +17,8 @@ INPUTS = Inputs(kind="vector", columns=(Column(name="a"),))
 @pytest.fixture
 def steps(tmp_path):
     from diptych.components.production import production_at_start
-    from diptych.pipeline.graph import build_pipeline, serving_folder
+    from diptych.pipeline.graph import build_pipeline
+    from diptych.pipeline.history.root import serving_folder
 
     def build(train=None, tune=None, path="", validation=None, **pairs):
         data = {"kind": "table", "path": str(tmp_path / path), "label": "y"}

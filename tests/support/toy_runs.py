@@ -20,7 +20,7 @@ from diptych.pipeline.local import run_locally
 from diptych.schemas.artifacts import Balance, Evaluation, PairSet, Rejected, TrainingLog
 from diptych.schemas.balance import SplitBalance
 from diptych.schemas.evaluation import PAIRS
-from diptych.schemas.shards import SPLITS
+from diptych.schemas.shards import SPLITS, InputShape, Manifest
 
 
 @component
@@ -41,7 +41,23 @@ def ToyPairs(
     balance: OutputArtifact[Balance],
     settings: Parameter[str],
 ) -> None:
+    pairs.set_string_custom_property("difficulty", "random")
     for split in SPLITS:
+        folder = Path(pairs.uri) / f"Split-{split}"
+        folder.mkdir()
+        Manifest(
+            input=InputShape(kind="vector", shape=(3,)),
+            num_shards=1,
+            num_batches=1,
+            num_examples=20,
+            num_placed=20,
+            num_classes=2,
+            num_singletons=0,
+            num_same=10,
+            num_different=10,
+            num_triplets=10,
+            batches_per_shard=(1,),
+        ).write(folder)
         SplitBalance(
             split=split,
             policy="natural",
@@ -69,6 +85,7 @@ def ToyTrainer(
     code_hash: Parameter[str],
     end: Parameter[str],
 ) -> None:
+    (Path(model.uri) / f"left_by_{end}").touch()
     if end == "failed":
         raise ValueError("no luck")
     if end == "interrupted":  # TFX tells ML Metadata nothing of it, as when it is killed
@@ -114,11 +131,10 @@ def ToyPusher(
         pushed_model.set_string_custom_property("pushed_destination", str(version))
 
 
-def run_toy(root, name, pipeline="toy", end="", last=None, **told):
-    """Runs it under a name; ``told`` are the settings, and the figures to write down.
+def toy_pipeline(root, pipeline="toy", end="", **told):
+    """The pipeline; ``told`` are the settings, and the figures to write down.
 
-    Raises:
-      Whatever ``end`` asks for: a failure or an interruption in the Trainer.
+    Its Trainer fails or is interrupted if ``end`` says so.
     """
     told = {
         **{"fingerprint": "f1", "rounds": 1, "learning_rate": 0.1, "code": "c1"},
@@ -149,18 +165,25 @@ def run_toy(root, name, pipeline="toy", end="", last=None, **told):
         blessing=evaluator.outputs["blessing"],
         serving=str(root / "serving"),
     ).with_id("Pusher")
-    run_locally(
-        Pipeline(
-            pipeline_name=pipeline,
-            pipeline_root=str(root / "artifacts"),
-            metadata_connection_config=sqlite_metadata_connection_config(
-                str(root / "metadata.sqlite")
-            ),
-            components=[examples, pairs, trainer, evaluator, pusher],
-            enable_cache=True,
-        ),
-        name,
-        lambda step: None,
-        lambda step, outcome: None,
-        last,
+    return Pipeline(
+        pipeline_name=pipeline,
+        pipeline_root=str(root / "artifacts"),
+        metadata_connection_config=sqlite_metadata_connection_config(str(root / "metadata.sqlite")),
+        components=[examples, pairs, trainer, evaluator, pusher],
+        enable_cache=True,
     )
+
+
+def run_toy(root, name, last=None, **options):
+    """Runs it under a name; ``options`` are those of ``toy_pipeline``.
+
+    Returns:
+      The steps that were launched.
+
+    Raises:
+      What it is to end with.
+    """
+    launched = []
+    pipeline = toy_pipeline(root, **options)
+    run_locally(pipeline, name, launched.append, lambda step, outcome: None, last)
+    return launched

@@ -1,0 +1,156 @@
+"""Nights one after the other, on the toy pipeline: new, done, failed, broken off, taken."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from diptych.pipeline.history.records import read_runs
+from diptych.pipeline.lock import only_one
+from diptych.pipeline.nightly.night import newest_night
+
+
+def states(root):
+    return {path.stem: json.loads(path.read_text())["outcome"] for path in root.glob("nights/*")}
+
+
+def diary(root):
+    return [json.loads(line) for line in (root / "nights.jsonl").read_text().splitlines()]
+
+
+def steps_of(shown):
+    return [
+        line.split()[0] for line in shown.splitlines() if line.startswith("  ") and " s" in line
+    ]
+
+
+def test_a_night_pushes_and_the_next_one_has_nothing_to_do(place, toy, run_night):
+    code, summary, shown = run_night()
+    root, name = place / "root", summary["run"]
+    assert (code, summary["exit_code"], summary["outcome"]) == (0, 0, "pushed")
+    assert summary["figures"]["accuracy"] == 0.9
+    assert summary["figures"]["rejected"] == 3 / 40
+    assert Path(summary["log"]).is_file()
+    assert (root / "serving" / summary["version"]).is_dir()
+    assert "Pusher" in shown
+    assert json.loads((root / "nights" / f"{name}.json").read_text()) == summary
+
+    code, again, shown = run_night()
+    assert (code, again["outcome"], again["run"]) == (0, "nothing new", name)
+    assert shown.startswith(f"Nothing new since {name}")
+    assert [run.name for run in read_runs(root)] == [name]
+    assert states(root) == {name: "pushed"}
+    assert [line["outcome"] for line in diary(root)] == ["pushed", "nothing new"]
+
+
+def test_other_data_settings_or_code_are_a_night_of_their_own(place, toy, run_night, monkeypatch):
+    name = run_night()[1]["run"]
+    (place / "data.csv").write_text("label,a\nx,1\ny,2\nz,3\n")
+    assert run_night()[1]["run"] == f"{name}-2"
+    assert run_night("train.epochs=3")[1]["run"] == f"{name}-3"
+    monkeypatch.setattr("diptych.pipeline.nightly.task.code_of_pipeline", lambda config: "other")
+    assert run_night("train.epochs=3")[1]["run"] == f"{name}-4"
+    assert run_night("train.epochs=3", "nightly.keep_runs=3")[1]["outcome"] == "nothing new"
+    assert run_night()[1]["run"] == f"{name}-5"  # the settings of the first, but not the last
+    assert len(read_runs(place / "root")) == 5
+
+
+def test_a_model_that_is_not_better_is_code_3_and_the_night_is_done(place, toy, run_night):
+    toy["accuracy"] = 0.7
+    code, summary, _ = run_night()
+    assert (code, summary["outcome"], summary["version"]) == (3, "not blessed", None)
+    assert "is below the bar" in summary["figures"]["verdict"]
+    assert run_night()[1]["outcome"] == "nothing new"
+
+
+@pytest.mark.parametrize("end", ["failed", "interrupted"])
+def test_a_night_that_did_not_end_well_is_gone_on_with(place, toy, run_night, end):
+    toy["end"] = end
+    code, failed, shown = run_night()
+    words = {"failed": "ValueError: no luck", "interrupted": "Interrupted."}[end]
+    assert (code, failed["outcome"]) == (1, "failed")
+    assert failed["error"].startswith(words)
+    assert "Traceback" not in shown
+    toy["end"] = ""
+    code, ended, shown = run_night()
+    assert (code, ended["outcome"], ended["run"], ended["calls"]) == (0, "pushed", failed["run"], 2)
+    assert ended["started"] == failed["started"]
+    assert ended["error"] is None
+    assert steps_of(shown) == ["Preparation", "Trainer", "Evaluator", "Pusher", "Report"]
+    assert len(read_runs(place / "root")) == 1
+
+
+def test_a_night_that_was_killed_is_still_running_by_its_file_and_gone_on_with(
+    place, toy, run_night
+):
+    toy["end"] = "interrupted"
+    run_night()
+    root = place / "root"
+    # As SIGKILL leaves it: nobody could write down how it ended.
+    newest_night(root).model_copy(update={"outcome": "running", "ended": None}).write(root)
+    toy["end"] = ""
+    code, ended, shown = run_night()
+    assert (code, ended["outcome"]) == (0, "pushed")
+    assert f"going on with {ended['run']}" in shown
+
+
+def test_a_night_that_lost_the_model_that_it_began_with_is_begun_anew(place, toy, run_night):
+    version = Path(run_night()[1]["production"]) / run_night()[1]["version"]
+    toy["end"] = "failed"
+    failed = run_night("train.epochs=3")[1]
+    assert failed["production"] == str(version)
+    version.rename(version.with_name(".rolled-back"))
+    toy["end"] = ""
+    ended = run_night("train.epochs=3")[1]
+    assert ended["run"] != failed["run"]
+    assert ended["production"] == str(version.parent)
+
+
+def test_step_by_step_is_one_night_of_which_only_its_end_is_told(place, toy, run_night):
+    for step in ("ExampleGen", "PairGen", "PairGen", "Trainer", "Pusher"):
+        code, part, _ = run_night(until=step)
+        assert (code, part["outcome"], part["ended"]) == (0, "running", None)
+    root = place / "root"
+    assert not (root / "nights.jsonl").exists()
+    code, ended, shown = run_night()
+    assert (code, ended["outcome"], ended["calls"]) == (0, "pushed", 6)
+    assert steps_of(shown) == ["Preparation", "Report"]
+    assert len(diary(root)) == len(read_runs(root)) == 1
+    assert run_night(until="ExampleGen")[1]["outcome"] == "nothing new"
+    assert len(diary(root)) == 1
+
+
+def test_a_step_that_is_not_there_is_told_with_those_that_are(toy, run_night):
+    code, summary, shown = run_night(until="Train")
+    assert (code, summary["outcome"]) == (1, "failed")
+    assert "no step 'Train'" in summary["error"]
+    assert "The steps: ExampleGen, PairGen, Trainer, Evaluator, Pusher." in shown
+
+
+def test_a_root_that_is_in_use_is_code_4_and_stays_as_it_is(place, toy, run_night):
+    run_night()
+    with only_one(place / "root") as tell:
+        tell("the run of another")
+        code, summary, shown = run_night("train.epochs=3")
+    assert (code, summary["outcome"], summary["pipeline"]) == (4, "busy", "toy")
+    assert "in use by the run of another" in summary["error"]
+    assert summary["error"] in shown
+    assert len(diary(place / "root")) == len(states(place / "root")) == 1
+
+
+def test_data_that_are_not_there_fail_the_night_and_are_told(place, toy, run_night):
+    (place / "data.csv").rename(place / "away.csv")
+    code, summary, _ = run_night()
+    assert (code, summary["outcome"], summary["fingerprint"]) == (1, "failed", None)
+    assert "data.path does not exist" in summary["error"]
+    assert diary(place / "root") == [summary]
+    (place / "away.csv").rename(place / "data.csv")
+    assert run_night()[1]["outcome"] == "pushed"
+
+
+def test_a_configuration_with_a_fault_is_a_summary_too(place, run_night):
+    code, summary, shown = run_night("train.epochs=none")
+    assert (code, summary["outcome"], summary["pipeline"]) == (1, "failed", "")
+    assert "train.epochs" in summary["error"]
+    assert not (place / "root").exists()
+    assert shown.startswith("Error: ")
