@@ -22,7 +22,7 @@ def with_result(night: Night, run: RunRecord, root: Path) -> Night:
         verdict=evaluation.reason if evaluation else None,
     )
     return night.end(
-        "pushed" if found.blessed else "not blessed",
+        "pushed" if found.pushed else "not blessed",
         figures=figures,
         version=found.pushed and found.pushed.version,
         report=str(found.report) if found.report.is_file() else None,

@@ -21,8 +21,8 @@ MODEL = Model(embedding_size=4)
 SETTINGS = Train(
     num_workers=2,
     cpus_per_worker=1,
-    epochs=3,
-    patience=3,
+    epochs=4,
+    patience=4,
     batches_per_step=4,
     checkpoint_steps=20,
     learning_rate=1e-4,
@@ -47,25 +47,26 @@ def test_the_next_one_goes_on_to_the_end_of_an_undisturbed_run(pairs, tmp_path, 
         # Ray ends them by itself; they must not write a checkpoint into the next run.
         wait_until(lambda: not _workers_of(driver), timeout_s=60)
 
-    with started(_driver(pairs, storage), log) as driver:
-        interrupted_at = in_the_middle(storage, epoch=3, of=driver)
-        os.kill(driver.pid, signal.SIGINT)
-        assert driver.wait(120) == 1
-        wait_until(lambda: not _workers_of(driver), timeout_s=60)
-        text = log.read_text()
-        assert text.splitlines()[-1] == "Interrupted"
-        assert "going on from epoch 2, step " in text
-        assert "a worker was lost" not in text
+    for epoch, end in ((3, signal.SIGTERM), (4, signal.SIGINT)):
+        with started(_driver(pairs, storage), log) as driver:
+            interrupted_at = in_the_middle(storage, epoch=epoch, of=driver)
+            os.kill(driver.pid, end)
+            assert driver.wait(120) == 1
+            wait_until(lambda driver=driver: not _workers_of(driver), timeout_s=60)
+            text = log.read_text()
+            assert text.splitlines()[-1] == "Interrupted"
+            assert f"going on from epoch {epoch - 1}, step " in text
+            assert "a worker was lost" not in text
 
     with started(_driver(pairs, storage), log) as driver:
         assert driver.wait(400) == 0, log.read_text()
-        assert "going on from epoch 3, step " in log.read_text()
+        assert "going on from epoch 4, step " in log.read_text()
     assert not storage.exists()
 
     curves = json.loads((tmp_path / "storage.json").read_text())
     # With their seconds: what was before a checkpoint has not been trained again.
     assert curves[:1] == killed_at["curves"]
-    assert curves[:2] == interrupted_at["curves"]
+    assert curves[:3] == interrupted_at["curves"]
     alone = SETTINGS.model_copy(update={"num_workers": 0})
     straight_weights, straight = train_anywhere(pairs, MODEL, alone, tmp_path / "alone")
     for name in ("loss", "calibration_loss", "calibration_accuracy"):
