@@ -3,6 +3,7 @@
 import datetime
 import importlib.metadata
 import json
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,7 +15,8 @@ from tfx.types import artifact, artifact_utils
 from tfx.utils import json_utils, proto_utils
 
 from diptych.components.exported import inputs_of, read_card
-from diptych.schemas.manifest import ModelManifest, files_of
+from diptych.schemas.manifest import File, ModelManifest, files_of
+from diptych.schemas.versions import newest, rolled_back, versions
 
 _PACKAGES = (
     "diptych",
@@ -26,6 +28,8 @@ _PACKAGES = (
     "numpy",
     "pyarrow",
 )
+_BESIDE = ".pushing-"
+_log = logging.getLogger("diptych")
 
 
 class AtomicPusher(executor.Executor):
@@ -33,6 +37,11 @@ class AtomicPusher(executor.Executor):
 
     TFX copies file by file into the version's own folder: a server that looks in between, or a
     process that is killed, finds or leaves half a model. The manifest is written before the rename.
+
+    A model is pushed once. One that is the newest version already, as after a kill between the
+    rename and the record of it, is recorded as that version. One that was rolled back is not
+    pushed again; the property ``rolled_back`` of the artifact is its version. One process at a time
+    pushes into a folder.
 
     ``custom_config`` has the ``name`` of the pipeline and the ``configuration`` to put down in the
     manifest; the blessing may carry ``figures`` and ``data``, each a JSON object.
@@ -49,26 +58,40 @@ class AtomicPusher(executor.Executor):
         proto_utils.json_to_proto(exec_properties["push_destination"], destination)
         serving = Path(destination.filesystem.base_directory)
         serving.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=".pushing-", dir=serving))
+        for left in serving.glob(f"{_BESIDE}*"):  # by a process that was killed
+            shutil.rmtree(left)
+        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        if not self.CheckBlessing(input_dict):
+            self._MarkNotPushed(pushed)
+            return
+        files = files_of(Path(self.GetModelPath(input_dict)))
+        present = newest(serving)
+        if present is not None and files_of(present) == files:
+            _log.info("Version %s has the files of this model already", present.name)
+            self._MarkPushed(pushed, str(present), present.name)
+            return
+        undone = [path for path in rolled_back(serving) if ModelManifest.read(path).files == files]
+        if undone:
+            _log.warning("Not pushed: version %s was this model, and rolled back", undone[-1].name)
+            self._MarkNotPushed(pushed)
+            pushed.set_string_custom_property("rolled_back", undone[-1].name)
+            return
+        beside = Path(tempfile.mkdtemp(prefix=_BESIDE, dir=serving))
         try:
             destination.filesystem.base_directory = str(beside)
             staged = {"push_destination": proto_utils.proto_to_json(destination)}
             super().Do(input_dict, output_dict, {**exec_properties, **staged})
-            pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-            if not pushed.get_int_custom_property("pushed"):
-                return
-            version = int(pushed.get_string_custom_property("pushed_version"))
-            written = beside / str(version)
-            # Two pushes within a second would carry the same version.
-            while (serving / str(version)).exists():
-                version += 1
+            written = beside / pushed.get_string_custom_property("pushed_version")
+            version = _number(int(written.name), serving)
             manifest = _describe(
                 written,
                 version,
                 json_utils.loads(exec_properties["custom_config"]),
                 artifact_utils.get_single_instance(input_dict["model_blessing"]),
+                files,
             )
             manifest.write(written)
+            manifest.check(written)
             written.chmod(0o755)
             written.rename(serving / str(version))
             self._MarkPushed(pushed, str(serving / str(version)), str(version))
@@ -76,8 +99,18 @@ class AtomicPusher(executor.Executor):
             shutil.rmtree(beside, ignore_errors=True)
 
 
+def _number(now: int, serving: Path) -> int:
+    """The time, or the first number after all versions: of a clock set back, of one second."""
+    others = [*versions(serving), *rolled_back(serving)]
+    return max([now, *(int(path.name) + 1 for path in others)])
+
+
 def _describe(
-    folder: Path, version: int, of_pipeline: dict[str, Any], blessing: artifact.Artifact
+    folder: Path,
+    version: int,
+    of_pipeline: dict[str, Any],
+    blessing: artifact.Artifact,
+    files: dict[str, File],
 ) -> ModelManifest:
     card = read_card(folder)
     return ModelManifest(
@@ -93,5 +126,5 @@ def _describe(
         figures=json.loads(blessing.get_string_custom_property("figures") or "{}"),
         configuration=of_pipeline["configuration"],
         packages={name: importlib.metadata.version(name) for name in _PACKAGES},
-        files=files_of(folder),
+        files=files,
     )

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+ROLLED_BACK = ".rolled-back"
+"""Where, in the folder of versions, those lie that were in production and no longer are to be."""
+
 
 def is_model(folder: Path) -> bool:
     """Whether it is a SavedModel."""
@@ -20,3 +23,8 @@ def newest(path: Path) -> Path | None:
     if is_model(path):
         return path
     return next(reversed(versions(path)), None)
+
+
+def rolled_back(folder: Path) -> list[Path]:
+    """The versions of a folder that were rolled back, the newest last."""
+    return versions(folder / ROLLED_BACK)

@@ -1,6 +1,7 @@
 import importlib.metadata
 import json
 import os
+from pathlib import Path
 
 import pytest
 from tfx.components.pusher import executor
@@ -9,6 +10,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import json_utils, proto_utils
 
 from diptych.components.pusher import AtomicPusher
+from diptych.schemas.errors import ModelError
 from diptych.schemas.inputs import Column, Inputs
 from diptych.schemas.manifest import ModelManifest, describe
 
@@ -31,12 +33,12 @@ def push(tmp_path):
         filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(serving))
     )
 
-    def push(blessed, **said):
+    def push(blessed=True, weights=b"weights", **said):
         source = tmp_path / "model" / "Format-Serving"
         (source / "variables").mkdir(parents=True, exist_ok=True)
         (source / "assets.extra").mkdir(exist_ok=True)
         (source / "saved_model.pb").write_bytes(b"graph")
-        (source / "variables" / "values").write_bytes(b"weights")
+        (source / "variables" / "values").write_bytes(weights)
         (source / "assets.extra" / "diptych.json").write_text(json.dumps(CARD))
         model, blessing = standard_artifacts.Model(), standard_artifacts.ModelBlessing()
         model.uri, blessing.uri = str(tmp_path / "model"), str(tmp_path / "blessing")
@@ -107,10 +109,82 @@ def test_a_blessing_that_says_nothing_will_do(push):
 
 def test_two_pushes_in_one_second_are_two_versions_and_each_knows_its_own(push):
     push, serving = push
-    names = [push(blessed=True).get_string_custom_property("pushed_version") for _ in range(3)]
+    pushed = [push(weights=weights) for weights in (b"1", b"2", b"3")]
+    names = [each.get_string_custom_property("pushed_version") for each in pushed]
     assert sorted(path.name for path in serving.iterdir()) == sorted(names)
     assert len(set(names)) == 3
     assert [ModelManifest.read(serving / name).version for name in names] == list(map(int, names))
+
+
+@pytest.mark.parametrize("place", ["", ".rolled-back"])
+def test_a_new_version_is_the_newest_even_if_the_clock_was_set_back(push, place):
+    push, serving = push
+    push(weights=b"1")
+    (first,) = serving.iterdir()
+    (serving / place).mkdir(exist_ok=True)
+    first.rename(serving / place / "9000000000")
+    assert push(weights=b"2").get_string_custom_property("pushed_version") == "9000000001"
+
+
+def test_the_newest_version_is_not_pushed_a_second_time(push):
+    push, serving = push
+    first = push()
+    (version,) = serving.iterdir()
+    manifest = (version / "assets.extra" / "manifest.json").read_bytes()
+    second = push()
+    assert list(serving.iterdir()) == [version]
+    assert (version / "assets.extra" / "manifest.json").read_bytes() == manifest
+    for name in ("pushed_destination", "pushed_version"):
+        said = second.get_string_custom_property(name)
+        assert said == first.get_string_custom_property(name)
+    assert second.get_int_custom_property("pushed") == 1
+
+
+def test_a_newest_version_that_is_damaged_is_pushed_anew(push):
+    push, serving = push
+    push()
+    (version,) = serving.iterdir()
+    (version / "saved_model.pb").write_bytes(b"grape")
+    push()
+    assert len(list(serving.iterdir())) == 2
+
+
+def test_what_was_rolled_back_is_not_pushed_again_and_another_model_is(push):
+    push, serving = push
+    push(weights=b"1")
+    (first,) = serving.iterdir()
+    (serving / ".rolled-back").mkdir()
+    first.rename(serving / ".rolled-back" / first.name)
+    again = push(weights=b"1")
+    assert [path.name for path in serving.iterdir()] == [".rolled-back"]
+    assert again.get_int_custom_property("pushed") == 0
+    assert again.get_string_custom_property("rolled_back") == first.name
+    other = push(weights=b"2")
+    assert other.get_int_custom_property("pushed") == 1
+
+
+def test_what_a_killed_process_has_left_is_removed(push):
+    push, serving = push
+    half = serving / ".pushing-abc" / "1763778845"
+    half.mkdir(parents=True)
+    (half / "saved_model.pb").touch()
+    push()
+    (version,) = serving.iterdir()
+    assert version.name.isdecimal()
+
+
+def test_a_copy_that_is_not_the_model_is_not_pushed(push, monkeypatch):
+    push, serving = push
+    copy = executor.io_utils.copy_dir
+
+    def loses_a_file(source, target, **options):
+        copy(source, target, **options)
+        next(Path(target).rglob("values")).unlink()
+
+    monkeypatch.setattr(executor.io_utils, "copy_dir", loses_a_file)
+    with pytest.raises(ModelError, match="variables/values is missing"):
+        push()
+    assert list(serving.iterdir()) == []
 
 
 def test_a_model_that_is_not_blessed_is_not_pushed(push):

@@ -80,14 +80,21 @@ def test_versions_come_and_go_without_a_failed_request(versions, tmp_path):
             wait_until(lambda: "ersion 3 is refused, 2 stays" in service.said(), 60)
             push_broken(versions, models, 4, "saved_model.pb", b"no graph", told=True)
             wait_until(lambda: "ersion 4 is refused, 2 stays" in service.said(), 90)
-            (models / "1").rename(models / "5")
+            shutil.copytree(versions / "1", models / ".pushing-5")
+            (models / ".pushing-5").rename(models / "5")
             wait_until(lambda: "5 is version 1 by its manifest" in service.said(), 60)
+            seen = len(clients.answers)
+            wait_until(lambda: len(clients.answers) > seen + 20, 30)
+            assert clients.answers[-1] == (2, 0.6)
+            (models / ".rolled-back").mkdir()
+            (models / "2").rename(models / ".rolled-back" / "2")  # as diptych rollback does
+            wait_until(lambda: "ersion 1 is served now" in service.said(), 60)
             seen = len(clients.answers)
             wait_until(lambda: len(clients.answers) > seen + 20, 30)
         assert clients.faults == []
         assert set(clients.answers) == {(1, 1.2), (2, 0.6)}
-        assert clients.answers[-1] == (2, 0.6)
-        assert client.get("/healthz").json()["versions"] == [1, 2]
+        assert clients.answers[-1] == (1, 1.2)
+        assert client.get("/healthz").json()["versions"] == [1]
         assert set(client.get("/healthz").json()["refused"]) == {"3", "4", "5"}
         refused = client.get("/v1/models/birds/versions/3").json()["model_version_status"]
         assert "variables.index has changed" in refused[0]["status"]["error_message"]

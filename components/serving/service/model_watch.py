@@ -28,6 +28,9 @@ class Version(Generic[Model]):
 class ModelWatch(Generic[Model]):
     """Takes up versions as they are pushed; a broken one is refused, and the others stay.
 
+    One whose folder is gone (``diptych rollback`` moves the newest away) is no longer served as
+    soon as another one is; where there is no other one, it stays.
+
     All of it runs in one event loop, but for ``load`` and ``unload``, which run in a thread.
 
     Args:
@@ -47,15 +50,26 @@ class ModelWatch(Generic[Model]):
         self._refused: dict[int, tuple[tuple[int, int], str]] = {}
 
     async def look(self) -> Version[Model] | None:
-        """Looks for a newer version, once; the one that it took up, or None."""
+        """Looks for versions that came or went, once; the one that it took up, or None."""
         await self._end_retired()
-        newest = self._served[-1].number if self._served else -1
-        for folder in reversed(self._found()):
+        found = self._found()
+        there = {int(folder.name) for folder in found}
+        taken = await self._take_up(found)
+        if any(version.number in there for version in self._served):
+            self._retire([version for version in self._served if version.number not in there])
+        self._retire(self._served[:-_KEPT])
+        return taken
+
+    async def _take_up(self, found: list[Path]) -> Version[Model] | None:
+        """Takes up the newest of the folders that can be loaded, if it is not served already."""
+        served = {version.number for version in self._served}
+        ending = {version.number for version in self._retired}  # under its number, the next time
+        for folder in reversed(found):
             number = int(folder.name)
-            if number <= newest:
+            if number in served:
                 break
             state = _state(folder)
-            if self._refused.get(number, (None, ""))[0] == state:
+            if number in ending or self._refused.get(number, (None, ""))[0] == state:
                 continue
             try:
                 model = await asyncio.to_thread(self._load, folder)
@@ -66,11 +80,13 @@ class ModelWatch(Generic[Model]):
                 continue
             self._refused.pop(number, None)
             taken = Version(number, model)
-            self._served.append(taken)
-            self._retired += self._served[:-_KEPT]
-            del self._served[:-_KEPT]
+            self._served = sorted([*self._served, taken], key=lambda version: version.number)
             return taken
         return None
+
+    def _retire(self, versions: list[Version[Model]]) -> None:
+        self._retired += versions
+        self._served = [version for version in self._served if version not in versions]
 
     @contextlib.contextmanager
     def use(self, number: int | None = None) -> Iterator[Model]:

@@ -114,13 +114,14 @@ async def _follow(
         news(f"version {number} is refused: {reason}")
     while True:
         await asyncio.sleep(_LOOK_EVERY_S)
+        before = watch.served[-1]
         try:
-            taken = await watch.look()
+            await watch.look()
         except Exception:  # Ray or the disk; the versions that are served stay
             _log.exception("Looking for versions failed")
             continue
-        if taken is not None:
-            news(f"version {taken.number} is served now")
+        if watch.served[-1] != before:
+            news(f"version {watch.served[-1]} is served now")
         for number, reason in watch.refused.items():
             if told.get(number) != reason:
                 news(f"version {number} is refused, {watch.served[-1]} stays: {reason}")

@@ -20,6 +20,11 @@ class Shelf:
             path.mkdir()
             (path / "saved_model.pb").touch()
 
+    def roll_back(self, number):
+        aside = self.folder / ".rolled-back"
+        aside.mkdir(exist_ok=True)
+        (self.folder / str(number)).rename(aside / str(number))
+
     def look(self):
         taken = asyncio.run(self.watch.look())
         return taken and taken.number
@@ -92,6 +97,62 @@ def test_a_version_stays_until_its_requests_have_ended(shelf):
         assert shelf.watch.served == [2, 3]
     shelf.look()
     assert shelf.unloaded == ["1"]
+
+
+def test_after_a_rollback_the_one_before_is_served_without_being_loaded_again(shelf):
+    shelf.push(1, 2)
+    shelf.look()
+    shelf.push(3)
+    shelf.look()
+    with shelf.watch.use() as begun_with:
+        shelf.roll_back(3)
+        assert shelf.look() is None
+        assert (shelf.watch.served, shelf.watch.newest) == ([2], "2")
+        shelf.look()
+        assert (begun_with, shelf.unloaded) == ("3", [])  # its request has not ended
+    shelf.look()
+    assert (shelf.tried, shelf.unloaded) == (["2", "3"], ["3"])
+    shelf.push(4)
+    assert shelf.look() == 4
+    assert shelf.watch.served == [2, 4]
+
+
+def test_after_a_rollback_the_one_before_is_loaded_while_the_newest_still_answers(shelf):
+    shelf.push(1, 2, 3)
+    shelf.look()
+    shelf.roll_back(3)
+    shelf.broken = {"2"}
+    assert shelf.look() == 1
+    assert shelf.watch.served == [1]
+    assert shelf.watch.refused == {2: "2 is broken"}
+    shelf.look()
+    assert shelf.unloaded == ["3"]
+
+
+def test_what_is_served_stays_where_nothing_else_can_be(shelf):
+    shelf.push(1, 2)
+    shelf.look()
+    shelf.roll_back(2)
+    shelf.broken = {"1"}
+    assert shelf.look() is None
+    shelf.roll_back(1)
+    assert shelf.look() is None
+    assert shelf.watch.served == [2]
+
+
+def test_a_version_that_comes_back_is_taken_up_when_it_has_ended(shelf):
+    shelf.push(1)
+    shelf.look()
+    shelf.push(2)
+    shelf.look()
+    shelf.roll_back(2)
+    with shelf.watch.use(2):
+        shelf.look()
+        (shelf.folder / ".rolled-back" / "2").rename(shelf.folder / "2")
+        assert shelf.look() is None
+    assert shelf.look() == 2
+    assert shelf.unloaded == ["2"]
+    assert shelf.watch.served == [1, 2]
 
 
 def test_one_version_can_be_named(shelf):
