@@ -8,6 +8,7 @@ import click
 
 from diptych.pipeline.explained import explained
 from diptych.pipeline.history.cli import compare_runs, report, runs
+from diptych.pipeline.nightly.rollback_cli import rollback
 from diptych.pipeline.use.cli import compare, embed
 from diptych.pipeline.use.gallery_cli import enroll, identify
 from diptych.pipeline.use.serve_cli import serve
@@ -104,6 +105,7 @@ def init(data: Path | None, out: Path) -> None:
 main.add_command(runs)
 main.add_command(compare_runs)
 main.add_command(report)
+main.add_command(rollback)
 main.add_command(compare)
 main.add_command(embed)
 main.add_command(serve)

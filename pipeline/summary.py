@@ -31,6 +31,7 @@ class Summary:
     evaluation: Evaluation
     curves: Path
     pushed: PushedVersion | None
+    rolled_back: str | None  # the version that this very model was
 
 
 def summarize(run: RunRecord) -> Summary:
@@ -56,6 +57,7 @@ def summarize(run: RunRecord) -> Summary:
         evaluation=Evaluation.read(output("Evaluator", "evaluation").path),
         curves=output("Trainer", "training_log").path,
         pushed=pushed_by(run),
+        rolled_back=output("Pusher", "pushed_model").properties.get("rolled_back"),
     )
 
 
@@ -85,13 +87,18 @@ def show(summary: Summary, report: Path | None, console: Console) -> None:
     if summary.drift:
         _line(console, "Newest span", summary.drift)
     _show_figures(summary.evaluation, console)
-    if summary.pushed is None:
-        _line(console, "Model", "not pushed")
-    else:
-        gone = "" if summary.pushed.there else " (no longer there)"
-        _line(console, "Model", f"{summary.pushed.path}{gone}")
+    _line(console, "Model", _model(summary))
     _line(console, "Report", "not built, the log says why" if report is None else str(report))
     _line(console, "Curves", f"tensorboard --logdir {summary.curves}")
+
+
+def _model(summary: Summary) -> str:
+    if summary.pushed is None:
+        was = summary.rolled_back
+        return f"not pushed: it was version {was}, which was rolled back" if was else "not pushed"
+    if summary.pushed.rolled_back:
+        return f"{summary.pushed.path} (rolled back)"
+    return f"{summary.pushed.path}{'' if summary.pushed.there else ' (no longer there)'}"
 
 
 def _line(console: Console, name: str, text: str, style: str = "") -> None:

@@ -12,6 +12,7 @@ from diptych.schemas.evaluation import Estimate
 _STYLES: dict[RunState, str] = {
     "done": "green",
     "unchanged": "dim",
+    "pruned": "dim",
     "failed": "red",
     "running": "cyan",
     "broken off": "yellow",
@@ -39,7 +40,7 @@ def show_runs(root: Path, outcomes: list[Outcome], known: int, console: Console)
 
 
 def runs_table(outcomes: list[Outcome]) -> Table:
-    """A line a run, which fits in 100 columns."""
+    """A line a run, in 100 columns or few more."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("run", "state", "steps", "took", "accuracy %", "AUC", "model"):
         right = name in ("took", "AUC")
@@ -78,7 +79,7 @@ def percent(estimate: Estimate) -> str:
 
 
 def _steps(each: Outcome) -> str:
-    if each.state in ("done", "unchanged"):
+    if each.state in ("done", "unchanged", "pruned"):
         return f"{each.steps('ran')} ran, {each.steps('cached')} cached"
     ended = each.run.steps[-1].state in ("ran", "cached")
     return f"{'after' if ended else 'at'} {each.last_step}"
@@ -87,6 +88,8 @@ def _steps(each: Outcome) -> str:
 def _model(each: Outcome) -> str:
     if each.pushed is None:
         return {None: "-", True: "blessed", False: "not blessed"}[each.blessed]
+    if each.pushed.rolled_back:
+        return f"{each.pushed.version} rolled back"
     if not each.pushed.there:
         return f"{each.pushed.version} gone"
     return each.pushed.version + (f" {_IN_PRODUCTION}" if each.pushed.in_production else "")

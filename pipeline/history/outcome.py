@@ -9,10 +9,10 @@ import pydantic
 from diptych.pipeline.history.records import RunRecord
 from diptych.pipeline.history.root import is_alive, report_path, run_folder
 from diptych.schemas.evaluation import Estimate, Evaluation
-from diptych.schemas.versions import newest
+from diptych.schemas.versions import ROLLED_BACK, newest
 
 _LAST_STEP = "Pusher"
-RunState = Literal["done", "unchanged", "failed", "running", "broken off"]
+RunState = Literal["done", "unchanged", "pruned", "failed", "running", "broken off"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +22,7 @@ class PushedVersion:
     path: Path
     there: bool
     in_production: bool  # it is the newest of its folder
+    rolled_back: bool
 
     @property
     def version(self) -> str:
@@ -90,6 +91,7 @@ class Outcome:
             "model": pushed and str(pushed.path),
             "model_there": pushed and pushed.there,
             "in_production": pushed and pushed.in_production,
+            "rolled_back": pushed and pushed.rolled_back,
             "report": str(self.report) if self.report.is_file() else None,
         }
 
@@ -113,6 +115,8 @@ def outcome(run: RunRecord, root: Path) -> Outcome:
 def state_of(run: RunRecord, folder: Path) -> RunState:
     """How a run ended, or whether it is going on.
 
+    One that is pruned came to its end, and its files have been deleted since.
+
     A run that was killed has told ML Metadata nothing of it: there, its step runs for ever.
     """
     states = {step.state for step in run.steps}
@@ -120,6 +124,8 @@ def state_of(run: RunRecord, folder: Path) -> RunState:
     if "failed" in states:
         return "failed"
     if last is not None and last.state in ("ran", "cached"):
+        if run.pruned:
+            return "pruned"
         return "unchanged" if run.unchanged else "done"
     return "running" if is_alive(folder) else "broken off"
 
@@ -139,4 +145,5 @@ def pushed_by(run: RunRecord) -> PushedVersion | None:
     if found is None or not found.properties.get("pushed"):
         return None
     path = Path(found.properties["pushed_destination"])
-    return PushedVersion(path, path.is_dir(), newest(path.parent) == path)
+    undone = (path.parent / ROLLED_BACK / path.name).is_dir()
+    return PushedVersion(path, path.is_dir(), newest(path.parent) == path, undone)

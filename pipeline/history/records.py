@@ -36,6 +36,7 @@ class ArtifactRecord:
     type: str
     path: Path
     properties: dict[str, Any]
+    pruned: bool = False  # its files have been deleted
 
 
 _Artifacts = dict[str, tuple[ArtifactRecord, ...]]
@@ -45,6 +46,7 @@ _Artifacts = dict[str, tuple[ArtifactRecord, ...]]
 class StepRecord:
     """An execution: what went into it under which key, and what came out."""
 
+    id: int
     name: str
     state: State
     started: datetime.datetime  # UTC
@@ -66,6 +68,17 @@ class RunRecord:
     def unchanged(self) -> bool:
         """Whether all was taken from the cache."""
         return {step.state for step in self.steps} == {"cached"}
+
+    @property
+    def pruned(self) -> bool:
+        """Whether files that it has made or used have been deleted since."""
+        return any(artifact.pruned for artifact in self.artifacts)
+
+    @property
+    def artifacts(self) -> list[ArtifactRecord]:
+        """All that went into its steps and came out of them, some more than once."""
+        sides = (side for step in self.steps for side in (step.inputs, step.outputs))
+        return [artifact for side in sides for several in side.values() for artifact in several]
 
     def step(self, name: str) -> StepRecord | None:
         """The step of a name, if the run came to it."""
@@ -160,6 +173,7 @@ def _records(store: Any, contexts: list[tuple[Any, str]]) -> list[RunRecord]:
         started = execution.create_time_since_epoch
         inputs, outputs = linked.get(execution.id, ({}, {}))
         return StepRecord(
+            id=execution.id,
             name=names[execution.id],
             state=_STATES.get(execution.last_known_state, "failed"),
             started=datetime.datetime.fromtimestamp(started / 1000, datetime.UTC),
@@ -188,6 +202,7 @@ def _links(store: Any, executions: list[int]) -> dict[int, tuple[_Artifacts, _Ar
             types[artifact.type_id],
             Path(artifact.uri),
             _values(artifact.custom_properties),
+            artifact.state == metadata_store_pb2.Artifact.DELETED,
         )
         for artifact in store.get_artifacts_by_id(sorted({event.artifact_id for event in events}))
     }

@@ -23,6 +23,11 @@ def report_of(run: RunRecord, root: Path, out: Path | None = None, rebuild: bool
     path = (out or report_path(root, run.name)).absolute()
     if path.is_file() and not rebuild and out is None:
         return path
+    if run.pruned:
+        raise ConfigError(
+            f"The files of the run {run.name} have been pruned, and with them its report: the "
+            "newest nightly.keep_runs are kept. diptych runs still has its figures."
+        )
     if run.output("Evaluator", "evaluation") is None:
         state = state_of(run, run_folder(root, run.name))
         raise ConfigError(

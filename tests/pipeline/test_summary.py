@@ -71,6 +71,7 @@ def shown(balances, **changes):
         "evaluation": toy_evaluation(),
         "curves": Path("curves"),
         "pushed": None,
+        "rolled_back": None,
     }
     text = io.StringIO()
     # As the console of a run is where its output goes to a file.
@@ -191,8 +192,22 @@ def test_a_figure_that_does_not_exist_is_a_dash_and_one_without_interval_stands_
     ]
 
 
-@pytest.mark.parametrize(("there", "line"), [(True, "/s/17"), (False, "/s/17 (no longer there)")])
-def test_the_pushed_model_is_named_and_whether_it_is_still_there(there, line):
-    pushed = PushedVersion(Path("/s/17"), there, in_production=there)
+@pytest.mark.parametrize(
+    ("there", "rolled_back", "line"),
+    [
+        (True, False, "/s/17"),
+        (False, False, "/s/17 (no longer there)"),
+        (False, True, "/s/17 (rolled back)"),
+    ],
+)
+def test_the_pushed_model_is_named_and_whether_it_is_still_there(there, rolled_back, line):
+    pushed = PushedVersion(Path("/s/17"), there, there, rolled_back)
     text = shown({split: balance(split) for split in SPLITS}, pushed=pushed)
     assert lines_of("Model", text) == [f"Model         {line}"]
+
+
+def test_a_model_that_was_rolled_back_before_is_said_not_to_be_pushed_again():
+    text = shown({split: balance(split) for split in SPLITS}, rolled_back="17")
+    assert lines_of("Model", text) == [
+        "Model         not pushed: it was version 17, which was rolled back"
+    ]

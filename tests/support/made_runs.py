@@ -99,6 +99,7 @@ def _record(folders: dict[str, Path]) -> RunRecord:
     }
     steps = tuple(
         StepRecord(
+            id=number,
             name=name,
             state="cached" if name == "StatisticsGen" else "ran",
             started=STARTED,
@@ -111,7 +112,7 @@ def _record(folders: dict[str, Path]) -> RunRecord:
             inputs={key: (things[key],) for key in inputs},
             outputs={key: (things[key],) for key in outputs},
         )
-        for name, inputs, outputs in GRAPH
+        for number, (name, inputs, outputs) in enumerate(GRAPH, 1)
     )
     return RunRecord("2026-03-01T04:30:00.000001", "digits <3", steps)
 
