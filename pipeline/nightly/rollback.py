@@ -18,7 +18,7 @@ class Rollback:
 
 
 def roll_back(serving: Path) -> Rollback:
-    """Moves the newest version away in one rename; whoever serves the newest, serves the one before.
+    """Moves the newest version away by a rename, so that the one before is the newest.
 
     Args:
       serving: folder of pushed versions, which nobody pushes into meanwhile.
