@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from diptych.pipeline.history.root import LOG, run_folder
+from diptych.pipeline.history.root import DATABASE, LOG, run_folder, serving_folder
 from diptych.pipeline.lock import only_one
 from diptych.pipeline.nightly.night import Night, now
 from diptych.pipeline.nightly.task import tonight
@@ -40,6 +40,8 @@ def run_nightly(path: Path, settings: tuple[str, ...], root: Path | None, until:
             night = _worked_on(night, config, place, until)
             if _is_told(night, until):
                 send_metrics(keep(night, place), config)
+            if until is None:
+                _prune(config, place)
     except DiptychError as error:
         said = " ".join(str(error).split())
         night = night.end("busy" if isinstance(error, BusyError) else "failed", error=said)
@@ -50,6 +52,18 @@ def run_nightly(path: Path, settings: tuple[str, ...], root: Path | None, until:
         if problem is not None:
             click.echo(f"Warning: {problem}", err=True)
     return night.exit_code
+
+
+def _prune(config: Config, root: Path) -> None:
+    """Deletes what is old; that it cannot be deleted is told, and no failure of the night."""
+    if not (root / DATABASE).is_file():  # it came to no step yet
+        return
+    from diptych.pipeline.nightly.prune import prune
+
+    try:
+        prune(root, serving_folder(config, root), config.name, config.nightly)
+    except (DiptychError, OSError) as error:
+        click.echo(f"Warning: old runs could not be pruned: {error}", err=True)
 
 
 def _is_told(night: Night, until: str | None) -> bool:
