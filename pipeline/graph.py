@@ -92,7 +92,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
             examples=examples,
             settings=config.validation.model_dump_json(),
             inputs=raw,
-            code_hash=_code_of("span_drift", "exported.py"),
+            code_hash=code_of("span_drift", "exported.py"),
         )
         transform.add_upstream_node(span_drift)
         drift_steps = [span_drift]

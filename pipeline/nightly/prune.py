@@ -47,7 +47,7 @@ def prune(root: Path, serving: Path, pipeline: str, settings: Nightly) -> Pruned
       OSError: a folder cannot be moved.
     """
     production = newest(serving)
-    number = production and production.name
+    number = None if production is None else production.name
     retention = decide(read_runs(root), pipeline, settings.keep_runs, number)
     artifacts = root / "artifacts"
     # A root that was moved has recorded its artifacts where they are no more.

@@ -59,4 +59,4 @@ def _is_blessed(run: RunRecord) -> bool:
 
 def _version_of(run: RunRecord) -> str | None:
     pushed = pushed_by(run)
-    return pushed and pushed.version
+    return None if pushed is None else pushed.version
