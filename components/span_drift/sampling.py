@@ -38,13 +38,14 @@ def features_of(batch: pa.RecordBatch, inputs: Inputs, spans: Sequence[str]) -> 
     ids = batch.column(ID).flatten().to_pylist()
     keys = [b"\0".join(pair) for pair in zip(ids, sources, strict=True)]
     places = [hashlib.blake2b(key, digest_size=8).digest() for key in keys]
-    label = batch.column(SAME if inputs.paired else LABEL).flatten()
+    if inputs.paired:
+        label, text = SAME, batch.column(SAME).flatten().cast(pa.string())
+    else:
+        label, text = LABEL, batch.column(LABEL).flatten()
     columns: dict[str, pa.Array] = {
         _PLACE: pa.array([int.from_bytes(place, "little") for place in places], pa.uint64()),
         _GROUP: pa.array(_groups(sources, spans)),
-        SAME if inputs.paired else LABEL: _as_lists(
-            pc.cast(label, pa.string()).cast(pa.binary()) if inputs.paired else label
-        ),
+        label: _as_lists(text.cast(pa.binary())),
     }
     if inputs.kind == "image":
         sizes = pc.binary_length(batch.column(IMAGE).flatten()).cast(pa.float32())

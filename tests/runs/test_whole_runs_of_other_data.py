@@ -8,6 +8,7 @@ import pandas as pd
 from whole_runs import QUICK, blobs, fails, in_fresh_process, pushed, write_config
 
 from diptych.schemas.evaluation import Evaluation
+from diptych.schemas.manifest import ModelManifest
 
 _COMPARE = """
 left, right = tf.constant({left}, tf.float32), tf.constant({right}, tf.float32)
@@ -85,17 +86,34 @@ def test_a_parquet_table_with_a_list_column_and_classes_unseen_in_training(tmp_p
     assert not tested & set(vocabulary.read_text().split())
 
 
-def test_a_table_that_is_paired_already(tmp_path, run_here):
+def test_pairs_in_spans_of_which_an_older_one_is_bad_and_the_newest_drifts(tmp_path, run_here):
     x, labels = blobs(1200, seed=2)
     left, right = x[:600], x[600:]
     table = pd.DataFrame(
         np.concatenate([left, right], axis=1), columns=[f"v{i}" for i in range(10)]
     )
     table["class"] = (labels[:600] == labels[600:]).astype(int)
-    table.to_parquet(tmp_path / "data.parquet")
-    data = {"kind": "pairs", "path": "data.parquet", "same": "class", "left": 5, "right": 5}
+    bad = pd.concat([table[:90], pd.DataFrame({"class": [None] * 10})])
+    for span, rows in {"02-27": table[:300], "02-28": bad, "03-01": table[300:]}.items():
+        (tmp_path / f"span-2026-{span}" / "v1").mkdir(parents=True)
+        rows.to_parquet(tmp_path / f"span-2026-{span}" / "v1" / "data.parquet")
+    path = "span-{YYYY}-{MM}-{DD}/v{VERSION}/*.parquet"
+    data = {"kind": "pairs", "path": path, "same": "class", "left": 5, "right": 5}
     config = write_config(tmp_path, data, evaluate={"bars": {"accuracy": 0.6}, "bootstrap": 100})
-    model = pushed(run_here(config, tmp_path / "root"), tmp_path / "root")
+    strict = ("validation.max_value_drift=0.0001", "validation.drift=stop")
+    stopped = run_here(config, tmp_path / "root", *strict)
+    fails(stopped, "The newest span, 2026-03-01, is unlike others: v", "Jensen-Shannon", "warn")
+
+    done = run_here(config, tmp_path / "root")
+    model = pushed(done, tmp_path / "root")
+    assert "Left out      the span 2026-02-28: 10 of 100 rows" in done.stdout
+    assert "Newest span   2026-03-01, farthest: " in done.stdout
+    told_of = ModelManifest.read(model).data
+    assert told_of["span"] == 20513  # days from 1970-01-01 to 2026-03-01
+    assert told_of["spans"] == [
+        {"name": "2026-02-27", "version": 1},
+        {"name": "2026-03-01", "version": 1},
+    ]
     told = _same(model, left, right)
     assert np.mean(np.array(told) == (table["class"] == 1)) > 0.7
 
