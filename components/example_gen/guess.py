@@ -17,6 +17,7 @@ from PIL import Image
 from diptych.components.example_gen.columns import Sample
 from diptych.components.example_gen.files import Found, find_files
 from diptych.components.example_gen.preflight import first_rows, settle
+from diptych.components.example_gen.spans import find_spans, guess_pattern, has_spans
 from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
 from diptych.components.reading import values
 from diptych.components.reading.rows import listed, read_rows
@@ -61,13 +62,27 @@ def look_at_data(path: Path) -> Look:
       DataError: the data have no rows, or a file cannot be read.
     """
     place = str(path)
+    pattern = place if has_spans(place) else guess_pattern(place)
+    if pattern is None:
+        return _checked(_look_at(place))
+    *_, newest = spans = find_spans(pattern)
+    look = _look_at(newest.path)
+    note = f"{len(spans)} spans, see window; looked at is the newest, {newest.name}."
+    data = {**look.data, "path": pattern}
+    return _checked(dataclasses.replace(look, data=data, notes=[note, *look.notes]))
+
+
+def _look_at(place: str) -> Look:
     kind = _kind(place)
     if kind == "images":
-        look = _look_at_images(place)
-    elif kind == "tfrecord":
-        look = _look_at_tfrecords(place)
-    else:
-        look = _look_at_table(place)
+        return _look_at_images(place)
+    if kind == "tfrecord":
+        return _look_at_tfrecords(place)
+    return _look_at_table(place)
+
+
+def _checked(look: Look) -> Look:
+    """With a note of what is wrong, if anything is."""
     try:
         settle(_DATA.validate_python(look.data), Split())
     except DiptychError as error:

@@ -43,6 +43,30 @@ def has_spans(path: str) -> bool:
     return _TOKEN.search(path) is not None
 
 
+def guess_pattern(folder: str) -> str | None:
+    """The pattern of a folder in which all folders are named by a date, as ``span-2026-11-21``.
+
+    With ``v{VERSION}`` where all folders in the newest of them are named so.
+    """
+    names = _folders(folder)
+    named = [re.fullmatch(r"(.*?)[0-9]{4}-[0-9]{2}-[0-9]{2}", name) for name in names]
+    prefixes = {match and match[1] for match in named}
+    if len(prefixes) != 1 or None in prefixes:
+        return None
+    pattern = os.path.join(folder, f"{prefixes.pop()}{{YYYY}}-{{MM}}-{{DD}}")
+    versions = _folders(os.path.join(folder, names[-1]))
+    if versions and all(re.fullmatch(r"v[0-9]+", name) for name in versions):
+        return os.path.join(pattern, "v{VERSION}")
+    return pattern
+
+
+def _folders(folder: str) -> list[str]:
+    if not os.path.isdir(folder):
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(each.name for each in entries if each.is_dir() and each.name[0] != ".")
+
+
 def find_spans(path: str, window: int | None = None) -> tuple[Span, ...]:
     """Finds the spans that are there, by names alone: an empty folder is one, too.
 

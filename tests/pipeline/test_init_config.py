@@ -90,6 +90,23 @@ def test_a_table_gives_its_label(tmp_path):
     assert loaded.name == "iris"
 
 
+@pytest.mark.parametrize("version", ["", "/v3"])
+def test_folders_named_by_dates_are_spans(tmp_path, version):
+    for day in (19, 20):
+        folder = tmp_path / f"raw/night-2026-11-{day}{version}"
+        folder.mkdir(parents=True)
+        columns = {"label": [f"{day}a", f"{day}b"] * 9, "v": RANDOM.random(18)}
+        pq.write_table(pa.table(columns), folder / "t.parquet")
+    pattern = "raw/night-{YYYY}-{MM}-{DD}" + ("/v{VERSION}" if version else "")
+    for given in ("raw", pattern):
+        loaded, text = init(tmp_path, tmp_path / given)
+        assert loaded.data.path == str(tmp_path / pattern)
+        assert loaded.data.window is None
+        assert "# 2 spans, see window; looked at is the newest, 2026-11-20." in text
+        assert "CHECK" not in text
+        (tmp_path / "CONFIG.yaml").unlink()
+
+
 def test_the_only_column_of_few_words_is_the_label(tmp_path):
     columns = {
         "kind_of": ["x", "y"] * 30,
