@@ -42,7 +42,7 @@ def run_nightly(path: Path, settings: tuple[str, ...], root: Path | None, until:
                 send_metrics(keep(night, place), config)
             if until is None:
                 _prune(config, place)
-    except DiptychError as error:
+    except (DiptychError, OSError) as error:  # the latter of a disk that is full
         said = " ".join(str(error).split())
         night = night.end("busy" if isinstance(error, BusyError) else "failed", error=said)
         click.echo(f"Error: {night.error}", err=True)

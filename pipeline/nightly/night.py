@@ -1,5 +1,6 @@
 """A night: one run of the pipeline by itself, from its first start to its end."""
 
+import contextlib
 import datetime
 import itertools
 from collections.abc import Callable
@@ -68,7 +69,9 @@ class Night(Task):
     @property
     def seconds(self) -> float | None:
         """From the first start to the end, with all that lay between two calls."""
-        return None if self.ended is None else (self.ended - self.started).total_seconds()
+        if self.ended is None:
+            return None
+        return round((self.ended - self.started).total_seconds(), 1)
 
     def is_of(self, task: Task) -> bool:
         """Whether it has this task."""
@@ -85,6 +88,11 @@ class Night(Task):
         change = {"outcome": outcome, "exit_code": EXIT_CODES[outcome], "ended": now(), **more}
         return self.model_copy(update=change)
 
+    def go_on(self) -> "Night":
+        """The state at the start of one more call."""
+        change = {"outcome": "running", "exit_code": 0, "error": None, "ended": None}
+        return self.model_copy(update={**change, "calls": self.calls + 1})
+
     def write(self, root: Path) -> None:
         """Writes its file."""
         path = root / NIGHTS / f"{self.run}.json"
@@ -93,15 +101,14 @@ class Night(Task):
             beside.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def newest_night(root: Path) -> Night | None:
-    """The night of a root that was started last; a file of another form is passed over."""
+def newest_night(root: Path, pipeline: str) -> Night | None:
+    """The night of a pipeline that was started last; a file of another form is passed over."""
     found = []
     for path in (root / NIGHTS).glob("*.json"):
-        try:
+        with contextlib.suppress(OSError, pydantic.ValidationError):
             found.append(Night.model_validate_json(path.read_bytes()))
-        except (OSError, pydantic.ValidationError):
-            continue
-    return max(found, key=lambda night: night.started, default=None)
+    own = [night for night in found if night.pipeline == pipeline]
+    return max(own, key=lambda night: night.started, default=None)
 
 
 def next_night(new: Night, before: Night | None, is_taken: Callable[[str], bool]) -> Night:
@@ -114,15 +121,15 @@ def next_night(new: Night, before: Night | None, is_taken: Callable[[str], bool]
       before: the newest night so far.
       is_taken: whether there is a run of a name; the new one's is ``NAME-2`` then, and so on.
     """
-    if before is not None and before.is_of(new) and not before.has_lost_production:
+    if before is not None and before.is_of(new):
         if before.outcome in _ENDED:
             return before.model_copy(update={"started": new.started}).end("nothing new")
-        again = {"outcome": "running", "error": None, "ended": None}
-        return before.model_copy(update={**again, "calls": before.calls + 1})
+        if not before.has_lost_production:
+            return before.go_on()
     names = (new.run if number == 1 else f"{new.run}-{number}" for number in itertools.count(1))
     return new.model_copy(update={"run": next(name for name in names if not is_taken(name))})
 
 
 def now() -> datetime.datetime:
-    """In UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    """In UTC."""
+    return datetime.datetime.now(datetime.UTC)

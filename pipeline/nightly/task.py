@@ -33,7 +33,7 @@ def tonight(config: Config, root: Path) -> Night:
         started=now(),
         production=production_at_start(serving_folder(config, root)),
     )
-    return next_night(new, newest_night(root), lambda run: _is_taken(root, run))
+    return next_night(new, newest_night(root, config.name), lambda run: _is_taken(root, run))
 
 
 def _fingerprint(config: Config) -> str | None:
@@ -57,11 +57,14 @@ def _code(config: Config) -> str:
 
 def _is_taken(root: Path, run: str) -> bool:
     """Whether there is a run of a name; one whose folder was removed is still in the database."""
-    database = root / DATABASE
-    if run_folder(root, run).exists() or not database.is_file():
-        return run_folder(root, run).exists()
-    with contextlib.closing(
-        sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
-    ) as connection:
+    if run_folder(root, run).exists():
+        return True
+    if not (root / DATABASE).is_file():
+        return False
+    with (
+        contextlib.suppress(sqlite3.Error),  # it has no tables yet; one with a fault, the run names
+        contextlib.closing(sqlite3.connect(root / DATABASE)) as connection,
+    ):
         known = connection.execute("SELECT 1 FROM Context WHERE name = ?", (run,))
         return known.fetchone() is not None
+    return False

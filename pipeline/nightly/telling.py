@@ -20,7 +20,7 @@ def keep(night: Night, root: Path) -> CollectorRegistry:
     diary = root / DIARY
     with diary.open("ab") as file:
         file.write(night.model_dump_json().encode() + b"\n")
-    registry = metrics_of(night, _last_success(diary))
+    registry = metrics_of(night, _last_success(diary, night.pipeline))
     write_metrics(registry, root / METRICS)
     return registry
 
@@ -36,7 +36,7 @@ def send_metrics(registry: CollectorRegistry, config: Config) -> None:
         click.echo(f"Warning: the Pushgateway has not taken the metrics: {error}.", err=True)
 
 
-def _last_success(diary: Path) -> float:
+def _last_success(diary: Path, pipeline: str) -> float:
     """When a call last ended without a failure, in seconds since 1970; 0: never."""
     ended = 0.0
     for line in diary.read_bytes().splitlines():
@@ -44,6 +44,6 @@ def _last_success(diary: Path) -> float:
             night = Night.model_validate_json(line)
         except pydantic.ValidationError:  # a line that was cut short, or of another form
             continue
-        if night.exit_code in _WORKS and night.ended is not None:
+        if night.pipeline == pipeline and night.exit_code in _WORKS and night.ended is not None:
             ended = night.ended.timestamp()
     return ended

@@ -1,6 +1,7 @@
 """Nights one after the other, on the toy pipeline: new, done, failed, broken off, taken."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_a_night_that_was_killed_is_still_running_by_its_file_and_gone_on_with(
     run_night()
     root = place / "root"
     # As SIGKILL leaves it: nobody could write down how it ended.
-    newest_night(root).model_copy(update={"outcome": "running", "ended": None}).write(root)
+    newest_night(root, "toy").model_copy(update={"outcome": "running", "ended": None}).write(root)
     toy["end"] = ""
     code, ended, shown = run_night()
     assert (code, ended["outcome"]) == (0, "pushed")
@@ -106,18 +107,55 @@ def test_a_night_that_lost_the_model_that_it_began_with_is_begun_anew(place, toy
     assert ended["production"] == str(version.parent)
 
 
-def test_step_by_step_is_one_night_of_which_only_its_end_is_told(place, toy, run_night):
-    for step in ("ExampleGen", "PairGen", "PairGen", "Trainer", "Pusher"):
-        code, part, _ = run_night(until=step)
-        assert (code, part["outcome"], part["ended"]) == (0, "running", None)
+def test_two_pipelines_in_a_root_have_nights_of_their_own(place, toy, run_night):
+    name = run_night()[1]["run"]
+    toy["pipeline"] = "other"
+    assert run_night("name=other")[1]["run"] == f"{name}-2"
+    assert run_night("name=other")[1]["outcome"] == "nothing new"
+    assert run_night()[1]["outcome"] == "nothing new"
+
+
+def test_a_name_that_only_the_database_knows_is_not_given_again(place, toy, run_night):
+    name = run_night()[1]["run"]
+    shutil.rmtree(place / "root" / "runs")
+    shutil.rmtree(place / "root" / "nights")
+    assert run_night()[1]["run"] == f"{name}-2"
+
+
+def test_a_night_that_came_to_no_table_of_the_database_is_gone_on_with(place, toy, run_night):
+    (place / "root").mkdir()
+    (place / "root" / "metadata.sqlite").touch()
+    assert run_night()[1]["outcome"] == "pushed"
+
+
+def test_a_root_that_cannot_be_written_to_fails_in_a_line(place, toy, run_night):
+    (place / "root").mkdir()
+    (place / "root" / "nights").touch()
+    code, summary, shown = run_night()
+    assert (code, summary["outcome"]) == (1, "failed")
+    assert shown.startswith("Error: ")
+    assert str(place / "root" / "nights") in summary["error"]
+
+
+def test_step_by_step_is_one_night_of_which_its_end_and_failures_are_told(place, toy, run_night):
+    def part(step):
+        code, summary, _ = run_night(until=step)
+        return code, summary["exit_code"], summary["outcome"]
+
     root = place / "root"
+    for step in ("ExampleGen", "PairGen", "PairGen"):
+        assert part(step) == (0, 0, "running")
     assert not (root / "nights.jsonl").exists()
+    toy["end"] = "failed"
+    assert part("Trainer") == (1, 1, "failed")
+    toy["end"] = ""
+    assert part("Trainer") == (0, 0, "running")
     code, ended, shown = run_night()
     assert (code, ended["outcome"], ended["calls"]) == (0, "pushed", 6)
-    assert steps_of(shown) == ["Preparation", "Report"]
-    assert len(diary(root)) == len(read_runs(root)) == 1
-    assert run_night(until="ExampleGen")[1]["outcome"] == "nothing new"
-    assert len(diary(root)) == 1
+    assert steps_of(shown) == ["Preparation", "Evaluator", "Pusher", "Report"]
+    assert part("ExampleGen") == (0, 0, "nothing new")
+    assert [line["outcome"] for line in diary(root)] == ["failed", "pushed"]
+    assert len(read_runs(root)) == 1
 
 
 def test_a_step_that_is_not_there_is_told_with_those_that_are(toy, run_night):
