@@ -7,12 +7,13 @@ import sqlite3
 import zoneinfo
 from pathlib import Path
 
-from diptych.components.example_gen.files import find_files
+from diptych.components.example_gen.files import find_data, fingerprint_of
+from diptych.components.example_gen.spans import find_spans, has_spans
 from diptych.components.production import production_at_start
 from diptych.pipeline.code import code_of_pipeline
 from diptych.pipeline.history.root import DATABASE, run_folder, serving_folder
 from diptych.pipeline.nightly.night import Night, newest_night, next_night, now
-from diptych.schemas.config import Config
+from diptych.schemas.config import Config, Data
 from diptych.schemas.errors import ConfigError, DiptychError
 
 _NO_RESULT = {"nightly", "tune", "beam"}  # sections that no result depends on
@@ -21,13 +22,13 @@ _NO_RESULT = {"nightly", "tune", "beam"}  # sections that no result depends on
 def tonight(config: Config, root: Path) -> Night:
     """The night to work on: a new one, one that was broken off, or one of which nothing is new."""
     today = datetime.datetime.now(zoneinfo.ZoneInfo(config.nightly.timezone)).date()
-    span = None
+    span, fingerprint = _data(config.data)
     new = Night(
         pipeline=config.name,
         run=f"night-{span or today.isoformat()}",
         outcome="running",
         span=span,
-        fingerprint=_fingerprint(config),
+        fingerprint=fingerprint,
         configuration=_configuration(config),
         code=_code(config),
         started=now(),
@@ -36,11 +37,14 @@ def tonight(config: Config, root: Path) -> Night:
     return next_night(new, newest_night(root, config.name), lambda run: _is_taken(root, run))
 
 
-def _fingerprint(config: Config) -> str | None:
-    try:
-        return find_files(config.data).fingerprint
-    except (DiptychError, OSError):  # the run fails of it, and says why
-        return None
+def _data(data: Data) -> tuple[str | None, str | None]:
+    """The newest span, and the fingerprint of all; None where there is none."""
+    span = fingerprint = None
+    with contextlib.suppress(DiptychError, OSError):  # the run fails of it, and says why
+        if has_spans(data.path):
+            span = find_spans(data.path)[-1].name
+        fingerprint = fingerprint_of(find_data(data))
+    return span, fingerprint
 
 
 def _configuration(config: Config) -> str:
@@ -51,7 +55,7 @@ def _configuration(config: Config) -> str:
 def _code(config: Config) -> str:
     try:
         return code_of_pipeline(config)
-    except ConfigError:  # the same
+    except ConfigError:  # as above
         return ""
 
 

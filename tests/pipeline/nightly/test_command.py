@@ -107,6 +107,27 @@ def test_a_night_that_lost_the_model_that_it_began_with_is_begun_anew(place, toy
     assert ended["production"] == str(version.parent)
 
 
+def test_a_night_has_the_name_of_its_newest_span(place, toy, run_night):
+    def span(name):
+        (place / name).mkdir()
+        shutil.copy(place / "data.csv", place / name / "data.csv")
+
+    spans = f"data.path={place}/span-{{YYYY}}-{{MM}}-{{DD}}/v{{VERSION}}"
+    (place / "span-2026-11-20").mkdir()
+    (place / "span-2026-11-21").mkdir()
+    span("span-2026-11-20/v1")
+    span("span-2026-11-21/v1")
+    summary = run_night(spans)[1]
+    assert (summary["run"], summary["span"]) == ("night-2026-11-21", "2026-11-21")
+    assert run_night(spans)[1]["outcome"] == "nothing new"
+    span("span-2026-11-21/v2")
+    assert run_night(spans)[1]["run"] == "night-2026-11-21-2"
+    (place / "span-2026-11-22" / "v1").mkdir(parents=True)
+    code, summary, _ = run_night(spans)
+    assert (code, summary["run"], summary["outcome"]) == (1, "night-2026-11-22", "failed")
+    assert "The newest span, 2026-11-22, has nothing in it" in summary["error"]
+
+
 def test_two_pipelines_in_a_root_have_nights_of_their_own(place, toy, run_night):
     name = run_night()[1]["run"]
     toy["pipeline"] = "other"
