@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-scale test-train test-workers test-tune test-flink test-browser test-service bench-pairs bench-train bench-service bench-gallery quality quality-table lint format lock build clean
+.PHONY: help setup demo test test-runs test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy bench-pairs bench-train bench-service bench-gallery quality quality-table lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -8,6 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON := .venv/bin/python
 FLINK := .tools/flink/job-server.jar
 TORCH := .tools/torch
+MANIFEST_TOOLS := .tools/manifests
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -51,6 +52,17 @@ $(FLINK): tests/engines/pom.xml
 test-service: setup ## Test diptych serve as a user starts it, and its page in Chromium
 	@deploy/chromium.sh
 	$(PYTHON) -m pytest tests/service
+
+test-deploy: setup $(MANIFEST_TOOLS)/ready ## Test manifests, alerts and units, without a cluster; needs kubectl, promtool and systemd-analyze
+	@deploy/manifest-tools.sh
+	$(PYTHON) -m pytest tests/deploy
+
+# An environment of its own: what checks manifests asks for other versions than TFX.
+$(MANIFEST_TOOLS)/ready: deploy/manifest-tools.lock
+	rm -rf $(MANIFEST_TOOLS)
+	deploy/uv.sh venv --quiet --python $(PYTHON) $(MANIFEST_TOOLS)
+	VIRTUAL_ENV=$(MANIFEST_TOOLS) deploy/uv.sh pip sync --quiet --require-hashes --compile-bytecode $<
+	touch $@
 
 bench-pairs: setup ## Draw pairs with PairGen and in four other ways, and compare (ARGS=--help tells how)
 	cd tests && ../$(PYTHON) -m benchmarks.pairs $(ARGS)

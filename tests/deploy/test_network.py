@@ -1,0 +1,130 @@
+"""Who reaches whom, by the rules of Kubernetes: the policies of both have to let."""
+
+import pytest
+from manifests import Pod, objects_of, of_kind, pods_of, selects
+
+ANYBODY = Pod("other namespace", {}, {}, "default")
+KUBERAY = Pod("KubeRay", {}, {}, "kuberay-system")
+FLINK_OPERATOR = Pod("Flink's operator", {}, {}, "flink-operator")
+PROMETHEUS = Pod("Prometheus", {}, {}, "monitoring")
+CLIENT = Pod("a client", {}, {}, "shop")
+NAMESPACES = {"shop": {"diptych-clients": "true"}}
+
+
+def _is_peer(peer, pod):
+    if "ipBlock" in peer:
+        return False
+    if "namespaceSelector" in peer:
+        labels = {"kubernetes.io/metadata.name": pod.namespace, **NAMESPACES.get(pod.namespace, {})}
+        if not selects(peer["namespaceSelector"], labels):
+            return False
+    elif pod.namespace != "diptych":
+        return False
+    return selects(peer.get("podSelector", {}), pod.labels)
+
+
+def _lets(policies, pod, other, port, direction):
+    """Whether the policies of ``pod`` let it talk with ``other``; another namespace has none."""
+    side, peers = {"Ingress": ("ingress", "from"), "Egress": ("egress", "to")}[direction]
+    mine = [
+        policy["spec"]
+        for policy in policies
+        if pod.namespace == "diptych"
+        and selects(policy["spec"]["podSelector"], pod.labels)
+        and direction in policy["spec"]["policyTypes"]
+    ]
+    if not mine:
+        return True
+    return any(
+        any(_is_peer(peer, other) for peer in rule[peers])
+        and (
+            "ports" not in rule
+            or any(one["port"] <= port <= one.get("endPort", one["port"]) for one in rule["ports"])
+        )
+        for policy in mine
+        for rule in policy.get(side, [])
+    )
+
+
+@pytest.fixture(scope="module")
+def reaches():
+    objects = objects_of("gpu") + objects_of("local")
+    policies = {
+        one["metadata"]["name"]: one for one in of_kind(objects, "NetworkPolicy").values()
+    }.values()
+    pods = {}
+    for pod in pods_of(objects) + pods_of(objects_of("ray-night")):
+        role = pod.labels.get("ray.io/node-type") or pod.labels.get("component")
+        pods[f"{pod.labels['app.kubernetes.io/component']} {role or ''}".strip()] = pod
+    assert sorted(pods) == [
+        *("flink jobmanager", "flink taskmanager", "nightly", "pushgateway"),
+        *("ray head", "ray worker", "ray-submitter", "serve", "tf-serving"),
+    ]
+
+    def check(source, target, port):
+        source, target = pods.get(source, source), pods.get(target, target)
+        return _lets(policies, source, target, port, "Egress") and _lets(
+            policies, target, source, port, "Ingress"
+        )
+
+    check.pods = pods
+    return check
+
+
+def test_what_has_to_talk_can(reaches):
+    for source, target, port in [
+        ("nightly", "ray head", 10001),
+        ("ray worker", "ray head", 6379),
+        ("ray head", "ray worker", 33333),
+        ("ray worker", "ray worker", 44444),
+        ("ray-submitter", "ray head", 8265),
+        (KUBERAY, "ray head", 8265),
+        ("nightly", "flink jobmanager", 8081),
+        (FLINK_OPERATOR, "flink jobmanager", 8081),
+        ("flink taskmanager", "flink jobmanager", 6123),
+        ("flink taskmanager", "flink jobmanager", 6124),
+        ("flink taskmanager", "flink taskmanager", 6121),
+        ("flink jobmanager", "flink taskmanager", 6122),
+        ("nightly", "pushgateway", 9091),
+        (PROMETHEUS, "pushgateway", 9091),
+        (PROMETHEUS, "ray worker", 8080),
+        (CLIENT, "tf-serving", 8500),
+        (CLIENT, "tf-serving", 8501),
+        (CLIENT, "serve", 8501),
+    ]:
+        assert reaches(source, target, port), (source, target, port)
+
+
+def test_nobody_reaches_the_pool_of_python_workers(reaches):
+    for source in [*reaches.pods, ANYBODY, KUBERAY, FLINK_OPERATOR, PROMETHEUS, CLIENT]:
+        assert not reaches(source, "flink taskmanager", 50000), source
+
+
+@pytest.mark.parametrize("port", [6379, 8265, 10001, 52365])
+def test_ray_is_closed_to_other_namespaces_and_to_servers(reaches, port):
+    for source in [
+        ANYBODY,
+        CLIENT,
+        PROMETHEUS,
+        "tf-serving",
+        "serve",
+        "pushgateway",
+        "flink taskmanager",
+    ]:
+        assert not reaches(source, "ray head", port), source
+    assert not reaches("nightly", "ray head", 6379)
+    assert not reaches("nightly", "ray head", 8265)
+    assert not reaches("nightly", "ray worker", port)
+
+
+def test_servers_reach_nothing(reaches):
+    for source in ("tf-serving", "serve", "pushgateway"):
+        for target in [*reaches.pods, ANYBODY]:
+            for port in (80, 443, 6379, 8081, 8500, 9091, 10001):
+                assert not reaches(source, target, port), (source, target, port)
+
+
+def test_models_are_served_to_labelled_namespaces_alone(reaches):
+    for source in (ANYBODY, PROMETHEUS, "nightly", "ray worker"):
+        assert not reaches(source, "tf-serving", 8501), source
+        assert not reaches(source, "serve", 8501), source

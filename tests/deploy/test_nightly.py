@@ -1,0 +1,103 @@
+"""The scheduled run: `diptych run` takes what it is started with, and its ends are meant."""
+
+import shlex
+
+import pytest
+import yaml
+from manifests import FOLDER, OVERLAYS, objects_of, of_kind
+
+from diptych.pipeline.cli import main
+from diptych.schemas.config import load_config
+
+
+def _container(job):
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    return container
+
+
+def _job(name):
+    return of_kind(objects_of(name), "CronJob")["diptych-nightly"]["spec"]
+
+
+def _arguments(name):
+    if name == "ray-night":
+        (job,) = objects_of(name)
+        return shlex.split(job["spec"]["entrypoint"])[1:]
+    return _container(_job(name)["jobTemplate"])["args"]
+
+
+def _config(name, folder):
+    """As the run would read it."""
+    file = folder / "diptych.yaml"
+    maps = of_kind(objects_of("gpu" if name == "ray-night" else name), "ConfigMap")
+    file.write_text(maps["diptych-config"]["data"]["diptych.yaml"])
+    settings = [arg.removeprefix("--set=") for arg in _arguments(name) if arg.startswith("--set=")]
+    return load_config(file, tuple(settings))
+
+
+@pytest.mark.parametrize("name", [*OVERLAYS, "ray-night"])
+def test_the_command_knows_the_arguments(name):
+    command = main.commands["run"]
+    command.make_context("run", _arguments(name)[1:])
+    assert _arguments(name)[:4] == ["run", "/etc/diptych/diptych.yaml", "--nightly", "--root"]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_schedule_is_that_of_the_configuration(name, tmp_path):
+    nightly, job = _config(name, tmp_path).nightly, _job(name)
+    assert (job["schedule"], job["timeZone"]) == (nightly.schedule, nightly.timezone)
+
+
+def test_on_gpus_each_worker_asks_for_what_a_pod_has(tmp_path):
+    for name in ("gpu", "ray-night"):
+        train = _config(name, tmp_path).train
+        cluster = of_kind(objects_of("gpu"), "RayCluster")["diptych-ray"]["spec"]
+        (group,) = cluster["workerGroupSpecs"]
+        limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
+        assert train.gpus_per_worker == limits["nvidia.com/gpu"] == 1
+        assert train.cpus_per_worker == int(limits["cpu"])
+        assert train.num_workers <= group["maxReplicas"]
+
+
+def test_beam_on_flink_has_no_more_parallelism_than_there_are_slots(tmp_path):
+    beam = _config("gpu", tmp_path).beam
+    flink = of_kind(objects_of("gpu"), "FlinkDeployment")["diptych-flink"]["spec"]
+    slots = int(flink["flinkConfiguration"]["taskmanager.numberOfTaskSlots"])
+    assert beam.runner == "flink"
+    assert beam.options["parallelism"] <= slots * flink["taskManager"]["replicas"]
+    pool = flink["taskManager"]["podTemplate"]["spec"]["containers"][0]
+    assert (
+        f"--service_port={beam.options['environment_config'].partition(':')[2]}" in pool["command"]
+    )
+    (server,) = _job("gpu")["jobTemplate"]["spec"]["template"]["spec"]["initContainers"]
+    assert f"--job-port={beam.options['job_endpoint'].partition(':')[2]}" in server["args"]
+    assert server["restartPolicy"] == "Always"  # a sidecar: Kubernetes does not wait for its end
+
+
+def test_an_end_that_is_no_failure_is_not_tried_again():
+    job = _job("nightly")["jobTemplate"]["spec"]
+    _, codes = job["podFailurePolicy"]["rules"]
+    assert codes["action"] == "FailJob"
+    assert codes["onExitCodes"]["values"] == [2, 3, 4]
+    assert codes["onExitCodes"]["containerName"] == _container({"spec": job})["name"]
+    assert job["template"]["spec"]["restartPolicy"] == "Never"  # the policy needs it
+    assert job["backoffLimit"] == 2
+
+
+def test_one_night_at_a_time_and_over_before_the_next():
+    spec = _job("nightly")
+    assert spec["concurrencyPolicy"] == "Forbid"
+    late = spec["startingDeadlineSeconds"] + spec["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+    assert late < 24 * 3600
+
+
+def test_rollback_is_a_command():
+    (job,) = objects_of("rollback")
+    command, *options = _container({"spec": job["spec"]})["args"]
+    main.commands[command].make_context(command, options)
+
+
+def test_an_overlay_is_a_few_lines():  # what it is made of lies in base and components
+    for file in FOLDER.glob("overlays/*/*"):
+        assert file.name == "kustomization.yaml"
+        assert yaml.safe_load(file.read_text())["resources"] == ["../../base"]

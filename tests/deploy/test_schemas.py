@@ -1,0 +1,106 @@
+"""Every object is one that Kubernetes, KubeRay and Flink's operator know, to the last field."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from manifests import JOBS, OVERLAYS, objects_of, pods_of, text_of
+
+CRDS = Path(__file__).parent / "crds"
+# The operator for Prometheus is not there to be asked; its rules go through promtool.
+UNKNOWN = {"PodMonitor", "PrometheusRule"}
+VALIDATE = Path(__file__).parents[2] / ".tools/manifests/bin/kubernetes-validate"
+
+# The schemas of Kubernetes have no enumerations; of the fields used here, these are their values.
+VALUES = {
+    "concurrencyPolicy": {"Allow", "Forbid", "Replace"},
+    "imagePullPolicy": {"Always", "IfNotPresent", "Never"},
+    "restartPolicy": {"Always", "OnFailure", "Never"},
+    "whenUnsatisfiable": {"DoNotSchedule", "ScheduleAnyway"},
+    "fsGroupChangePolicy": {"Always", "OnRootMismatch"},
+    "protocol": {"TCP", "UDP", "SCTP"},
+    "effect": {"NoSchedule", "PreferNoSchedule", "NoExecute"},
+    "operator": {"In", "NotIn", "Exists", "DoesNotExist"},
+    "action": {"FailJob", "Ignore", "Count", "FailIndex"},
+    "medium": {"", "Memory"},
+    "accessModes": {"ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"},
+    "policyTypes": {"Ingress", "Egress"},
+}
+
+
+def _fields(tree):
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield key, value
+            yield from _fields(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _fields(value)
+
+
+def _validate(objects, folder):
+    """Strictly: a field that the schema does not know is an error."""
+    file = folder / "objects.yaml"
+    file.write_text(yaml.safe_dump_all(objects))
+    command = [VALIDATE, "--strict", "--quiet", file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])
+def test_objects_fit_the_newest_schemas_of_kubernetes(name, tmp_path):
+    own = {file.stem for file in CRDS.iterdir()} | UNKNOWN
+    objects = [one for one in objects_of(name) if one["kind"] not in own]
+    # The pods inside of custom resources, too.
+    objects += [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": p.labels}}
+        | {"spec": {**p.spec, "containers": [{"name": "x", **one} for one in p.spec["containers"]]}}
+        for p in pods_of(objects_of(name))
+    ]
+    assert "Couldn't find schema" not in _validate(objects, tmp_path)
+
+
+@pytest.mark.parametrize("crd", sorted(CRDS.iterdir()), ids=lambda file: file.stem)
+def test_custom_resources_fit_the_schemas_of_their_operators(crd):
+    schema = json.loads(crd.read_text())
+    found = [one for name in (*OVERLAYS, *JOBS) for one in objects_of(name)]
+    found = [one for one in found if one["kind"] == crd.stem]
+    assert found
+    for one in found:
+        assert one["apiVersion"] == schema["apiVersion"]
+        jsonschema.validate(one["spec"], schema["spec"])
+
+
+@pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])
+def test_fields_with_fixed_values_have_one_of_them(name):
+    seen = 0
+    for key, value in _fields(objects_of(name)):
+        if key in VALUES and not isinstance(value, dict):
+            given = value if isinstance(value, list) else [value]
+            assert set(given) <= VALUES[key], (key, value)
+            seen += 1
+    assert seen
+
+
+@pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])
+def test_every_image_has_a_tag(name):
+    for pod in pods_of(objects_of(name)):
+        for container in pod.containers:
+            tag = container["image"].rpartition("/")[2].partition(":")[2]
+            assert tag and tag != "latest", container["image"]
+
+
+def test_the_newest_schemas_refuse_a_field_that_is_not_there(tmp_path):
+    (job,) = objects_of("rollback")
+    job["spec"]["template"]["spec"]["serviceAcountName"] = "diptych"
+    with pytest.raises(AssertionError, match="serviceAcountName"):
+        _validate([job], tmp_path)
+
+
+def test_a_job_is_not_applied_by_name():  # it could be started once only
+    for name in JOBS:
+        assert "generateName" in text_of(name)
