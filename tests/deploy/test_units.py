@@ -1,0 +1,49 @@
+"""The units of systemd, as systemd reads them."""
+
+import configparser
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from diptych.pipeline.cli import main
+
+UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Both units, with a program that is there."""
+    for unit in UNITS.iterdir():
+        text = unit.read_text().replace("/opt/diptych/.venv/bin/diptych", "/bin/true")
+        (tmp_path / unit.name).write_text(text)
+    return sorted(tmp_path.iterdir())
+
+
+def test_systemd_takes_them_without_a_word(installed):
+    command = ["systemd-analyze", "verify", "--man=no", *installed]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_service_is_well_confined(installed):
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=35", installed[0]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_command_is_one_and_its_codes_are_meant():
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read(UNITS / "diptych-nightly.service")
+    service = unit["Service"]
+    _, command, *arguments = service["ExecStart"].split()
+    main.commands[command].make_context(command, arguments)
+    assert "--nightly" in arguments
+    assert service["SuccessExitStatus"] == "3"
+    assert service["RestartPreventExitStatus"] == "2 4"
+
+
+def test_a_night_is_made_up_for():
+    timer = (UNITS / "diptych-nightly.timer").read_text()
+    assert "Persistent=true" in timer
