@@ -7,6 +7,7 @@ import yaml
 from manifests import FOLDER, OVERLAYS, objects_of, of_kind
 
 from diptych.pipeline.cli import main
+from diptych.pipeline.engines import beam_args
 from diptych.schemas.config import load_config
 
 
@@ -64,6 +65,7 @@ def test_beam_on_flink_has_no_more_parallelism_than_there_are_slots(tmp_path):
     flink = of_kind(objects_of("gpu"), "FlinkDeployment")["diptych-flink"]["spec"]
     slots = int(flink["flinkConfiguration"]["taskmanager.numberOfTaskSlots"])
     assert beam.runner == "flink"
+    assert beam_args(beam)  # which Beam knows
     assert beam.options["parallelism"] <= slots * flink["taskManager"]["replicas"]
     pool = flink["taskManager"]["podTemplate"]["spec"]["containers"][0]
     assert (
