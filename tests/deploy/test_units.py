@@ -38,7 +38,7 @@ def test_the_command_is_one_and_its_codes_are_meant():
     unit.read(UNITS / "diptych-nightly.service")
     service = unit["Service"]
     _, command, *arguments = service["ExecStart"].split()
-    main.commands[command].make_context(command, arguments)
+    main.commands[command].make_context(command, list(arguments))
     assert "--nightly" in arguments
     assert service["SuccessExitStatus"] == "3"
     assert service["RestartPreventExitStatus"] == "2 4"
