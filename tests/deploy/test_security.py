@@ -37,8 +37,9 @@ def test_pods_are_restricted(name):
             own = container["securityContext"]
             assert own["allowPrivilegeEscalation"] is False, pod.owner
             assert own["capabilities"] == {"drop": ["ALL"]}, pod.owner
-            # Flink's start script writes its configuration; see there.
+            # Flink's start script writes into folders of the image's user; see there.
             flink = container["name"] == "flink-main-container"
+            assert own.get("runAsUser") == (9999 if flink else None), pod.owner
             assert own.get("readOnlyRootFilesystem") is (None if flink else True), pod.owner
 
 
