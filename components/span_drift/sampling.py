@@ -63,6 +63,18 @@ def first_of_each_group(tables: Iterable[pa.Table], limit: int) -> pa.Table:
     return together.filter(pa.array(rank < limit))
 
 
+def sample_of(tables: Iterable[pa.Table], limit: int) -> pa.Table | None:
+    """The same of many tables, sorting as many at a time as the sample is large; None of none."""
+    gathered: list[pa.Table] = []
+    unsorted = 0
+    for table in tables:
+        gathered.append(table)
+        unsorted += len(table)
+        if unsorted > limit:
+            gathered, unsorted = [first_of_each_group(gathered, limit)], 0
+    return first_of_each_group(gathered, limit) if gathered else None
+
+
 def rows_of(sample: pa.Table, groups: Sequence[int], limit: int) -> pa.RecordBatch:
     """The features of some groups together, at most ``limit`` rows."""
     wanted = sample.filter(pc.is_in(sample[_GROUP], pa.array(groups)))

@@ -8,7 +8,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from diptych.components.exported import read_raw
-from diptych.components.span_drift.sampling import features_of, first_of_each_group, sample_size
+from diptych.components.span_drift.sampling import features_of, sample_of, sample_size
 from diptych.schemas.files import whole_file
 from diptych.schemas.inputs import Inputs
 
@@ -38,17 +38,15 @@ class WriteSample(beam.PTransform):
         )
 
     def _of_file(self, path: str) -> bytes:
-        limit = sample_size(self.inputs)
-        sample = None
-        for batch in read_raw(path, _READ_ROWS):
-            more = [features_of(batch, self.inputs, self.spans)]
-            sample = first_of_each_group(more if sample is None else [sample, *more], limit)
-        return b"" if sample is None else _to_bytes(sample)
+        batches = read_raw(path, _READ_ROWS)
+        return self._sample(features_of(batch, self.inputs, self.spans) for batch in batches)
 
     def _merge(self, samples: Iterable[bytes]) -> bytes:
-        tables = [pa.ipc.open_stream(sample).read_all() for sample in samples if sample]
-        limit = sample_size(self.inputs)
-        return _to_bytes(first_of_each_group(tables, limit)) if tables else b""
+        return self._sample(pa.ipc.open_stream(sample).read_all() for sample in samples if sample)
+
+    def _sample(self, tables: Iterable[pa.Table]) -> bytes:
+        sample = sample_of(tables, sample_size(self.inputs))
+        return b"" if sample is None else _to_bytes(sample)
 
     def _write(self, sample: bytes) -> str:
         with whole_file(self.path) as beside:

@@ -1,7 +1,7 @@
 import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diptych.components.example_gen.spans import Span, find_spans, has_spans
@@ -44,6 +44,7 @@ def test_spans_are_in_the_order_of_their_numbers(make):
     assert [span.number for span in find_spans(path)] == [2, 9, 10]
 
 
+@settings(deadline=None)
 @given(days=st.integers(0, 40_000))
 def test_the_number_of_a_date_is_that_of_tfx(days, tmp_path_factory):
     from tfx.components.example_gen.utils import span_number_to_date
