@@ -10,11 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("pipeline", "components", "schemas")
-# No steps: what several steps do to files, to an image, with an exported model, and with Ray.
+# No steps: what several steps do to files, to an image, with models, and with Ray.
 SHARED = {
     "diptych.components.exported",
     "diptych.components.images",
     "diptych.components.local_ray",
+    "diptych.components.production",
     "diptych.components.reading",
     "diptych.components.summing",
 }
