@@ -40,7 +40,7 @@ def run_nightly(path: Path, settings: tuple[str, ...], root: Path | None, until:
             night = _worked_on(night, config, place, until)
             if _is_told(night, until):
                 send_metrics(keep(night, place), config)
-            if until is None:
+            if until is None and night.outcome != "nothing new":
                 _prune(config, place)
     except (DiptychError, OSError) as error:  # the latter of a disk that is full
         said = " ".join(str(error).split())
