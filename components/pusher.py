@@ -70,7 +70,7 @@ class AtomicPusher(executor.Executor):
             _log.info("Version %s has the files of this model already", present.name)
             self._MarkPushed(pushed, str(present), present.name)
             return
-        undone = [path for path in rolled_back(serving) if ModelManifest.read(path).files == files]
+        undone = [path for path in rolled_back(serving) if files_of(path) == files]
         if undone:
             _log.warning("Not pushed: version %s was this model, and rolled back", undone[-1].name)
             self._MarkNotPushed(pushed)
