@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy bench-pairs bench-train bench-service bench-gallery quality quality-table lint format lock build clean
+.PHONY: help setup demo test test-runs test-nights test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy bench-pairs bench-train bench-service bench-gallery quality quality-table lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,6 +25,9 @@ test: setup ## Run the tests
 
 test-runs: setup ## Test whole runs on each kind of data besides images, and on images of unseen classes
 	$(PYTHON) -m pytest tests/runs
+
+test-nights: setup ## Test two weeks of nights, with a kill in each step, a rollback and what else happens
+	$(PYTHON) -m pytest tests/nights
 
 test-tune: setup ## Test a search on Ray Tune that is killed and gone on with
 	$(PYTHON) -m pytest tests/tuning
