@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from diptych.pipeline.compile_cli import compile_pipeline
 from diptych.pipeline.explained import explained
 from diptych.pipeline.history.cli import compare_runs, report, runs
 from diptych.pipeline.nightly.rollback_cli import rollback
@@ -102,6 +103,7 @@ def init(data: Path | None, out: Path) -> None:
     click.echo(f"Wrote {out}. Look it over, then: diptych run {out}")
 
 
+main.add_command(compile_pipeline)
 main.add_command(runs)
 main.add_command(compare_runs)
 main.add_command(report)
