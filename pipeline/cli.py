@@ -9,6 +9,7 @@ import click
 from diptych.pipeline.compile_cli import compile_pipeline
 from diptych.pipeline.explained import explained
 from diptych.pipeline.history.cli import compare_runs, report, runs
+from diptych.pipeline.kubeflow.cli import submit
 from diptych.pipeline.nightly.rollback_cli import rollback
 from diptych.pipeline.use.cli import compare, embed
 from diptych.pipeline.use.gallery_cli import enroll, identify
@@ -104,6 +105,7 @@ def init(data: Path | None, out: Path) -> None:
 
 
 main.add_command(compile_pipeline)
+main.add_command(submit)
 main.add_command(runs)
 main.add_command(compare_runs)
 main.add_command(report)
