@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from diptych.pipeline.explained import explained
 from diptych.schemas.config import Config
 
 
@@ -71,10 +70,11 @@ def compile_pipeline(
 
     The same configuration gives the same bytes.
     """
+    from diptych.pipeline.use.quietly import quietly
     from diptych.schemas.config import load_config
     from diptych.schemas.files import whole_file
 
-    with explained():
+    with quietly():
         request = Request(config, settings, load_config(config, settings), root, image, volumes)
         compiled: Callable[[Request], str] = importlib.import_module(_COMPILERS[runner]).compiled
         text = compiled(request)

@@ -70,7 +70,7 @@ def _inputs(config: Config) -> Inputs:
     try:
         return settle(data, config.split)
     except ConfigError as error:
-        if os.path.exists(data.path):
+        if os.path.exists(data.path) or "://" in data.path:
             raise
         if isinstance(data, ImageFolder) or (isinstance(data, TFRecords) and data.image):
             # All that a step must know of images is in the configuration.
