@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-nights test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy bench-pairs bench-train bench-service bench-gallery quality quality-table lint format lock build clean
+.PHONY: help setup demo test test-runs test-nights test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy test-kubeflow bench-pairs bench-train bench-service bench-gallery quality quality-table lint format lock build clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -66,6 +66,9 @@ $(MANIFEST_TOOLS)/ready: deploy/manifest-tools.lock
 	deploy/uv.sh venv --quiet --python $(PYTHON) $(MANIFEST_TOOLS)
 	VIRTUAL_ENV=$(MANIFEST_TOOLS) deploy/uv.sh pip sync --quiet --require-hashes --compile-bytecode $<
 	touch $@
+
+test-kubeflow: setup ## Test each step by the command of its container on Kubeflow, without a cluster
+	$(PYTHON) -m pytest tests/kubeflow
 
 bench-pairs: setup ## Draw pairs with PairGen and in four other ways, and compare (ARGS=--help tells how)
 	cd tests && ../$(PYTHON) -m benchmarks.pairs $(ARGS)
