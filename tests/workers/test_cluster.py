@@ -50,7 +50,12 @@ def _free_port():
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def client_port():
+    return _free_port()
+
+
+@pytest.fixture(scope="module")
+def cluster(client_port):
     """The address of a cluster with a node of two CPUs and one of one."""
     folder = Path(tempfile.mkdtemp(prefix="ray"))  # short: the sockets lie in it
     (folder / "sitecustomize.py").write_text(BLIND)
@@ -62,7 +67,7 @@ def cluster():
         ends.callback(shutil.rmtree, folder, ignore_errors=True)
         port = _free_port()
         head = [*start, "--head", "--include-dashboard=false", "--num-cpus=2", f"--port={port}"]
-        head += [f"--temp-dir={folder / 'tmp'}", f"--ray-client-server-port={_free_port()}"]
+        head += [f"--temp-dir={folder / 'tmp'}", f"--ray-client-server-port={client_port}"]
         process = ends.enter_context(started(head, folder / "head.log", **here))
 
         def address():
@@ -116,6 +121,16 @@ def test_workers_get_the_package_and_the_users_encoder_from_the_driver(cluster, 
     assert len(json.loads((tmp_path / "storage.json").read_text())) == 1
     for place in json.loads((tmp_path / "told.json").read_text()):
         assert "/runtime_resources/py_modules_files/" in place
+
+
+def test_a_process_on_no_node_trains_there_through_rays_client(
+    cluster, client_port, train, tmp_path
+):
+    workers = {"num_workers": 2, "cpus_per_worker": 1}
+    address = f"ray://127.0.0.1:{client_port}"
+    done = train(Model(embedding_size=4), workers, RAY_ADDRESS=address, RAY_AUTH_TOKEN=TOKEN)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads((tmp_path / "storage.json").read_text())) == 1
 
 
 def test_a_worker_that_fits_on_no_node_is_said_though_the_sum_suffices(cluster, train):
