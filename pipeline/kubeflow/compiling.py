@@ -87,7 +87,8 @@ def _spec(config: Config, inputs: Inputs, root: Path, image: str) -> dict[str, A
         KubeflowV2DagRunnerConfig,
     )
 
-    from diptych.pipeline.graph import build_pipeline, serving_folder
+    from diptych.pipeline.graph import build_pipeline
+    from diptych.pipeline.history.root import serving_folder
 
     pipeline = build_pipeline(config, inputs, root, serving_folder(config, root))
     pipeline.pipeline_info.pipeline_name = pipeline_name(config)
