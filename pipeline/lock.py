@@ -18,7 +18,7 @@ def only_one(root: Path) -> Iterator[Callable[[str], None]]:
     """Holds the lock of a root; gives a function that tells others what it is held for.
 
     The kernel drops it with the process, however that ends: one that is killed leaves a root that
-    the next can take. Two databases of ML Metadata would not mix; two runs in one would.
+    the next can take. Two at a time would spoil the one ML Metadata.
 
     Args:
       root: is made if it is not there.
