@@ -133,6 +133,16 @@ def test_what_cannot_be_compiled_is_one_line_and_writes_nothing(tmp_path, option
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yaml"]
 
 
+def test_spans_are_looked_for_when_the_step_runs(tmp_path):
+    path = "/nowhere/span-{YYYY}-{MM}-{DD}"
+    _write(tmp_path / "c.yaml", data={"kind": "images", "path": path})
+    assert _compile(tmp_path / "c.yaml").exit_code == 0
+    tasks = yaml.safe_load((tmp_path / "c.out").read_text())["root"]["dag"]["tasks"]
+    data = tasks["ExampleGen"]["inputs"]["parameters"]["data"]["runtimeValue"]["constant"]
+    assert json.loads(data)["path"] == path
+    assert "SpanDrift" in tasks["Transform"]["dependentTasks"]  # which may stop the run
+
+
 def test_the_image_must_be_named(tmp_path):
     _write(tmp_path / "c.yaml", data={"kind": "images", "path": "/nowhere"})
     assert "--image" in _compile(tmp_path / "c.yaml", image=None).output
