@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-nights test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy test-kubeflow bench-pairs bench-train bench-service bench-gallery quality quality-table lint format lock build clean
+.PHONY: help setup demo test test-runs test-nights test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy test-kubeflow test-image bench-pairs bench-train bench-service bench-gallery quality quality-table lint format lock build image clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -9,6 +9,7 @@ PYTHON := .venv/bin/python
 FLINK := .tools/flink/job-server.jar
 TORCH := .tools/torch
 MANIFEST_TOOLS := .tools/manifests
+IMAGE_TOOLS := .tools/image
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -70,6 +71,21 @@ $(MANIFEST_TOOLS)/ready: deploy/manifest-tools.lock
 test-kubeflow: setup ## Test each step by the command of its container on Kubeflow, without a cluster
 	$(PYTHON) -m pytest tests/kubeflow
 
+# An isolation and a network for machines where a build may make neither.
+test-image: build $(IMAGE_TOOLS)/ready ## Build the image with Podman, and test a run in it, with no rights and no network
+	$(IMAGE_TOOLS)/bin/hadolint deploy/Dockerfile
+	@deploy/podman.sh
+	tests/image/base.sh
+	BUILDER=podman deploy/image.sh --isolation chroot --network host
+	$(PYTHON) -m pytest tests/image
+
+# An environment of its own: what makes and checks images does not go with what is in them.
+$(IMAGE_TOOLS)/ready: deploy/image-tools.lock
+	rm -rf $(IMAGE_TOOLS)
+	deploy/uv.sh venv --quiet --python $(PYTHON) $(IMAGE_TOOLS)
+	VIRTUAL_ENV=$(IMAGE_TOOLS) deploy/uv.sh pip sync --quiet --require-hashes $<
+	touch $@
+
 bench-pairs: setup ## Draw pairs with PairGen and in four other ways, and compare (ARGS=--help tells how)
 	cd tests && ../$(PYTHON) -m benchmarks.pairs $(ARGS)
 
@@ -104,13 +120,16 @@ format: setup ## Format the code and fix what can be fixed
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
-lock: ## Renew requirements.lock with the newest allowed versions
+lock: ## Renew requirements.lock and deploy/image-tools.lock with the newest allowed versions
 	@deploy/lock.sh
 
 build: setup ## Build the wheel into dist/, for the image and remote workers
 	rm -rf build dist
 	$(PYTHON) -m build --wheel --no-isolation --outdir dist .
 	rm -rf build
+
+image: build ## Build the image diptych:VERSION with Docker or Podman (ARGS go to the build)
+	deploy/image.sh $(ARGS)
 
 clean: ## Remove what was built, and the caches; keeps .venv and demo/
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
