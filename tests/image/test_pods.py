@@ -1,0 +1,90 @@
+"""The pods of the manifests in containers: what they mount and may do suffices for their work."""
+
+import json
+import subprocess
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from containers import owned_by_its_user, run_in_image
+from manifests import objects_of, pods_of
+from whole_runs import QUICK, blobs
+
+
+def _options(owner, folders):
+    """Of `podman run`, for the only container of a pod of the overlay local.
+
+    Args:
+      owner: such as ``Deployment/serve``.
+      folders: that take the place of claims, secrets and configuration, by the volume's name.
+    """
+    (pod,) = [pod for pod in pods_of(objects_of("local")) if pod.owner == owner]
+    (container,) = pod.containers
+    options = ["--read-only", "--read-only-tmpfs=false", "--workdir", container["workingDir"]]
+    options += ["--user", "{runAsUser}:{runAsGroup}".format(**pod.spec["securityContext"])]
+    for one in container["env"]:
+        options += ["--env", f"{one['name']}={one['value']}"]
+    scratch = {volume["name"] for volume in pod.spec["volumes"] if "emptyDir" in volume}
+    for mount in container["volumeMounts"]:
+        name, path = mount["name"], mount["mountPath"]
+        if name not in scratch:
+            options += [
+                "--volume",
+                f"{folders[name]}:{path}:{'ro' if mount.get('readOnly') else 'rw'}",
+            ]
+        elif path != "/dev/shm":  # has a size by another option
+            options += ["--tmpfs", f"{path}:mode=1777"]
+    return options, container["args"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A table, a pipeline, an empty root and a token, as volumes of these names."""
+    folder = tmp_path_factory.mktemp("volumes")
+    for one in (folder.parent, folder):
+        one.chmod(0o755)
+    made = {name: folder / name for name in ("data", "config", "token")}
+    for path in made.values():
+        path.mkdir()
+    x, labels = blobs(400, seed=1)
+    table = pd.DataFrame(x, columns=list("abcde"))
+    table.insert(0, "species", np.array(["ant", "bee", "cat"])[labels])
+    table.to_csv(made["data"] / "data.csv", index=False)
+    data = {"kind": "table", "path": "/data/data.csv", "label": "species"}
+    settings = {**QUICK, "name": "toy", "data": data}
+    (made["config"] / "diptych.yaml").write_text(yaml.safe_dump(settings))
+    (made["token"] / "token").write_text("a-token-of-this-test")
+    return {**made, "root": owned_by_its_user(folder / "root")}
+
+
+@pytest.fixture(scope="module")
+def night(folders):
+    """What the nightly pod says in its last line."""
+    options, args = _options("CronJob/diptych-nightly", folders)
+    told = run_in_image(*args, options=options, read_only=False, timeout_s=400)
+    return json.loads(told.splitlines()[-1])
+
+
+def test_the_nightly_pod_pushes_a_model(night, folders):
+    (version,) = [path for path in (folders["root"] / "serving").iterdir() if path.name.isdigit()]
+    assert (version / "saved_model.pb").stat().st_uid == 10001
+    assert version.name in night["version"]
+
+
+def test_the_serving_pod_serves_it(night, folders):
+    options, args = _options("Deployment/serve", folders)
+    name = f"diptych-test-{time.time_ns()}"
+    run_in_image(*args, options=[*options, "--detach", "--name", name], read_only=False)
+    ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8501/healthz').read())"
+    try:
+        for _ in range(60):
+            command = ["podman", "--runtime", "runc", "exec", name, "python", "-c", ask]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                break
+            time.sleep(2)
+        assert '"status":"ok"' in done.stdout, done.stderr
+    finally:
+        subprocess.run(["podman", "--runtime", "runc", "rm", "--force", name], check=False)
