@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Renews requirements.lock and deploy/image-tools.lock: the newest versions that pyproject.toml and
-# deploy/image-tools.in allow, for Python 3.11 to 3.13.
+# Renews requirements.lock and the locks of tools in deploy/: the newest versions that
+# pyproject.toml and the .in files allow, for Python 3.11 to 3.13.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -28,3 +28,4 @@ renew() {
 
 renew requirements.lock --all-extras pyproject.toml
 renew deploy/image-tools.lock deploy/image-tools.in
+renew deploy/manifest-tools.lock deploy/manifest-tools.in
