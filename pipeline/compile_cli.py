@@ -24,6 +24,7 @@ class Request:
 
 # Each has a function ``compiled(request) -> str``: the text of the file.
 _COMPILERS = {
+    "airflow": "diptych.pipeline.airflow.compiling",
     "kubeflow": "diptych.pipeline.kubeflow.compiling",
 }
 

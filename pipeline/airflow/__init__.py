@@ -1,0 +1,1 @@
+"""Apache Airflow: the pipeline as a DAG file, which imports nothing of ours."""
