@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; the other targets call it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-nights test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy test-kubeflow test-image bench-pairs bench-train bench-service bench-gallery quality quality-table lint format lock build image clean
+.PHONY: help setup demo test test-runs test-nights test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy test-kubeflow test-airflow test-image bench-pairs bench-train bench-service bench-gallery quality quality-table lint format lock build image clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -10,6 +10,7 @@ FLINK := .tools/flink/job-server.jar
 TORCH := .tools/torch
 MANIFEST_TOOLS := .tools/manifests
 IMAGE_TOOLS := .tools/image
+AIRFLOW := .tools/airflow
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -70,6 +71,16 @@ $(MANIFEST_TOOLS)/ready: deploy/manifest-tools.lock
 
 test-kubeflow: setup ## Test each step by the command of its container on Kubeflow, without a cluster
 	$(PYTHON) -m pytest tests/kubeflow
+
+test-airflow: setup $(AIRFLOW)/ready ## Test nights that Airflow 3 runs, and the pods that it would start
+	$(PYTHON) -m pytest tests/airflow
+
+# An environment of its own, of 0.4 GB: Airflow and TFX ask for other versions of the same packages.
+$(AIRFLOW)/ready: tests/airflow/requirements.txt
+	rm -rf $(AIRFLOW)
+	deploy/uv.sh venv --quiet --python $(PYTHON) $(AIRFLOW)
+	VIRTUAL_ENV=$(AIRFLOW) deploy/uv.sh pip sync --quiet --require-hashes --compile-bytecode $<
+	touch $@
 
 # An isolation and a network for machines where a build may make neither.
 test-image: build $(IMAGE_TOOLS)/ready ## Build the image with Podman, and test a run in it, with no rights and no network

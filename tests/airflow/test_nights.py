@@ -1,0 +1,73 @@
+"""Nights that Airflow runs, each with the real pipeline."""
+
+import datetime
+import fcntl
+import time
+
+import pytest
+from processes import wait_until
+
+LAST_ONLY = ("--mark-success-pattern", "^(?!Pusher$)")
+UNREACHABLE = ("--set", "evaluate.bars.accuracy=1", "--set", "evaluate.max_drop=0")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def scheduled(home, compiled, root):
+    """A night that the scheduler has begun as it was due, and its tasks."""
+    due = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=12)
+    compiled("scheduled", home.dags, root, "--set", f"nightly.schedule=0 {due.hour} * * *")
+
+    def tasks():
+        found = home.get("dags/~/dagRuns/~/taskInstances")["task_instances"]
+        states = {task["task_id"]: task["state"] for task in found}
+        assert not {"failed", "up_for_retry"} & set(states.values()), states
+        return states
+
+    def ended():
+        time.sleep(2)  # to ask costs more than to wait
+        runs = home.get("dags/~/dagRuns")["dag_runs"] if tasks() else []
+        return runs if any(run["state"] != "running" for run in runs) else None
+
+    try:
+        with home.running():
+            return wait_until(ended, 1200), tasks()
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{home.logs()}") from error
+
+
+def test_the_scheduler_begins_a_night_that_is_due_and_a_model_is_pushed(scheduled, root):
+    ((run,), tasks) = scheduled
+    assert (run["run_type"], run["state"]) == ("scheduled", "success")
+    assert set(tasks.values()) == {"success"}
+    assert len(list((root / "serving").glob("[0-9]*"))) == 1
+    assert len(list((root / "nights").glob("*.json"))) == 1  # all tasks have worked on it
+
+
+def test_a_night_without_anything_new_does_nothing(scheduled, home, compiled, root):
+    said = home.run("dags", "test", compiled("scheduled", home.dags, root))
+    assert said.count('"outcome":"nothing new"') == len(scheduled[1])
+    assert "state=success" in said
+
+
+def test_a_model_that_is_no_better_leaves_the_last_task_skipped_and_the_night_good(
+    scheduled, home, compiled, root
+):
+    said = home.run(
+        "dags", "test", compiled("scheduled", home.dags, root, *UNREACHABLE), *LAST_ONLY
+    )
+    assert '"outcome":"not blessed"' in said
+    assert "state=skipped" in said
+    assert len(list((root / "serving").glob("[0-9]*"))) == 1
+
+
+def test_a_night_fails_while_another_run_is_going_on(scheduled, home, compiled, root):
+    dag = compiled("scheduled", home.dags, root)
+    with (root / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        said = home.run("tasks", "test", dag, "ExampleGen", code=1)
+    assert "exit code 4" in said
