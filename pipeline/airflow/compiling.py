@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from diptych.pipeline.airflow.pods import mounted, resources_by_step
+from diptych.pipeline.airflow.pods import amounts_by_step, mounted
 from diptych.pipeline.compile_cli import Request
 from diptych.pipeline.history.root import serving_folder
 from diptych.schemas.inputs import Inputs
@@ -60,7 +60,7 @@ def dag_file(request: Request, steps: Sequence[str]) -> str:
             "run": run,
             "image": request.image,
             "volumes": mounted(request.volumes, [root, serving_folder(config, root)]),
-            "resources": resources_by_step(config.nightly.resources, steps),
+            "resources": amounts_by_step(config.nightly, steps),
         }
     return _template(template).render(
         # In a comment: one line, whatever is in it.

@@ -1,13 +1,13 @@
 """What the pod of a step is given: volumes, and its share of a machine."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
 
-from diptych.schemas.config import Resources
+from diptych.pipeline.resources import check_steps, claim_and_path, resources_of
+from diptych.schemas.config import Nightly, Resources
 from diptych.schemas.errors import ConfigError
 
-_OTHERS = "default"
 Amounts = dict[str, str]
 """As Kubernetes names and counts them: ``{"cpu": "2", "memory": "4Gi"}``."""
 
@@ -33,9 +33,7 @@ def mounted(volumes: Sequence[str], written: Sequence[Path]) -> list[Volume]:
     """
     found: dict[str, Volume] = {}
     for volume in volumes:
-        claim, _, path = volume.partition(":")
-        if not claim or not PurePosixPath(path).is_absolute():
-            raise ConfigError(f"--volume needs CLAIM:/PATH, got {volume!r}.")
+        claim, path = claim_and_path(volume)
         if path in found:
             raise ConfigError(f"--volume: {path} is given to {found[path].claim} and to {claim}.")
         is_written = any(folder.is_relative_to(path) for folder in written)
@@ -49,9 +47,7 @@ def mounted(volumes: Sequence[str], written: Sequence[Path]) -> list[Volume]:
     return list(found.values())
 
 
-def resources_by_step(
-    resources: Mapping[str, Resources], steps: Sequence[str]
-) -> dict[str, tuple[Amounts, Amounts]]:
+def amounts_by_step(nightly: Nightly, steps: Sequence[str]) -> dict[str, tuple[Amounts, Amounts]]:
     """Requests and limits of each step.
 
     Memory is requested as it is limited, so that a node is not promised twice. The processor has no
@@ -60,14 +56,8 @@ def resources_by_step(
     Raises:
       ConfigError: there are resources for a step that is none of these.
     """
-    unknown = sorted(set(resources) - {*steps, _OTHERS})
-    if unknown:
-        raise ConfigError(
-            f"nightly.resources: the pipeline has no step {', '.join(unknown)}. It has "
-            f"{', '.join(steps)}; {_OTHERS} stands for all that are not named."
-        )
-    others = resources.get(_OTHERS, Resources())
-    return {step: _amounts(resources.get(step, others)) for step in steps}
+    check_steps(nightly, steps)
+    return {step: _amounts(resources_of(step, nightly)) for step in steps}
 
 
 def _amounts(resources: Resources) -> tuple[Amounts, Amounts]:

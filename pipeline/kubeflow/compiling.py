@@ -1,7 +1,6 @@
 """From a configuration to the file that Kubeflow Pipelines takes, in its format 2.1."""
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,14 @@ import yaml
 
 from diptych.pipeline.compile_cli import Request
 from diptych.pipeline.kubeflow.installed import check_installed
-from diptych.schemas.config import Config, ImageFolder, Nightly, Resources, TFRecords
+from diptych.pipeline.resources import check_steps, claim_and_path, resources_of
+from diptych.schemas.config import Config, ImageFolder, Resources, TFRecords
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.inputs import Inputs
 
 ROOT = Path("/diptych")  # where the volume of the pushed models is mounted, unless told otherwise
 _COMMAND = ("python", "-m", "diptych.pipeline.kubeflow.step")
 _GPU = "nvidia.com/gpu"
-_VOLUME = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?):(/.+)")
 # They read what is no artifact: the data, and the folder of the pushed models.
 _LOOK_OUTSIDE = ("ExampleGen", "ClassCentroids", "Trainer", "Evaluator", "Pusher")
 _FIRST_PAUSE, _LONGEST_PAUSE = "60s", "600s"  # between tries
@@ -105,21 +104,6 @@ def pipeline_name(config: Config) -> str:
     return config.name.replace("_", "-").strip("-")
 
 
-def check_steps(nightly: Nightly, steps: list[str]) -> None:
-    """Raises ConfigError if resources are asked for by a step that is not there."""
-    unknown = sorted(nightly.resources.keys() - {"default", *steps})
-    if unknown:
-        raise ConfigError(
-            f"nightly.resources.{unknown[0]}: there is no such step. There are "
-            f"{', '.join(steps)}, and default for all others."
-        )
-
-
-def resources_of(step: str, nightly: Nightly) -> Resources:
-    """What a step asks for."""
-    return nightly.resources.get(step, nightly.resources.get("default", Resources()))
-
-
 def _set_up_task(name: str, task: dict[str, Any], retries: int) -> None:
     task["cachingOptions"] = {} if name in _LOOK_OUTSIDE else {"enableCache": True}
     if retries:
@@ -161,12 +145,8 @@ def _set_up_container(container: dict[str, Any], wanted: Resources) -> None:
 
 
 def _mount(volume: str) -> dict[str, Any]:
-    found = _VOLUME.fullmatch(volume)
-    if found is None:
-        raise ConfigError(
-            f"--volume needs CLAIM:/PATH, such as diptych-data:/data, got {volume!r}."
-        )
-    return {"constant": found[1], "mountPath": found[3]}
+    claim, path = claim_and_path(volume)
+    return {"constant": claim, "mountPath": path}
 
 
 def _check(text: str) -> None:
