@@ -64,7 +64,9 @@ def dag_file(request: Request, steps: Sequence[str]) -> str:
         }
     return _template(template).render(
         # In a comment: one line, whatever is in it.
-        written_by=" ".join([*shlex.join(compile_).split(), "--out", "FILE"]),
+        written_by="".join(
+            letter if letter.isprintable() else " " for letter in shlex.join(compile_)
+        ),
         name=config.name,
         nightly=config.nightly,
         steps=steps,

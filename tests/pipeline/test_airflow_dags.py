@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diptych.pipeline.airflow.compiling import dag_file
@@ -34,6 +34,7 @@ def constant(text, name):
     raise AssertionError(name)
 
 
+@settings(deadline=None)  # jinja2 reads the template at first
 @given(words=st.lists(st.text(st.characters(codec="utf-8")), max_size=3))
 def test_whatever_a_setting_holds_stays_one_word_of_the_command(words):
     text = dag_file(dataclasses.replace(REQUEST, settings=tuple(words)), STEPS)
