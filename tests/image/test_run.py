@@ -53,9 +53,8 @@ def test_whatever_is_imported_has_byte_code():
     program = (
         "import json, os, sys\n"
         "import keras, ml_metadata, ray, tensorflow_data_validation, tfx.v1\n"
-        "slow = [name for name, module in sys.modules.items()\n"
-        "        if (getattr(module, '__file__', None) or '').endswith('.py')\n"
-        "        and not os.path.exists(module.__cached__ or '')]\n"
+        "cached = {n: getattr(m, '__cached__', None) for n, m in sys.modules.items()}\n"
+        "slow = [name for name, path in cached.items() if path and not os.path.exists(path)]\n"
         "print(json.dumps([len(sys.modules), slow]))"
     )
     number, slow = json.loads(run_in_image("-c", program, entrypoint="python"))
