@@ -7,8 +7,8 @@ import time
 import pytest
 from processes import wait_until
 
-LAST_ONLY = ("--mark-success-pattern", "^(?!Pusher$)")
-UNREACHABLE = ("--set", "evaluate.bars.accuracy=1", "--set", "evaluate.max_drop=0")
+# Embeddings of length 1 in one dimension are 1 or -1: too few for three classes.
+HOPELESS = ("--set", "model.embedding_size=1", "--set", "evaluate.bars.accuracy=1")
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +54,11 @@ def test_a_night_without_anything_new_does_nothing(scheduled, home, compiled, ro
     assert "state=success" in said
 
 
-def test_a_model_that_is_no_better_leaves_the_last_task_skipped_and_the_night_good(
-    scheduled, home, compiled, root
-):
-    said = home.run(
-        "dags", "test", compiled("scheduled", home.dags, root, *UNREACHABLE), *LAST_ONLY
-    )
+def test_a_model_that_is_no_better_leaves_the_last_task_skipped(scheduled, home, compiled, root):
+    dag = compiled("scheduled", home.dags, root, *HOPELESS)
+    said = home.run("tasks", "test", dag, "Pusher")  # without --until, so the whole night
     assert '"outcome":"not blessed"' in said
-    assert "state=skipped" in said
+    assert "new_state=skipped" in said
     assert len(list((root / "serving").glob("[0-9]*"))) == 1
 
 
