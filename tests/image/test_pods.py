@@ -63,7 +63,7 @@ def folders(tmp_path_factory):
 def night(folders):
     """What the nightly pod says in its last line."""
     options, args = _options("CronJob/diptych-nightly", folders)
-    told = run_in_image(*args, options=options, read_only=False, timeout_s=400)
+    told = run_in_image(*args, options=options, read_only=False)
     return json.loads(told.splitlines()[-1])
 
 
