@@ -148,7 +148,7 @@ def test_tfrecords_and_an_encoder_of_the_users_own(tmp_path, run_here, monkeypat
         "    return keras.Sequential([keras.Input(shape), keras.layers.Dense(embedding_size)])\n"
     )
     done = run_here(config, tmp_path / "root")
-    assert "Difficulty    random: no model is blessed yet" in done.stdout
+    assert "Difficulty    random: no model is in production yet" in done.stdout
     model = pushed(done, tmp_path / "root")
     assert "pairs.classes_per_batch is 5, but there are 3 classes: batches hold" in done.stdout
     (card,) = model.glob("assets.extra/diptych.json")
