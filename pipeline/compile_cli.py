@@ -73,12 +73,17 @@ def compile_pipeline(
     """
     from diptych.pipeline.use.quietly import quietly
     from diptych.schemas.config import load_config
+    from diptych.schemas.errors import ConfigError
     from diptych.schemas.files import whole_file
 
     with quietly():
         request = Request(config, settings, load_config(config, settings), root, image, volumes)
         compiled: Callable[[Request], str] = importlib.import_module(_COMPILERS[runner]).compiled
         text = compiled(request)
-        with whole_file(out) as beside:
-            beside.write_text(text, encoding="utf-8")
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(out) as beside:
+                beside.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"Cannot write {out}: {error.strerror}.") from error
     click.echo(f"Wrote {out}")

@@ -156,3 +156,12 @@ def test_too_wide_a_table_is_refused(tmp_path):
     done = _compile(tmp_path / "c.yaml")
     assert "one list column" in done.output
     assert not (tmp_path / "c.out").exists()
+
+
+def test_the_folder_of_the_file_is_made_or_the_reason_told(tmp_path):
+    _write(tmp_path / "c.yaml", data={"kind": "images", "path": "/nowhere"})
+    there = tmp_path / "new" / "pipeline.yaml"
+    assert _compile(tmp_path / "c.yaml", f"--out={there}").exit_code == 0
+    assert there.is_file()
+    done = _compile(tmp_path / "c.yaml", f"--out={tmp_path / 'c.yaml' / 'pipeline.yaml'}")
+    assert (done.exit_code, "Error: Cannot write" in done.output) == (1, True)
