@@ -22,15 +22,13 @@ def pairs(tmp_path_factory):
     return write_blobs(tmp_path_factory.mktemp("pairs"), batches=10)
 
 
-def _settings(workers, **changes):
-    return Train(
-        num_workers=workers, epochs=4, patience=4, batches_per_step=4, cpus_per_worker=1, **changes
-    )
+def _settings(**changes):
+    return Train(epochs=4, patience=4, batches_per_step=4, **changes)
 
 
 @pytest.fixture(scope="module")
 def in_process(pairs, tmp_path_factory):
-    return train_anywhere(pairs, MODEL, _settings(0), tmp_path_factory.mktemp("storage"))
+    return train_anywhere(pairs, MODEL, _settings(), tmp_path_factory.mktemp("storage"))
 
 
 def test_it_learns(in_process):
@@ -40,26 +38,18 @@ def test_it_learns(in_process):
 
 
 def test_the_same_seed_gives_the_same_losses(in_process, pairs, tmp_path):
-    _, again = train_anywhere(pairs, MODEL, _settings(0), tmp_path)
+    _, again = train_anywhere(pairs, MODEL, _settings(), tmp_path)
     losses = [line.loss for line in in_process[1]]
     assert [line.loss for line in again] == pytest.approx(losses, rel=1e-6)
 
 
 def test_a_decoder_is_trained_along(in_process, pairs, tmp_path):
     with_decoder = MODEL.model_copy(update={"decoder": Decoder(weight=1.0)})
-    weights, curves = train_anywhere(pairs, with_decoder, _settings(0), tmp_path)
+    weights, curves = train_anywhere(pairs, with_decoder, _settings(), tmp_path)
     alone_weights, alone = in_process
     assert len(weights) == len(alone_weights) + 6  # kernels and biases
     assert curves[0].loss > alone[0].loss
     assert curves[-1].loss < 0.95 * curves[0].loss
-
-
-def test_two_ray_workers_give_the_losses_and_weights_of_one_process(in_process, pairs, tmp_path):
-    weights, curves = train_anywhere(pairs, MODEL, _settings(2), tmp_path)
-    alone_weights, alone = in_process
-    assert [line.loss for line in curves] == pytest.approx([line.loss for line in alone], rel=1e-4)
-    for mine, theirs in zip(weights, alone_weights, strict=True):
-        np.testing.assert_allclose(mine, theirs, atol=1e-4)
 
 
 def test_batches_without_pairs_change_nothing(tmp_path):
@@ -67,7 +57,7 @@ def test_batches_without_pairs_change_nothing(tmp_path):
     alone = [(x[:1], labels[:1])] * 4  # one row makes no pair; four batches make one step
     write_split(tmp_path / "Split-train", alone, num_shards=4)
     write_split(tmp_path / "Split-calibration", blobs(batches=2, seed=2), num_shards=4)
-    weights, curves = train_anywhere(tmp_path, MODEL, _settings(0), tmp_path / "storage")
+    weights, curves = train_anywhere(tmp_path, MODEL, _settings(), tmp_path / "storage")
     assert [line.loss for line in curves] == [0, 0, 0, 0]
     assert all(np.isfinite(value).all() for value in weights)
 
@@ -90,7 +80,7 @@ def test_a_worker_without_a_batch_in_a_step_of_images_changes_nothing(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_says_at_which_step(pairs, tmp_path):
-    reckless = _settings(0, learning_rate=1e30)
+    reckless = _settings(learning_rate=1e30)
     with pytest.raises(TrainingError, match=r"not finite at epoch \d, step \d of 3.*learning_rate"):
         train_anywhere(pairs, MODEL, reckless, tmp_path)
 
@@ -104,4 +94,4 @@ def test_a_loss_that_is_not_finite_says_at_which_step(pairs, tmp_path):
 )
 def test_an_encoder_that_does_not_fit_is_named(pairs, tmp_path, encoder, says):
     with pytest.raises(ConfigError, match=says):
-        train_anywhere(pairs, Model(encoder=encoder), _settings(0), tmp_path)
+        train_anywhere(pairs, Model(encoder=encoder), _settings(), tmp_path)
