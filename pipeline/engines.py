@@ -6,7 +6,7 @@ import shutil
 import socket
 from typing import NoReturn
 
-from diptych.schemas.config import CLUSTER_OPTION, Beam, cluster_address
+from diptych.schemas.config.beam import CLUSTER_OPTION, Beam, cluster_address
 from diptych.schemas.errors import ConfigError
 
 _RUNNERS = {

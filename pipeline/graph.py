@@ -20,17 +20,17 @@ from diptych.components.evaluator.component import Evaluator
 from diptych.components.example_gen.component import ExampleGen
 from diptych.components.example_gen.spans import has_spans
 from diptych.components.pair_gen.component import PairGen
-from diptych.components.pusher import AtomicPusher
+from diptych.components.pusher.component import AtomicPusher
 from diptych.components.span_drift.component import SpanDrift
 from diptych.components.trainer.component import Trainer
 from diptych.components.trainer.warm_start import start_settled
-from diptych.components.validation import AnomalyGate, SchemaCurator
-from diptych.pipeline.code import code_of, code_of_trainer
+from diptych.components.validation.component import AnomalyGate, SchemaCurator
+from diptych.pipeline.caching import code_of, code_of_trainer
 from diptych.pipeline.engines import beam_args, thread_args
-from diptych.pipeline.history.root import serving_folder
-from diptych.schemas.config import Config
-from diptych.schemas.inputs import Inputs
-from diptych.schemas.training import WARM_START_PUSHED, Train
+from diptych.pipeline.workspace import serving_folder
+from diptych.schemas.config.config import Config
+from diptych.schemas.config.train import WARM_START_PUSHED, Train
+from diptych.schemas.input_spec import Inputs
 
 
 def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path) -> Pipeline:
@@ -56,7 +56,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
         data=config.data,
         split=config.split,
         inputs=inputs,
-        code_hash=code_of("example_gen", "reading", "images.py"),
+        code_hash=code_of("example_gen"),
     )
     examples = example_gen.outputs["examples"]
     statistics_gen = StatisticsGen(examples=examples)
@@ -65,7 +65,8 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
     if config.validation.schema_file is None:
         schema_gen = SchemaGen(statistics=statistics, infer_feature_shape=True)
         curator = SchemaCurator(
-            inferred=schema_gen.outputs["schema"], code_hash=code_of("validation.py")
+            inferred=schema_gen.outputs["schema"],
+            code_hash=code_of("validation"),
         )
         schema_steps += [schema_gen, curator]
     else:
@@ -75,13 +76,16 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
     gate = AnomalyGate(
         anomalies=validator.outputs["anomalies"],
         action=config.validation.anomalies,
-        code_hash=code_of("validation.py"),
+        code_hash=code_of("validation"),
     )
     transform = Transform(
         examples=examples,
         schema=schema,
-        preprocessing_fn="diptych.components.transform.preprocessing_fn",
-        custom_config={"inputs": raw, "code_hash": code_of("transform.py", "images.py")},
+        preprocessing_fn="diptych.components.transform.component.preprocessing_fn",
+        custom_config={
+            "inputs": raw,
+            "code_hash": code_of("transform"),
+        },
         disable_statistics=True,  # StatisticsGen has them; this halves the step's fixed cost
         disable_analyzer_cache=True,
     )
@@ -92,7 +96,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
             examples=examples,
             settings=config.validation.model_dump_json(),
             inputs=raw,
-            code_hash=code_of("span_drift", "exported.py"),
+            code_hash=code_of("span_drift"),
         )
         transform.add_upstream_node(span_drift)
         drift_steps = [span_drift]
@@ -103,7 +107,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
             examples=examples,
             production=str(production),
             inputs=raw,
-            code_hash=code_of("class_centroids", "exported.py", "summing.py"),
+            code_hash=code_of("class_centroids"),
         )
         class_centroids.add_upstream_node(gate)
         similar_steps = [class_centroids]
@@ -113,7 +117,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
         **similar_classes,
         settings=config.pairs.model_dump_json(),
         inputs=raw,
-        code_hash=code_of("pair_gen", "summing.py"),
+        code_hash=code_of("pair_gen"),
     ).with_beam_pipeline_args(thread_args(config.beam))
     trainer = Trainer(
         pairs=pair_gen.outputs["pairs"],
@@ -131,7 +135,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
         settings=config.evaluate.model_dump_json(),
         inputs=raw,
         serving=str(serving_folder(config, root)),
-        code_hash=code_of("evaluator", "exported.py", "images.py", "production.py"),
+        code_hash=code_of("evaluator"),
     )
     pusher = Pusher(
         model=trainer.outputs["model"],

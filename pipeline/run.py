@@ -3,11 +3,11 @@
 import logging
 from pathlib import Path
 
-from diptych.components.production import production_at_start
+from diptych.components.common.production import production_at_start
 from diptych.pipeline.engines import check_reachable
-from diptych.pipeline.history.records import RunRecord, read_run
-from diptych.pipeline.history.root import serving_folder
+from diptych.pipeline.runs.records import RunRecord, read_run
 from diptych.pipeline.session import Session, in_session
+from diptych.pipeline.workspace import serving_folder
 from diptych.schemas.errors import ConfigError
 
 _log = logging.getLogger("diptych")
@@ -41,7 +41,7 @@ def launch(session: Session, production: Path, last: str | None = None) -> None:
 
     inputs = settle(config.data, config.split)
     from diptych.pipeline.graph import build_pipeline
-    from diptych.pipeline.local import Outcome, run_locally
+    from diptych.pipeline.runners.local import Outcome, run_locally
 
     pipeline = build_pipeline(config, inputs, session.root, production)
     names = [step.id for step in pipeline.components]
@@ -57,7 +57,7 @@ def launch(session: Session, production: Path, last: str | None = None) -> None:
 
 def conclude(session: Session) -> RunRecord:
     """Builds the report of a run that came to its end, and shows the summary."""
-    from diptych.pipeline.summary import show, summarize
+    from diptych.pipeline.runs.run_summary import show, summarize
 
     run = read_run(session.root, session.run)
     report = _report(session, run)
@@ -73,7 +73,7 @@ def conclude(session: Session) -> RunRecord:
 
 def _report(session: Session, run: RunRecord) -> Path | None:
     """Builds the report; a fault in it does not undo a run that went through."""
-    from diptych.pipeline.history.reporting import report_of
+    from diptych.pipeline.runs.report_file import report_of
 
     session.steps.start("Report")
     try:

@@ -16,12 +16,13 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from diptych.pipeline.console import Steps, quiet
-from diptych.pipeline.history.root import LOG, alive, run_folder
+from diptych.cli.console import Steps, quiet
 from diptych.pipeline.lock import only_one
-from diptych.schemas.config import Config, load_config
+from diptych.pipeline.workspace import LOG, alive, run_folder
+from diptych.schemas.config.config import Config
+from diptych.schemas.config.loading import load_config
+from diptych.schemas.config.model import OwnEncoder
 from diptych.schemas.errors import ConfigError, DiptychError
-from diptych.schemas.model import OwnEncoder
 
 _FAILED = 1
 _log = logging.getLogger("diptych")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pydantic
 
 from diptych.schemas.errors import ModelError
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.input_spec import Inputs
 from diptych.schemas.shards import write_json
 
 _PLACE = Path("assets.extra", "manifest.json")

@@ -72,7 +72,7 @@ def test_wheel_brings_licence_types_and_command(wheel, project):
     info = f"diptych-{project['version']}.dist-info"
     assert b"Apache License" in wheel.read(f"{info}/licenses/LICENSE")
     assert "diptych/py.typed" in wheel.namelist()
-    assert b"diptych = diptych.pipeline.cli:main" in wheel.read(f"{info}/entry_points.txt")
+    assert b"diptych = diptych.cli.main:main" in wheel.read(f"{info}/entry_points.txt")
 
 
 def test_version_is_the_same_everywhere(project):

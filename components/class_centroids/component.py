@@ -15,7 +15,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
 from diptych.schemas.artifacts import Centroids
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.input_spec import Inputs
 
 _PROGRESS = logging.getLogger("diptych.progress")
 
@@ -43,7 +43,7 @@ def ClassCentroids(
     del code_hash
     from diptych.components.class_centroids.sums import no_centroids
     from diptych.components.class_centroids.transforms import FindCentroids
-    from diptych.components.exported import read_card, takes
+    from diptych.components.common.exported_model import read_card, takes
     from diptych.schemas.centroids import count_centroids, write_centroids
     from diptych.schemas.versions import newest
 

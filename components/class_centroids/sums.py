@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from diptych.schemas.centroids import UNIT, centroids_schema
-from diptych.schemas.inputs import LABEL
+from diptych.schemas.input_spec import LABEL
 
 SAMPLE = 32  # of each class: all, or about so many of a larger one
 _LARGEST = 2.0**15  # of a coordinate of an embedding; centroids are int32

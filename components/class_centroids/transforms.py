@@ -20,10 +20,10 @@ from diptych.components.class_centroids.sums import (
     labels_of,
     one_each,
 )
-from diptych.components.exported import ExportedModel, raw_ids, raw_inputs, read_raw
-from diptych.components.summing import Sum
+from diptych.components.common.exported_model import ExportedModel, raw_ids, raw_inputs, read_raw
+from diptych.components.common.table_sums import Sum
 from diptych.schemas.centroids import write_centroids
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.input_spec import Inputs
 
 _READ_ROWS = 512
 _EMBED_ROWS = 128

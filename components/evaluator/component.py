@@ -10,8 +10,8 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import io_utils, path_utils
 
 from diptych.schemas.artifacts import Evaluation, PairSet
-from diptych.schemas.evaluate import Evaluate
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.config.evaluate import Evaluate
+from diptych.schemas.input_spec import Inputs
 from diptych.schemas.shards import SPLITS, read_split_pairs
 
 
@@ -33,13 +33,13 @@ def Evaluator(
     is not the candidate itself. Both see the same pairs in raw form, each through its own
     preprocessing and at its own threshold, as they would in production.
     """
-    from diptych.components.evaluator.evaluation import evaluate
-    from diptych.components.evaluator.judging import RawSplit, load_baseline
-    from diptych.components.evaluator.output import write_evaluation
+    from diptych.components.common.exported_model import ExportedModel
+    from diptych.components.common.production import production_before
+    from diptych.components.evaluator.evaluate import evaluate
+    from diptych.components.evaluator.evaluation_files import write_evaluation
+    from diptych.components.evaluator.raw_split import RawSplit, load_baseline
+    from diptych.components.evaluator.requirements import figures_of
     from diptych.components.evaluator.tables import write_tables
-    from diptych.components.evaluator.verdict import figures_of
-    from diptych.components.exported import ExportedModel
-    from diptych.components.production import production_before
 
     folder = Path(artifact_utils.get_split_uri([examples], "test"))
     test = RawSplit(

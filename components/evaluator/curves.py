@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from diptych.components.evaluator.judged import Judged
+from diptych.components.evaluator.scored_pairs import Judged
 
 
 class Ranked:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from diptych.components.evaluator.means import estimate_means
-from diptych.components.evaluator.nearness import F32
-from diptych.schemas.evaluate import FewShotPlan
+from diptych.components.evaluator.mean_estimates import estimate_means
+from diptych.components.evaluator.pairwise_distances import F32
+from diptych.schemas.config.evaluate import FewShotPlan
 from diptych.schemas.evaluation import Estimate, FewShot
 
 I64 = npt.NDArray[np.int64]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from diptych.components.evaluator.classes import worst_classes
+from diptych.components.evaluator.class_metrics import worst_classes
 from diptych.schemas.evaluation import AtThreshold, ClassFigures, Estimate, Evaluation
 
 

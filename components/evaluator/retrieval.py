@@ -10,10 +10,10 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from diptych.components.evaluator.means import estimate_means
-from diptych.components.evaluator.nearness import F32, Nearness
+from diptych.components.evaluator.mean_estimates import estimate_means
+from diptych.components.evaluator.pairwise_distances import F32, Nearness
+from diptych.schemas.config.model import Distance
 from diptych.schemas.evaluation import Retrieval
-from diptych.schemas.model import Distance
 
 I64 = npt.NDArray[np.int64]
 _FIRST = 5  # of Recall@5

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from diptych.components.evaluator.classes import text_of
-from diptych.components.evaluator.judged import Judged
+from diptych.components.evaluator.class_metrics import text_of
 from diptych.components.evaluator.retrieval import evenly
+from diptych.components.evaluator.scored_pairs import Judged
 from diptych.schemas.evaluation import PAIRS, WORST_PAIRS, embeddings_schema
 from diptych.schemas.files import whole_file
 from diptych.schemas.shards import SplitPairs

@@ -18,8 +18,8 @@ from diptych.components.evaluator.curves import (
     equal_error_rate,
     true_accept_cut,
 )
-from diptych.components.evaluator.judged import Judged
-from diptych.schemas.evaluate import Evaluate
+from diptych.components.evaluator.scored_pairs import Judged
+from diptych.schemas.config.evaluate import Evaluate
 from diptych.schemas.evaluation import (
     AtThreshold,
     Confusion,

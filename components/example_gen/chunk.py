@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from diptych.schemas.inputs import SOURCE
+from diptych.schemas.input_spec import SOURCE
 from diptych.schemas.shards import ID_BYTES
 
 

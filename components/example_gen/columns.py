@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from diptych.components.reading import values
-from diptych.components.reading.rows import listed
-from diptych.schemas.config import ColumnChoice
+from diptych.components.common import cell_values as values
+from diptych.components.common.table_rows import listed
+from diptych.schemas.config.data import ColumnChoice
 from diptych.schemas.errors import ConfigError, DataError
-from diptych.schemas.inputs import RESERVED, Column
+from diptych.schemas.input_spec import RESERVED, Column
 
 _NUMERIC_SHARE = 0.9  # of cells with a value; the rest may be typing errors
 _NO_VALUE = frozenset({b"na", b"n/a", b"null", b"none", b"nan", b"?", b"-"})

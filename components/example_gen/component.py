@@ -24,10 +24,11 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts
 
 from diptych.components.example_gen.files import Found, find_data, fingerprint_of
 from diptych.components.example_gen.ingest import Ingest, remove_halves, summary_path
-from diptych.components.example_gen.rejected import Reading, check
+from diptych.components.example_gen.rejections import Reading, check
 from diptych.schemas.artifacts import Rejected
-from diptych.schemas.config import Data, Split
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.config.data import Data
+from diptych.schemas.config.split import Split
+from diptych.schemas.input_spec import Inputs
 from diptych.schemas.shards import SPLITS
 
 _log = logging.getLogger("diptych")

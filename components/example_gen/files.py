@@ -7,9 +7,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from diptych.components.common.data_files import IMAGE_ENDINGS, File, find_images, is_table
 from diptych.components.example_gen.spans import Span, find_spans, has_spans
-from diptych.components.reading.folders import IMAGE_ENDINGS, File, find_images, is_table
-from diptych.schemas.config import Data, ImageFolder, TFRecords
+from diptych.schemas.config.data import Data, ImageFolder, TFRecords
 from diptych.schemas.errors import ConfigError, DataError, DiptychError
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from diptych.components.common.images import find_fault, read_bounded
 from diptych.components.example_gen.chunk import Chunk, bytes_feature, content_ids, lists_of
-from diptych.components.images import find_fault, read_bounded
-from diptych.schemas.config import ImageFolder, Split
-from diptych.schemas.inputs import ID, IMAGE, LABEL, SOURCE
+from diptych.schemas.config.data import ImageFolder
+from diptych.schemas.config.split import Split
+from diptych.schemas.input_spec import ID, IMAGE, LABEL, SOURCE
 
 
 def read_images(root: Path, names: Sequence[str], data: ImageFolder, split: Split) -> Chunk:

@@ -19,19 +19,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from diptych.components.common.table_rows import is_parquet, row_group_sizes
 from diptych.components.example_gen.chunk import Chunk
 from diptych.components.example_gen.encoding import encode_examples
 from diptych.components.example_gen.files import Found
 from diptych.components.example_gen.images import read_images
-from diptych.components.example_gen.pairs import read_pairs
-from diptych.components.example_gen.rejected import Reading, Summary, judge
+from diptych.components.example_gen.pair_tables import read_pairs
+from diptych.components.example_gen.rejections import Reading, Summary, judge
 from diptych.components.example_gen.splits import assign_splits, hash_keys
 from diptych.components.example_gen.tables import read_table
 from diptych.components.example_gen.tfrecords import read_tfrecords
-from diptych.components.reading.rows import is_parquet, row_group_sizes
-from diptych.schemas.config import Data, ImageFolder, PairTable, Split, Table
+from diptych.schemas.config.data import Data, ImageFolder, PairTable, Table
+from diptych.schemas.config.split import Split
 from diptych.schemas.errors import DataError
-from diptych.schemas.inputs import ID, SOURCE, Inputs
+from diptych.schemas.input_spec import ID, SOURCE, Inputs
 from diptych.schemas.shards import SPLITS
 
 _SHARD_BYTES = 64 << 20  # of input; a shard is sorted in memory

@@ -9,16 +9,17 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
+from diptych.components.common import cell_values as values
+from diptych.components.common.table_rows import check_columns, listed, read_rows, read_schema
 from diptych.components.example_gen.columns import Sample, choose, find_column, look_at
 from diptych.components.example_gen.files import Found, find_data
-from diptych.components.example_gen.pairs import alike_text
+from diptych.components.example_gen.pair_tables import alike_text
 from diptych.components.example_gen.splits import assign_splits
 from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
-from diptych.components.reading import values
-from diptych.components.reading.rows import check_columns, listed, read_rows, read_schema
-from diptych.schemas.config import Data, ImageFolder, PairTable, Split, Table, TFRecords
+from diptych.schemas.config.data import Data, ImageFolder, PairTable, Table, TFRecords
+from diptych.schemas.config.split import Split
 from diptych.schemas.errors import ConfigError, DataError
-from diptych.schemas.inputs import RESERVED, Column, Inputs
+from diptych.schemas.input_spec import RESERVED, Column, Inputs
 from diptych.schemas.shards import SPLITS
 
 _T = TypeVar("_T")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from diptych.schemas.config import Split
+from diptych.schemas.config.split import Split
 
 
 def assign_splits(keys: Sequence[bytes], split: Split) -> npt.NDArray[np.int64]:

@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from diptych.components.common.cells import encoded, no_reasons, read_text, read_vectors, sort_out
+from diptych.components.common.table_rows import read_rows
 from diptych.components.example_gen.chunk import Chunk, bytes_feature, content_ids, lists_of
-from diptych.components.reading.cells import encoded, no_reasons, read_text, read_vectors, sort_out
-from diptych.components.reading.rows import read_rows
-from diptych.schemas.config import PairTable, Split, Table
-from diptych.schemas.inputs import ID, LABEL, SOURCE, Column, Inputs
+from diptych.schemas.config.data import PairTable, Table
+from diptych.schemas.config.split import Split
+from diptych.schemas.input_spec import ID, LABEL, SOURCE, Column, Inputs
 
 
 def read_table(

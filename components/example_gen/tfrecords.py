@@ -7,15 +7,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from diptych.components.common import cell_values as values
+from diptych.components.common import cells
+from diptych.components.common.images import find_fault
+from diptych.components.common.table_rows import Rows
 from diptych.components.example_gen import tables
 from diptych.components.example_gen.chunk import Chunk, bytes_feature, content_ids
 from diptych.components.example_gen.images import image_chunk
-from diptych.components.images import find_fault
-from diptych.components.reading import cells, values
-from diptych.components.reading.rows import Rows
-from diptych.schemas.config import Split, TFRecords
+from diptych.schemas.config.data import TFRecords
+from diptych.schemas.config.split import Split
 from diptych.schemas.errors import DataError
-from diptych.schemas.inputs import ID, LABEL, SOURCE, Inputs
+from diptych.schemas.input_spec import ID, LABEL, SOURCE, Inputs
 
 _RECORDS, _BYTES = 1024, 16 << 20  # read at a time
 

@@ -15,7 +15,7 @@ from diptych.components.pair_gen.partition import Counts, sum_counts
 from diptych.components.pair_gen.plan import Plan
 from diptych.components.pair_gen.shard import Tables
 from diptych.schemas.balance import ClassBalance, SplitBalance, Spread
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 from diptych.schemas.errors import DataError
 
 _WEIGHT_UNIT = 2.0**-20

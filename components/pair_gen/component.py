@@ -19,10 +19,10 @@ from diptych.components.pair_gen.spool import spool_of
 from diptych.components.pair_gen.transforms import MakePairs
 from diptych.schemas.artifacts import Balance, Centroids, PairSet
 from diptych.schemas.balance import SplitBalance
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 from diptych.schemas.errors import DataError
 from diptych.schemas.files import HALF
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.input_spec import Inputs
 from diptych.schemas.shards import SPLITS, Manifest
 
 

@@ -22,10 +22,10 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from diptych.components.pair_gen.class_ordering import Seats
 from diptych.components.pair_gen.hashing import I64, U64, hash_of, permute
-from diptych.components.pair_gen.ordering import distinct
-from diptych.components.pair_gen.seats import Seats
-from diptych.schemas.config import Pairs, Policy
+from diptych.components.pair_gen.sorting import distinct
+from diptych.schemas.config.pairs import Pairs, Policy
 
 _PASS, _LAYER, _BATCH = 1, 2, 3  # what a key is for
 # Every other layer is in line. A model that met neighbours alone would put classes that never

@@ -8,11 +8,11 @@ import pyarrow as pa
 
 from diptych.components.pair_gen.hashing import I64, U64, id_words
 from diptych.components.pair_gen.layout import Layout, Places
-from diptych.components.pair_gen.ordering import order_by
 from diptych.components.pair_gen.plan import Plan
 from diptych.components.pair_gen.rows import bytes_of, joined, row_schema, sort_order
 from diptych.components.pair_gen.shard import Own, placed_rows
-from diptych.schemas.inputs import LEFT_ID, RIGHT_ID, Inputs
+from diptych.components.pair_gen.sorting import order_by
+from diptych.schemas.input_spec import LEFT_ID, RIGHT_ID, Inputs
 
 _PLACES_AT_ONCE = 2**19  # bounds the memory, changes nothing
 

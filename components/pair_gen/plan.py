@@ -5,6 +5,12 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from diptych.components.pair_gen.given_pairs import (
+    PairLayout,
+    make_pair_layout,
+    pair_weights,
+    place_pairs,
+)
 from diptych.components.pair_gen.hashing import I64, U64, hash_of
 from diptych.components.pair_gen.layout import (
     Layout,
@@ -14,18 +20,12 @@ from diptych.components.pair_gen.layout import (
     place,
     quotas,
 )
-from diptych.components.pair_gen.notes import notes_of
-from diptych.components.pair_gen.paired import (
-    PairLayout,
-    make_pair_layout,
-    pair_weights,
-    place_pairs,
-)
+from diptych.components.pair_gen.plan_warnings import notes_of
 from diptych.components.pair_gen.rows import row_bytes
-from diptych.components.pair_gen.similar import Centroids, lines
-from diptych.schemas.config import Pairs, Policy
+from diptych.components.pair_gen.similarity_ordering import Centroids, lines
+from diptych.schemas.config.pairs import Pairs, Policy
 from diptych.schemas.errors import DataError
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.input_spec import Inputs
 
 _LINES = 4  # what a key is for; those of the layout are below it
 PARTITION_BYTES = 64 * 2**20  # of rows sorted together, at most; a worker holds a few times that

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from diptych.components.pair_gen.hashing import I64, U64, Bytes2D, class_keys, hash_ids
-from diptych.components.pair_gen.ordering import order_by
-from diptych.schemas import inputs as names
+from diptych.components.pair_gen.sorting import order_by
+from diptych.schemas import input_spec as names
 from diptych.schemas.errors import DataError
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.input_spec import Inputs
 from diptych.schemas.shards import ID_BYTES
 
 _KEY, _HASH = pa.field("key", pa.uint64()), pa.field("hash", pa.uint64())

@@ -7,16 +7,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from diptych.components.pair_gen.draw import Rows, draw
+from diptych.components.pair_gen.given_pairs import distinct_examples, pair_triplets
 from diptych.components.pair_gen.hashing import I64, id_words
 from diptych.components.pair_gen.layout import Places
-from diptych.components.pair_gen.ordering import order_by
-from diptych.components.pair_gen.paired import distinct_examples, pair_triplets
 from diptych.components.pair_gen.plan import Plan
 from diptych.components.pair_gen.rows import bytes_of, int64_of, row_schema
-from diptych.schemas import inputs as names
-from diptych.schemas.config import Pairs
-from diptych.schemas.inputs import Inputs
+from diptych.components.pair_gen.sample_pairs import Rows, draw
+from diptych.components.pair_gen.sorting import order_by
+from diptych.schemas import input_spec as names
+from diptych.schemas.config.pairs import Pairs
+from diptych.schemas.input_spec import Inputs
 from diptych.schemas.shards import PAIRS, TRIPLETS, examples_schema
 
 _PLACES = [

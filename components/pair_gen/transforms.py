@@ -11,6 +11,7 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from diptych.components.common.table_sums import Sum
 from diptych.components.pair_gen.balance import (
     Use,
     by_range,
@@ -31,10 +32,10 @@ from diptych.components.pair_gen.partition import (
     sum_counts,
 )
 from diptych.components.pair_gen.plan import Plan, make_plan
-from diptych.components.pair_gen.reading import read_rows
+from diptych.components.pair_gen.read_examples import read_rows
 from diptych.components.pair_gen.rows import joined
 from diptych.components.pair_gen.shard import make_tables, placed_schema
-from diptych.components.pair_gen.similar import Centroids
+from diptych.components.pair_gen.similarity_ordering import Centroids
 from diptych.components.pair_gen.spool import (
     Piece,
     load,
@@ -43,11 +44,10 @@ from diptych.components.pair_gen.spool import (
     spill_by_key,
     spool_of,
 )
-from diptych.components.pair_gen.writing import write_manifest, write_shard
-from diptych.components.summing import Sum
+from diptych.components.pair_gen.write_shards import write_manifest, write_shard
 from diptych.schemas.centroids import read_centroids
-from diptych.schemas.config import Pairs
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.config.pairs import Pairs
+from diptych.schemas.input_spec import Inputs
 
 _BUFFER_BYTES = 64 * 2**20  # rows gathered before they are dealt to partitions
 

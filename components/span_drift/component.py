@@ -15,9 +15,9 @@ from tfx.dsl.component.experimental.annotations import (
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
-from diptych.schemas.config import Validation
+from diptych.schemas.config.validation import Validation
 from diptych.schemas.errors import DataError
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.input_spec import Inputs
 
 _log = logging.getLogger("diptych")
 _PROGRESS = logging.getLogger("diptych.progress")
@@ -51,7 +51,7 @@ def SpanDrift(
     del code_hash
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-    from diptych.components.span_drift.comparison import compare, distances
+    from diptych.components.span_drift.drift_distance import compare, distances
     from diptych.components.span_drift.sampling import sample_size
     from diptych.components.span_drift.transforms import WriteSample, read_sample
 

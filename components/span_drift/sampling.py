@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from diptych.schemas.inputs import ID, IMAGE, LABEL, SAME, SOURCE, Inputs
+from diptych.schemas.input_spec import ID, IMAGE, LABEL, SAME, SOURCE, Inputs
 
 NEWEST, BEFORE, EARLIER = range(3)  # groups of spans: the newest, the one before it, the others
 IMAGE_BYTES = "image_bytes (log2)"

@@ -7,10 +7,10 @@ from pathlib import Path
 import apache_beam as beam
 import pyarrow as pa
 
-from diptych.components.exported import read_raw
+from diptych.components.common.exported_model import read_raw
 from diptych.components.span_drift.sampling import features_of, sample_of, sample_size
 from diptych.schemas.files import whole_file
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.input_spec import Inputs
 
 _READ_ROWS = 1024
 

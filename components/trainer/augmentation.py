@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from diptych.schemas.config.train import Augmentation
 from diptych.schemas.shards import InputShape
-from diptych.schemas.training import Augmentation
 
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 

@@ -13,10 +13,10 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from diptych.schemas.artifacts import PairSet, TrainingLog
-from diptych.schemas.inputs import Inputs
-from diptych.schemas.model import Model
+from diptych.schemas.config.model import Model
+from diptych.schemas.config.train import Train
+from diptych.schemas.input_spec import Inputs
 from diptych.schemas.shards import Manifest
-from diptych.schemas.training import Train
 
 _PROGRESS = logging.getLogger("diptych.progress")
 
@@ -37,11 +37,11 @@ def Trainer(
 
     ``production`` is what ``warm_start: pushed`` starts from: a version, or a folder of them.
     """
-    from diptych.components.trainer.calibration import JudgedPairs
-    from diptych.components.trainer.cluster import train_anywhere
     from diptych.components.trainer.export import export_model
-    from diptych.components.trainer.log import TensorBoard, write_curves
+    from diptych.components.trainer.launch import train_anywhere
+    from diptych.components.trainer.learning_curves import TensorBoard, write_curves
     from diptych.components.trainer.network import build_network
+    from diptych.components.trainer.pair_evaluator import JudgedPairs
     from diptych.components.trainer.threshold import check_target
     from diptych.components.trainer.warm_start import start_settled
 

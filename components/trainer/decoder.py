@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from diptych.schemas.model import Decoder as Settings
+from diptych.schemas.config.model import Decoder as Settings
 from diptych.schemas.shards import InputShape
 
 _FIRST_SIDE = 8  # at most, of the map that an image grows from

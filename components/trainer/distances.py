@@ -6,8 +6,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from diptych.components.trainer.checks import shapes_match
-from diptych.schemas.model import Distance
+from diptych.components.trainer.argument_checks import shapes_match
+from diptych.schemas.config.model import Distance
 
 # The derivative of the square root at 0 is infinite: two equal embeddings would give NaN. A maximum
 # in place of the sum would hide a NaN that comes from elsewhere.

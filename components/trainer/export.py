@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from diptych.components.trainer.distances import LearnedL1
 from diptych.components.trainer.network import Network
-from diptych.schemas import inputs as features
-from diptych.schemas.inputs import Inputs
+from diptych.schemas import input_spec as features
+from diptych.schemas.input_spec import Inputs
 
 
 def export_model(

@@ -2,8 +2,8 @@
 
 import textwrap
 
+from diptych.schemas.config.train import Train
 from diptych.schemas.errors import DiptychError
-from diptych.schemas.training import Train
 
 
 def raised_by_worker(error: BaseException) -> DiptychError | None:

@@ -13,18 +13,18 @@ import tensorflow as tf
 
 from diptych.components.trainer.augmentation import Augmenter
 from diptych.components.trainer.batches import Batch, ShardReader, inverse_class_frequencies
-from diptych.components.trainer.calibration import CalibrationSet, JudgedPairs
-from diptych.components.trainer.checkpoint import read_checkpoint, write_checkpoint
+from diptych.components.trainer.checkpoints import read_checkpoint, write_checkpoint
 from diptych.components.trainer.learner import Learner, Place
-from diptych.components.trainer.log import Epoch, best_epoch
+from diptych.components.trainer.learning_curves import Epoch, best_epoch
 from diptych.components.trainer.network import build_network
 from diptych.components.trainer.objective import Objective
 from diptych.components.trainer.optimizers import make_optimizer
+from diptych.components.trainer.pair_evaluator import CalibrationSet, JudgedPairs
 from diptych.components.trainer.warm_start import start_from
+from diptych.schemas.config.model import Model
+from diptych.schemas.config.train import Train
 from diptych.schemas.errors import TrainingError
-from diptych.schemas.model import Model
 from diptych.schemas.shards import Manifest
-from diptych.schemas.training import Train
 
 _TRAINING, _CALIBRATION = "Split-train", "Split-calibration"
 _TRAINED_ON = 2048  # rows that the training accuracy is of: a fraction of a second an epoch

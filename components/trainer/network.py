@@ -9,7 +9,7 @@ import numpy as np
 from diptych.components.trainer.decoder import Decoder, build_decoder
 from diptych.components.trainer.distances import PairDistance, make_distance
 from diptych.components.trainer.encoders import build_encoder
-from diptych.schemas.model import Model
+from diptych.schemas.config.model import Model
 from diptych.schemas.shards import InputShape
 
 

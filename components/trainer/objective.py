@@ -7,7 +7,7 @@ import tensorflow as tf
 from diptych.components.trainer.batches import ROWS, Kind
 from diptych.components.trainer.distances import PairDistance
 from diptych.components.trainer.losses import InBatchLoss, TripletLoss, make_loss, make_measure
-from diptych.schemas.model import Model
+from diptych.schemas.config.model import Model
 
 
 class Objective:

@@ -4,8 +4,8 @@ import math
 
 import keras
 
+from diptych.schemas.config.train import Train
 from diptych.schemas.errors import ConfigError
-from diptych.schemas.training import Train
 
 _LAST_LEARNING_RATE = 0.02  # of the highest, at the end of the cosine
 # Made of other optimisers, or of none.

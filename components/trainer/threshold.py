@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from diptych.schemas.config.train import CalibrationTarget, FalseAcceptRate
 from diptych.schemas.errors import DataError
-from diptych.schemas.training import CalibrationTarget, FalseAcceptRate
 
 
 def choose_threshold(distance: np.ndarray, same: np.ndarray, target: CalibrationTarget) -> float:

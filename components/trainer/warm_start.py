@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from diptych.components.trainer.network import Network
+from diptych.schemas.config.train import WARM_START_PUSHED, Train
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.manifest import check_if_pushed
-from diptych.schemas.training import WARM_START_PUSHED, Train
 from diptych.schemas.versions import newest
 
 # As ``export`` names what it saves; in the order of the network's parts.

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from diptych.pipeline.history.root import DATABASE, LOG, run_folder, serving_folder
 from diptych.pipeline.lock import only_one
 from diptych.pipeline.nightly.night import Night, now
+from diptych.pipeline.nightly.notify import keep, send_metrics
 from diptych.pipeline.nightly.task import tonight
-from diptych.pipeline.nightly.telling import keep, send_metrics
 from diptych.pipeline.nightly.webhook import post, webhook_of
 from diptych.pipeline.session import Session, attempt, settled
-from diptych.schemas.config import Config
+from diptych.pipeline.workspace import DATABASE, LOG, run_folder, serving_folder
+from diptych.schemas.config.config import Config
 from diptych.schemas.errors import BusyError, DiptychError
 
 _STDERR = 2
@@ -58,7 +58,7 @@ def _prune(config: Config, root: Path) -> None:
     """Deletes what is old; that it cannot be deleted is told, and no failure of the night."""
     if not (root / DATABASE).is_file():  # it came to no step yet
         return
-    from diptych.pipeline.nightly.prune import prune
+    from diptych.pipeline.nightly.pruning import prune
 
     try:
         prune(root, serving_folder(config, root), config.name, config.nightly)
@@ -89,7 +89,7 @@ def _worked_on(night: Night, config: Config, root: Path, until: str | None) -> N
 
         launch(session, production, until)
         if until is None:
-            from diptych.pipeline.nightly.result import with_result
+            from diptych.pipeline.nightly.night_result import with_result
 
             night = with_result(night, conclude(session), root)
 

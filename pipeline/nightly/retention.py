@@ -4,8 +4,8 @@ import dataclasses
 import datetime
 from collections.abc import Iterable
 
-from diptych.pipeline.history.outcome import pushed_by
-from diptych.pipeline.history.records import ArtifactRecord, RunRecord
+from diptych.pipeline.runs.outcome import pushed_by
+from diptych.pipeline.runs.records import ArtifactRecord, RunRecord
 
 
 @dataclasses.dataclass(frozen=True)

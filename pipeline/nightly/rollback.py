@@ -55,8 +55,8 @@ def pushed_into(root: Path) -> Path:
       ModelError: none has.
       ConfigError: the folder is no root of runs.
     """
-    from diptych.pipeline.history.outcome import pushed_by
-    from diptych.pipeline.history.records import read_runs
+    from diptych.pipeline.runs.outcome import pushed_by
+    from diptych.pipeline.runs.records import read_runs
 
     for run in reversed(read_runs(root)):
         pushed = pushed_by(run)

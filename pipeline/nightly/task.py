@@ -7,13 +7,14 @@ import sqlite3
 import zoneinfo
 from pathlib import Path
 
+from diptych.components.common.production import production_at_start
 from diptych.components.example_gen.files import find_data, fingerprint_of
 from diptych.components.example_gen.spans import find_spans, has_spans
-from diptych.components.production import production_at_start
-from diptych.pipeline.code import code_of_pipeline
-from diptych.pipeline.history.root import DATABASE, run_folder, serving_folder
+from diptych.pipeline.caching import code_of_pipeline
 from diptych.pipeline.nightly.night import Night, newest_night, next_night, now
-from diptych.schemas.config import Config, Data
+from diptych.pipeline.workspace import DATABASE, run_folder, serving_folder
+from diptych.schemas.config.config import Config
+from diptych.schemas.config.data import Data
 from diptych.schemas.errors import ConfigError, DiptychError
 
 _NO_RESULT = {"nightly", "tune", "beam"}  # sections that no result depends on

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from diptych.schemas.config import Config
+from diptych.schemas.config.config import Config
 from diptych.schemas.errors import ConfigError
 
 VARIABLE = "DIPTYCH_WEBHOOK"

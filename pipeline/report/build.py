@@ -8,11 +8,12 @@ from typing import Any
 import jinja2
 import yaml
 
-from diptych.components.evaluator.classes import worst_classes
-from diptych.pipeline.history.records import RunRecord
-from diptych.pipeline.report import figures, headline
+from diptych.components.evaluator.class_metrics import worst_classes
+from diptych.pipeline.report import charts as figures
+from diptych.pipeline.report import headline
 from diptych.pipeline.report.gather import Material, gather
 from diptych.pipeline.report.lineage import trace
+from diptych.pipeline.runs.records import RunRecord
 from diptych.schemas.evaluation import ClassFigures, Estimate
 from diptych.schemas.files import whole_file
 

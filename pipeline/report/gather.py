@@ -12,9 +12,9 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pydantic
 
-from diptych.pipeline.history.facts import sections_of
-from diptych.pipeline.history.records import RunRecord
 from diptych.pipeline.report.points import Points, project
+from diptych.pipeline.runs.facts import sections_of
+from diptych.pipeline.runs.records import RunRecord
 from diptych.schemas.balance import SplitBalance
 from diptych.schemas.errors import ConfigError, ModelError
 from diptych.schemas.evaluation import Evaluation

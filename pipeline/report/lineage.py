@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from diptych.pipeline.history.records import RunRecord
+from diptych.pipeline.runs.records import RunRecord
 
 _ROW = 34  # units of the drawing
 _BEND = 13  # how far to the left an arc reaches, for each row that it passes

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.dataset
 from PIL import Image
 
-from diptych.pipeline.history.records import RunRecord
 from diptych.pipeline.report.points import evenly
+from diptych.pipeline.runs.records import RunRecord
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.files import whole_file
 

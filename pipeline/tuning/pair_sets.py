@@ -3,14 +3,14 @@
 import logging
 from pathlib import Path
 
+from diptych.components.common.production import production_at_start
 from diptych.components.example_gen.preflight import settle
-from diptych.components.production import production_at_start
 from diptych.pipeline.graph import build_pipeline
-from diptych.pipeline.history.records import TUNING, read_run
-from diptych.pipeline.history.root import serving_folder
-from diptych.pipeline.local import run_locally
+from diptych.pipeline.runners.local import run_locally
+from diptych.pipeline.runs.records import TUNING, read_run
 from diptych.pipeline.tuning.space import Trial, text_of
-from diptych.schemas.config import Config
+from diptych.pipeline.workspace import serving_folder
+from diptych.schemas.config.config import Config
 
 _LAST_STEP = "PairGen"
 _progress = logging.getLogger("diptych.progress")

@@ -11,12 +11,12 @@ import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from diptych.components.trainer.connection import ray_for
-from diptych.components.trainer.log import Epoch, best_epoch
-from diptych.pipeline.tuning.outcome import Outcome
-from diptych.pipeline.tuning.resources import resources_of_a_trial
+from diptych.components.trainer.learning_curves import Epoch, best_epoch
+from diptych.components.trainer.ray_connection import ray_for
 from diptych.pipeline.tuning.trial import NUMBER, Job, run_trial
-from diptych.schemas.config import Config
+from diptych.pipeline.tuning.trial_resources import resources_of_a_trial
+from diptych.pipeline.tuning.trial_result import Outcome
+from diptych.schemas.config.config import Config
 
 _REDUCTION = 3  # one in three goes on; the eta of the paper
 _RAY = "ray"

@@ -6,7 +6,8 @@ from typing import Any
 
 from scipy.stats import qmc
 
-from diptych.schemas.config import Config, checked_config
+from diptych.schemas.config.config import Config
+from diptych.schemas.config.loading import checked_config
 from diptych.schemas.errors import ConfigError
 
 _DRAWS_PER_TRIAL = 100  # at most, until one is found that is not there yet

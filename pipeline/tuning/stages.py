@@ -8,18 +8,18 @@ from pathlib import Path
 from rich.markup import escape
 
 from diptych.components.trainer.warm_start import start_settled
-from diptych.pipeline.code import code_of_trainer
-from diptych.pipeline.history.root import serving_folder
+from diptych.pipeline.caching import code_of_trainer
 from diptych.pipeline.session import Session
-from diptych.pipeline.tuning.outcome import Outcome, ranked, read_outcomes, write_outcome
 from diptych.pipeline.tuning.pair_sets import PairSets
-from diptych.pipeline.tuning.report import results_table, write_results
 from diptych.pipeline.tuning.search import search
+from diptych.pipeline.tuning.search_report import results_table, write_results
 from diptych.pipeline.tuning.space import Trial, text_of
 from diptych.pipeline.tuning.trial import Job
+from diptych.pipeline.tuning.trial_result import Outcome, ranked, read_outcomes, write_outcome
+from diptych.pipeline.workspace import serving_folder
+from diptych.schemas.config.train import Train
+from diptych.schemas.config.tune import PLACEMENT
 from diptych.schemas.errors import TrainingError
-from diptych.schemas.training import Train
-from diptych.schemas.tune import PLACEMENT
 
 
 def draw_pairs(session: Session, trials: list[Trial]) -> PairSets:

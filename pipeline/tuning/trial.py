@@ -4,10 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from diptych.components.trainer.log import Epoch, best_epoch
+from diptych.components.trainer.learning_curves import Epoch, best_epoch
+from diptych.schemas.config.model import Model
+from diptych.schemas.config.train import Train
 from diptych.schemas.errors import DiptychError
-from diptych.schemas.model import Model
-from diptych.schemas.training import Train
 
 NUMBER = "number"
 
@@ -43,7 +43,7 @@ def run_trial(config: dict[str, Any], jobs: dict[int, Job], cpus: int) -> None:
     import tensorflow as tf
     from ray import tune
 
-    from diptych.components.trainer.checkpoint import read_progress
+    from diptych.components.trainer.checkpoints import read_progress
     from diptych.components.trainer.learner import Place
     from diptych.components.trainer.loop import train
 

@@ -26,7 +26,7 @@ def compiled(toy):
     """Writes a DAG file into a folder, as the command does."""
 
     def compile_dag(name, folder, root, *options):
-        from diptych.pipeline.cli import main
+        from diptych.cli.main import main
 
         words = ["compile", str(toy), "--runner", "airflow", "--out", str(folder / f"{name}.py")]
         words += ["--root", str(root), "--set", f"name={name}", *options]

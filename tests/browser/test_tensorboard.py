@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from made_runs import HOSTILE, make_run
 
-from diptych.components.trainer.log import Epoch, TensorBoard
+from diptych.components.trainer.learning_curves import Epoch, TensorBoard
 from diptych.pipeline.report.projector import write_projector
 
 NAME = urllib.parse.quote("test embeddings")

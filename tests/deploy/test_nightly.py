@@ -6,9 +6,9 @@ import pytest
 import yaml
 from manifests import FOLDER, OVERLAYS, objects_of, of_kind
 
-from diptych.pipeline.cli import main
+from diptych.cli.main import main
 from diptych.pipeline.engines import beam_args
-from diptych.schemas.config import load_config
+from diptych.schemas.config.loading import load_config
 
 
 def _container(job):

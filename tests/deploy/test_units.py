@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from diptych.pipeline.cli import main
+from diptych.cli.main import main
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 

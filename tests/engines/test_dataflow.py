@@ -6,8 +6,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from diptych.components.pair_gen.component import make_all
 from diptych.pipeline.engines import beam_args
-from diptych.schemas.config import Beam, Pairs
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.config.beam import Beam
+from diptych.schemas.config.pairs import Pairs
+from diptych.schemas.input_spec import Inputs
 from diptych.schemas.shards import SPLITS
 
 OPTIONS = {

@@ -8,9 +8,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from PIL import Image
 from pushed_model import push_images, push_vectors
 
-from diptych.components.serving import raw_images
-from diptych.components.serving.raw import find_examples
-from diptych.components.serving.transforms import FAILED, REJECTED, EmbedParts
+from diptych.inference import raw_images
+from diptych.inference.beam_transforms import FAILED, REJECTED, EmbedParts
+from diptych.inference.raw_examples import find_examples
 from diptych.schemas.manifest import ModelManifest
 
 

@@ -13,7 +13,7 @@ from diptych.components.example_gen.preflight import settle
 from diptych.components.pair_gen.component import make_all
 from diptych.pipeline.engines import beam_args
 from diptych.pipeline.run import run_pipeline
-from diptych.schemas.config import load_config
+from diptych.schemas.config.loading import load_config
 from diptych.schemas.shards import SPLITS
 
 # Beam's threads in this process, which stand in for workers, complain when a job has ended.

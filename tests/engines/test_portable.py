@@ -9,8 +9,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from diptych.components.pair_gen.component import make_all
-from diptych.schemas.config import Pairs
-from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.config.pairs import Pairs
+from diptych.schemas.input_spec import Column, Inputs
 from diptych.schemas.shards import SPLITS
 
 LABELLED = Inputs(kind="image", size=(3, 2), channels=1)

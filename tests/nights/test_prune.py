@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from made_versions import make_version
 from toy_runs import run_toy
 
-from diptych.pipeline.cli import main
-from diptych.pipeline.history.records import read_run, read_runs
-from diptych.pipeline.nightly.prune import Pruned, prune
-from diptych.schemas.config import Nightly
+from diptych.cli.main import main
+from diptych.pipeline.nightly.pruning import Pruned, prune
+from diptych.pipeline.runs.records import read_run, read_runs
+from diptych.schemas.config.nightly import Nightly
 from diptych.schemas.versions import versions
 
 TWO = Nightly(keep_runs=2, keep_versions=2)

@@ -13,8 +13,8 @@ from night_processes import NightProcess
 from night_watch import KEEP_RUNS, KEEP_VERSIONS, Watch
 from whole_runs import QUICK, write_config
 
-from diptych.pipeline.cli import main
-from diptych.pipeline.history.records import read_run, read_runs
+from diptych.cli.main import main
+from diptych.pipeline.runs.records import read_run, read_runs
 from diptych.schemas.balance import SplitBalance
 from diptych.schemas.versions import rolled_back, versions
 

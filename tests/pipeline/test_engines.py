@@ -5,7 +5,7 @@ import pytest
 
 from diptych.pipeline import engines
 from diptych.pipeline.engines import beam_args, check_reachable
-from diptych.schemas.config import Beam
+from diptych.schemas.config.beam import Beam
 from diptych.schemas.errors import ConfigError
 
 DATAFLOW = {

@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 from diptych.components.trainer.warm_start import start_settled
-from diptych.schemas.config import Config
+from diptych.schemas.config.config import Config
+from diptych.schemas.config.train import Train
 from diptych.schemas.errors import ConfigError
-from diptych.schemas.inputs import Column, Inputs
-from diptych.schemas.training import Train
+from diptych.schemas.input_spec import Column, Inputs
 
 INPUTS = Inputs(kind="vector", columns=(Column(name="a"),))
 
 
 @pytest.fixture
 def steps(tmp_path):
-    from diptych.components.production import production_at_start
+    from diptych.components.common.production import production_at_start
     from diptych.pipeline.graph import build_pipeline
-    from diptych.pipeline.history.root import serving_folder
+    from diptych.pipeline.workspace import serving_folder
 
     def build(train=None, tune=None, path="", validation=None, **pairs):
         data = {"kind": "table", "path": str(tmp_path / path), "label": "y"}

@@ -20,7 +20,7 @@ from whole_runs import (
     write_config,
 )
 
-from diptych.pipeline.cli import main
+from diptych.cli.main import main
 from diptych.schemas.evaluation import Evaluation
 from diptych.schemas.manifest import ModelManifest
 

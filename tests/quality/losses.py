@@ -18,9 +18,10 @@ from quality.datasets import DATA_SETS, REPOSITORY, DataSet
 from quality.runs import make_data, run_pipeline
 from support.machine import machine
 
-from diptych.schemas.config import Config, load_config
+from diptych.schemas.config.config import Config
+from diptych.schemas.config.loading import load_config
+from diptych.schemas.config.model import Model
 from diptych.schemas.files import whole_file
-from diptych.schemas.model import Model
 
 DOCS = REPOSITORY / "docs" / "quality.md"
 START, END = "<!-- table of losses -->\n", "<!-- end of the table of losses -->\n"
@@ -121,10 +122,10 @@ def _kept(root: Path, pairs: Path, config: Config, model: Model) -> float:
 
 def _accuracy(pairs: Path, config: Config, model: Model) -> float:
     """Trains; returns the share of the test pairs told right at the calibrated threshold."""
-    from diptych.components.trainer.calibration import JudgedPairs
     from diptych.components.trainer.learner import Place
     from diptych.components.trainer.loop import train
     from diptych.components.trainer.network import build_network
+    from diptych.components.trainer.pair_evaluator import JudgedPairs
     from diptych.schemas.shards import Manifest
 
     weights, _ = train(pairs, model, config.train, Place(), lambda epoch: None)

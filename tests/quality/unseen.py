@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from quality.figures import Figure, as_figure, mean_with_interval, one_shot_accuracy
 
-from diptych.schemas.evaluate import Evaluate
+from diptych.schemas.config.evaluate import Evaluate
 from diptych.schemas.evaluation import Evaluation
 
 _AT_ONCE = 8192
@@ -14,7 +14,7 @@ _AT_ONCE = 8192
 
 def pair_accuracy(root: Path, folder: Path) -> Figure:
     """The share of all pairs of a folder's images that ``compare`` tells right, by ``same``."""
-    from diptych.components.evaluator.judged import Judged
+    from diptych.components.evaluator.scored_pairs import Judged
     from diptych.components.evaluator.verification import verify
 
     files, labels = _images(folder)

@@ -73,7 +73,7 @@ def test_unseen_classes_are_told_from_one_example_of_each(evaluated):
 
 
 def test_the_search_is_by_the_distance_of_the_pushed_model(root, evaluated):
-    from diptych.components.exported import ExportedModel
+    from diptych.components.common.exported_model import ExportedModel
 
     (version,) = (root / "serving").iterdir()
     examples = pq.read_table(evaluated / "embeddings.parquet").to_pandas()

@@ -16,8 +16,8 @@ from diptych.components.pair_gen.partition import deal, place_partition
 from diptych.components.pair_gen.plan import PARTITION_BYTES, make_plan
 from diptych.components.pair_gen.rows import joined, row_bytes, row_schema
 from diptych.components.pair_gen.shard import make_tables, placed_schema
-from diptych.components.pair_gen.writing import write_shard
-from diptych.schemas.config import Pairs
+from diptych.components.pair_gen.write_shards import write_shard
+from diptych.schemas.config.pairs import Pairs
 
 CAP = PARTITION_BYTES // row_bytes(INPUTS)
 HALF = CAP // 2 - 1

@@ -16,7 +16,7 @@ from diptych.components.pair_gen.component import make_all
 from diptych.components.pair_gen.hashing import hash_ids
 from diptych.components.pair_gen.plan import PARTITION_BYTES, SHARD_BYTES, Plan, make_plan
 from diptych.components.pair_gen.rows import row_bytes
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 from diptych.schemas.shards import Manifest, fixed_binary_to_numpy, shard_name
 
 ONE_CLASS = [990_000] + [10] * 1_000

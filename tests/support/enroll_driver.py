@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from diptych.components.serving.gallery import Gallery
-from diptych.components.serving.pushed import PushedModel
+from diptych.inference.gallery import Gallery
+from diptych.inference.pushed_model import PushedModel
 
 
 def main(folder: str, version: str, first: int, number: int, at_once: int) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from diptych.pipeline.history.records import ArtifactRecord, RunRecord, StepRecord
+from diptych.pipeline.runs.records import ArtifactRecord, RunRecord, StepRecord
 from diptych.schemas.balance import ClassBalance, SplitBalance, Spread
 from diptych.schemas.evaluation import (
     PAIRS,

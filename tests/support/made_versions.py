@@ -1,6 +1,6 @@
 """Pushed versions without a graph in them, for what looks only at folders and manifests."""
 
-from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.input_spec import Column, Inputs
 from diptych.schemas.manifest import ModelManifest, files_of
 
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from diptych.components.example_gen.encoding import encode_examples
 from diptych.components.pair_gen.hashing import class_keys
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.input_spec import Inputs
 
 SIDE = 8
 INPUTS = Inputs(kind="image", size=(SIDE, SIDE), channels=1)  # 64 bytes an example

@@ -66,7 +66,7 @@ def _night(config, root, out, kill):
     for number, suffix in ((1, ".json"), (2, ".txt")):
         file = os.open(out.with_suffix(suffix), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
-    from diptych.pipeline.cli import main
+    from diptych.cli.main import main
 
     if kill is not None:
         _prepare_to_die(*kill, root / "serving")

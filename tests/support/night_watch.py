@@ -2,8 +2,8 @@
 
 import json
 
-from diptych.pipeline.history.outcome import pushed_by
-from diptych.pipeline.history.records import read_runs
+from diptych.pipeline.runs.outcome import pushed_by
+from diptych.pipeline.runs.records import read_runs
 from diptych.schemas.files import HALF
 from diptych.schemas.manifest import ModelManifest
 from diptych.schemas.versions import rolled_back, versions

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.input_spec import Column, Inputs
 from diptych.schemas.manifest import ModelManifest, files_of
 
 NAME = "birds"
@@ -148,8 +148,8 @@ def _save_graph(folder, inputs):
     """A graph with the features of Transform's: what it would make without statistics of data."""
     import tensorflow as tf
 
-    from diptych.components.images import decode_image
-    from diptych.schemas import inputs as features
+    from diptych.components.common.images import decode_image
+    from diptych.schemas import input_spec as features
 
     def pixels(encoded):
         image = decode_image(encoded, inputs.channels, inputs.size)

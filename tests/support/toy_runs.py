@@ -16,7 +16,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, PushedModel
 from toy_evaluation import toy_evaluation
 
-from diptych.pipeline.local import run_locally
+from diptych.pipeline.runners.local import run_locally
 from diptych.schemas.artifacts import Balance, Evaluation, PairSet, Rejected, TrainingLog
 from diptych.schemas.balance import SplitBalance
 from diptych.schemas.evaluation import PAIRS

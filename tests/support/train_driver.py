@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from diptych.components.trainer.cluster import train_anywhere
+from diptych.components.trainer.launch import train_anywhere
+from diptych.schemas.config.model import Model
+from diptych.schemas.config.train import Train
 from diptych.schemas.errors import DiptychError
-from diptych.schemas.model import Model
-from diptych.schemas.training import Train
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)

@@ -6,13 +6,13 @@ import pyarrow.parquet as pq
 import pytest
 from shard_writer import blobs, write_split
 
-from diptych.components.trainer.calibration import JudgedPairs
 from diptych.components.trainer.learner import Place
 from diptych.components.trainer.loop import train
 from diptych.components.trainer.network import build_network
-from diptych.schemas.model import DISTANCES, Model
+from diptych.components.trainer.pair_evaluator import JudgedPairs
+from diptych.schemas.config.model import DISTANCES, Model
+from diptych.schemas.config.train import Train
 from diptych.schemas.shards import TRIPLETS, InputShape, shard_name
-from diptych.schemas.training import Train
 
 MINED = [{"name": "triplet", "mining": mining} for mining in ("all", "hard", "semi_hard")]
 CASES = [

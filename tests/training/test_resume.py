@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from shard_writer import write_blobs
 
-from diptych.components.trainer.calibration import CalibrationSet
-from diptych.components.trainer.checkpoint import read_progress
-from diptych.components.trainer.cluster import train_anywhere
+from diptych.components.trainer.checkpoints import read_progress
+from diptych.components.trainer.launch import train_anywhere
 from diptych.components.trainer.learner import Learner
-from diptych.schemas.model import Decoder, Model
-from diptych.schemas.training import Augmentation, Train
+from diptych.components.trainer.pair_evaluator import CalibrationSet
+from diptych.schemas.config.model import Decoder, Model
+from diptych.schemas.config.train import Augmentation, Train
 
 STEPS, EPOCHS = 5, 3
 # Of all that has a state or draws something, so that each shows if it is not restored.

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from whole_runs import DIPTYCH, QUICK, blobs, write_config
 
-from diptych.components.trainer.checkpoint import read_progress
-from diptych.pipeline.tuning.outcome import read_outcomes
+from diptych.components.trainer.checkpoints import read_progress
 from diptych.pipeline.tuning.space import draw_trials
-from diptych.schemas.config import load_config
+from diptych.pipeline.tuning.trial_result import read_outcomes
+from diptych.schemas.config.loading import load_config
 
 EPOCHS = 20
 TRIALS = 5
@@ -104,7 +104,7 @@ def test_what_was_cut_off_is_gone_on_with(search):
 
 
 def test_the_pairs_that_a_search_draws_are_no_runs(search):
-    from diptych.pipeline.history.records import read_runs
+    from diptych.pipeline.runs.records import read_runs
 
     _, root, _, _ = search
     assert list(root.glob("artifacts/PairGen/pairs/*"))

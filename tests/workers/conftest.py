@@ -4,10 +4,10 @@ import pytest
 from processes import wait_until
 from shard_writer import write_blobs
 
-from diptych.components.trainer.checkpoint import read_progress
-from diptych.components.trainer.connection import ray_for
-from diptych.schemas.model import Model
-from diptych.schemas.training import Train
+from diptych.components.trainer.checkpoints import read_progress
+from diptych.components.trainer.ray_connection import ray_for
+from diptych.schemas.config.model import Model
+from diptych.schemas.config.train import Train
 
 
 @pytest.fixture(scope="module")

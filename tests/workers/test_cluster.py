@@ -15,8 +15,8 @@ import train_driver
 from processes import started, wait_until
 from shard_writer import write_blobs
 
-from diptych.schemas.model import Model
-from diptych.schemas.training import Train
+from diptych.schemas.config.model import Model
+from diptych.schemas.config.train import Train
 
 TOKEN = "a-token-of-this-test-and-of-no-other-cluster"
 RAY = str(Path(sys.executable).with_name("ray"))

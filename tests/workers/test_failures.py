@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from processes import descendants, named, wait_until
 
-from diptych.components.trainer.cluster import train_anywhere
+from diptych.components.trainer.launch import train_anywhere
+from diptych.schemas.config.model import Model
+from diptych.schemas.config.train import Train
 from diptych.schemas.errors import TrainingError
-from diptych.schemas.model import Model
-from diptych.schemas.training import Train
 
 MODEL = Model(embedding_size=4)
 SETTINGS = Train(

@@ -13,9 +13,9 @@ import train_driver
 from processes import in_session, named, started, wait_until
 from whole_runs import DIPTYCH, QUICK, blobs, pushed, write_config
 
-from diptych.components.trainer.cluster import train_anywhere
-from diptych.schemas.model import Model
-from diptych.schemas.training import Train
+from diptych.components.trainer.launch import train_anywhere
+from diptych.schemas.config.model import Model
+from diptych.schemas.config.train import Train
 
 MODEL = Model(embedding_size=4)
 SETTINGS = Train(

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from shard_writer import write_blobs
 
-from diptych.components.trainer.cluster import train_anywhere
-from diptych.schemas.model import Decoder, Model
-from diptych.schemas.training import Augmentation, Train
+from diptych.components.trainer.launch import train_anywhere
+from diptych.schemas.config.model import Decoder, Model
+from diptych.schemas.config.train import Augmentation, Train
 
 CASES = {
     "sgd": (Model(embedding_size=4), {"optimizer": "sgd", "learning_rate": 0.1}),

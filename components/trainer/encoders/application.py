@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 from keras import layers
 
+from diptych.schemas.config.model import Application
 from diptych.schemas.errors import ConfigError
-from diptych.schemas.model import Application
 
 # Of the statistics that are gathered. That of the backbones, 0.99 or 0.999, is meant for millions
 # of steps: a short training would end before its statistics are those of the data.

@@ -8,9 +8,9 @@ from keras import layers
 
 from diptych.components.trainer.encoders.application import application
 from diptych.components.trainer.encoders.cnn import cnn, cnn_small
+from diptych.components.trainer.encoders.custom import own_encoder
 from diptych.components.trainer.encoders.mlp import mlp
-from diptych.components.trainer.encoders.own import own_encoder
-from diptych.schemas.model import Application, Cnn, CnnSmall, Mlp, Model
+from diptych.schemas.config.model import Application, Cnn, CnnSmall, Mlp, Model
 from diptych.schemas.shards import InputShape
 
 

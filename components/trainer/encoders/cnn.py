@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from diptych.schemas.model import Cnn, CnnSmall
+from diptych.schemas.config.model import Cnn, CnnSmall
 
 # Filters and the side of the kernel, which is at most that of what it is laid on.
 _STAGES = ((64, 7), (128, 5), (256, 3), (512, 3))

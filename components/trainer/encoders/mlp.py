@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from diptych.schemas.model import Mlp
+from diptych.schemas.config.model import Mlp
 
 
 def mlp(inputs: keras.KerasTensor, settings: Mlp) -> keras.KerasTensor:

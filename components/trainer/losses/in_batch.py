@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from diptych.components.trainer.checks import shapes_match
+from diptych.components.trainer.argument_checks import shapes_match
 from diptych.components.trainer.distances import unit_length
 
 _FAR = 1e9  # beyond every distance and every exponent, yet finite: infinity less infinity is NaN

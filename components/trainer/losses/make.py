@@ -15,7 +15,7 @@ from diptych.components.trainer.losses.pairs import (
 )
 from diptych.components.trainer.losses.supervised_contrastive import SupervisedContrastiveLoss
 from diptych.components.trainer.losses.triplets import TripletBatchLoss, TripletLoss
-from diptych.schemas import model
+from diptych.schemas.config import model
 
 
 def make_loss(settings: model.Loss, distance: PairDistance) -> keras.losses.Loss:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from diptych.components.trainer.checks import require_positive
+from diptych.components.trainer.argument_checks import require_positive
 from diptych.components.trainer.losses.in_batch import (
     InBatchLoss,
     cosines,

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from diptych.components.trainer.checks import require_positive
+from diptych.components.trainer.argument_checks import require_positive
 from diptych.components.trainer.distances import EuclideanDistance, PairDistance
 from diptych.components.trainer.losses.in_batch import (
     InBatchLoss,

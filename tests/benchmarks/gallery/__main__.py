@@ -19,8 +19,8 @@ import numpy as np
 from machine import machine
 from pushed_model import push_vectors
 
-from diptych.components.serving.gallery import Gallery
-from diptych.components.serving.pushed import PushedModel
+from diptych.inference.gallery import Gallery
+from diptych.inference.pushed_model import PushedModel
 
 SIZE, A_CLASS, AT_ONCE, QUERIES = 64, 10, 16_384, 51
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from support.machine import machine
 
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 
 CONTESTANTS = {
     "pair_gen": "PairGen",

@@ -10,7 +10,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 
 _Row = tuple[bytes, bytes]  # id, input
 _BATCH = ("batch", pa.string())

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from benchmarks.pairs.python_loop import draw, pairs_wanted, read
 
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 
 _PAIRS_AT_MOST = 100_000
 

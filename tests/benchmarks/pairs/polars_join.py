@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from diptych.components.pair_gen.reading import read_rows
-from diptych.schemas.config import Pairs
-from diptych.schemas.inputs import Inputs
+from diptych.components.pair_gen.read_examples import read_rows
+from diptych.schemas.config.pairs import Pairs
+from diptych.schemas.input_spec import Inputs
 
 _CHUNK = ["class", "chunk"]
 

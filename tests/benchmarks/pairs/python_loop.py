@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 
 Drawn = tuple[list[int], list[int], list[int]]
 

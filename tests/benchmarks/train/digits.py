@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from diptych.schemas.config import Beam, Pairs
-from diptych.schemas.inputs import CLASS, ID, LABEL, Inputs, X
+from diptych.schemas.config.beam import Beam
+from diptych.schemas.config.pairs import Pairs
+from diptych.schemas.input_spec import CLASS, ID, LABEL, Inputs, X
 from diptych.schemas.shards import ID_BYTES, Manifest, read_split_pairs
 
 _HELD_OUT = 1000

@@ -26,8 +26,8 @@ def run(folder: Path, limit_s: float) -> Result:
 
     from diptych.components.trainer import loop
     from diptych.components.trainer.learner import Place
-    from diptych.schemas.model import Model
-    from diptych.schemas.training import Augmentation, Train
+    from diptych.schemas.config.model import Model
+    from diptych.schemas.config.train import Augmentation, Train
 
     result = Result(imports=time.perf_counter() - start)
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)

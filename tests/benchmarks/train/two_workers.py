@@ -14,9 +14,9 @@ def run(folder: Path, workers: int) -> float:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:workers])
     import tensorflow as tf
 
-    from diptych.components.trainer.cluster import train_anywhere
-    from diptych.schemas.model import Model
-    from diptych.schemas.training import Train
+    from diptych.components.trainer.launch import train_anywhere
+    from diptych.schemas.config.model import Model
+    from diptych.schemas.config.train import Train
 
     settings = Train(
         num_workers=workers if workers > 1 else 0,

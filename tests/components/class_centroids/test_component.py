@@ -9,12 +9,12 @@ import tensorflow as tf
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from tfx.types import artifact_utils, standard_artifacts
 
-from diptych.components import summing
 from diptych.components.class_centroids import transforms
 from diptych.components.class_centroids.component import ClassCentroids
+from diptych.components.common import table_sums as summing
 from diptych.schemas.artifacts import Centroids
 from diptych.schemas.centroids import FILE, UNIT, read_centroids
-from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.input_spec import Column, Inputs
 
 INPUTS = Inputs(kind="vector", columns=(Column(name="a"), Column(name="b", width=2)))
 SIZES = {b"large": 700, b"middle": 40, b"small": 3, b"one": 1}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from diptych.components.evaluator.judged import Judged
+from diptych.components.evaluator.scored_pairs import Judged
 
 
 @pytest.fixture

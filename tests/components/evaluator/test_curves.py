@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from diptych.components.evaluator.curves import Ranked, equal_error_rate, true_accept_cut
-from diptych.components.evaluator.judged import Judged
+from diptych.components.evaluator.scored_pairs import Judged
 
 RATES = (0.5, 0.25, 0.1, 0.01)
 

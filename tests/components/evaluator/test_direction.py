@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from diptych.components.evaluator.evaluation import Outcome, evaluate, whole_split
-from diptych.components.evaluator.judged import Judged
+from diptych.components.evaluator.evaluate import Outcome, evaluate, whole_split
+from diptych.components.evaluator.scored_pairs import Judged
 from diptych.components.trainer.distances import LearnedL1, make_distance
 from diptych.components.trainer.threshold import best_threshold, choose_threshold
-from diptych.schemas.evaluate import Evaluate
-from diptych.schemas.training import FalseAcceptRate
+from diptych.schemas.config.evaluate import Evaluate
+from diptych.schemas.config.train import FalseAcceptRate
 
 DISTANCES = ("euclidean", "squared_euclidean", "manhattan", "cosine", "learned_l1")
 SETTINGS = Evaluate(bootstrap=20, false_accept_rates=(0.1,))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from diptych.components.evaluator import few_shot as module
 from diptych.components.evaluator.few_shot import draw_subsets, few_shot
 from diptych.components.trainer.distances import make_distance
-from diptych.schemas.evaluate import FewShotPlan
+from diptych.schemas.config.evaluate import FewShotPlan
 
 KINDS = ("euclidean", "squared_euclidean", "manhattan", "cosine", "learned_l1")
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from diptych.components.evaluator.judged import Judged
-from diptych.components.evaluator.pictures import pictures_of
+from diptych.components.evaluator.scored_pairs import Judged
 from diptych.components.evaluator.tables import worst_pairs, write_tables
+from diptych.components.evaluator.thumbnails import pictures_of
 from diptych.components.example_gen.encoding import encode_examples
 from diptych.schemas.errors import DataError
 from diptych.schemas.evaluation import PAIRS, WORST_PAIRS, embeddings_schema
-from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.input_spec import Column, Inputs
 from diptych.schemas.shards import SplitPairs
 
 

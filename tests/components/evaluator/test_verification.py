@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from diptych.components.evaluator.judged import Judged
+from diptych.components.evaluator.scored_pairs import Judged
 from diptych.components.evaluator.verification import can_tell, verify
-from diptych.schemas.evaluate import Evaluate
+from diptych.schemas.config.evaluate import Evaluate
 
 # Examples 0, 1 are of one class, 2, 3 of another. Pairs 0-1 and 2-3 are same.
 HAND_MADE = Judged(

@@ -12,7 +12,7 @@ from tfx.types import standard_artifacts
 from diptych.components.example_gen.component import ExampleGen, Executor
 from diptych.components.example_gen.preflight import settle
 from diptych.schemas.artifacts import Rejected
-from diptych.schemas.config import Split
+from diptych.schemas.config.split import Split
 
 FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 

@@ -10,7 +10,8 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
 from diptych.components.example_gen.component import ExampleGen
 from diptych.components.example_gen.preflight import settle
-from diptych.schemas.config import Split, Table
+from diptych.schemas.config.data import Table
+from diptych.schemas.config.split import Split
 from diptych.schemas.errors import DataError
 
 FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"

@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from diptych.components.common.images import decode_image, find_fault
 from diptych.components.example_gen.files import find_files
 from diptych.components.example_gen.preflight import settle
-from diptych.components.images import decode_image, find_fault
-from diptych.schemas.config import ImageFolder, Split
+from diptych.schemas.config.data import ImageFolder
+from diptych.schemas.config.split import Split
 from diptych.schemas.errors import ConfigError, DataError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
@@ -108,7 +109,9 @@ def test_damaged_or_foreign_bytes_have_a_fault(name):
 
 
 def test_bounds_hold_before_anything_is_decoded(monkeypatch):
-    monkeypatch.setattr("diptych.components.images.decode_image", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(
+        "diptych.components.common.images.decode_image", lambda *_: pytest.fail("decoded")
+    )
     bomb = png_bomb(20_000, 20_000)
     assert len(bomb) < 60_000
     assert "max_pixels" in find_fault(bomb, 10**6, 25_000_000)

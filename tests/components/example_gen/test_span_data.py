@@ -9,8 +9,9 @@ from PIL import Image
 
 from diptych.components.example_gen.files import find_data, fingerprint_of
 from diptych.components.example_gen.preflight import settle
-from diptych.components.example_gen.rejected import Summary, check, judge
-from diptych.schemas.config import ImageFolder, Split, Table
+from diptych.components.example_gen.rejections import Summary, check, judge
+from diptych.schemas.config.data import ImageFolder, Table
+from diptych.schemas.config.split import Split
 from diptych.schemas.errors import ConfigError, DataError
 
 

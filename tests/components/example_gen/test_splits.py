@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.components.example_gen.splits import assign_splits
-from diptych.schemas.config import Split
+from diptych.schemas.config.split import Split
 
 
 @given(

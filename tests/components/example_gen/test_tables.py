@@ -5,13 +5,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from diptych.components.example_gen.pairs import alike_text
+from diptych.components.common.table_rows import read_rows
+from diptych.components.example_gen.pair_tables import alike_text
 from diptych.components.example_gen.preflight import settle
 from diptych.components.example_gen.tables import read_table
-from diptych.components.reading.rows import read_rows
-from diptych.schemas.config import Split, Table
+from diptych.schemas.config.data import Table
+from diptych.schemas.config.split import Split
 from diptych.schemas.errors import ConfigError, DataError
-from diptych.schemas.inputs import Column
+from diptych.schemas.input_spec import Column
 
 
 def table(path, **options):

@@ -7,7 +7,8 @@ from PIL import Image
 
 from diptych.components.example_gen.preflight import settle
 from diptych.components.example_gen.tfrecords import read_tfrecords
-from diptych.schemas.config import Split, TFRecords
+from diptych.schemas.config.data import TFRecords
+from diptych.schemas.config.split import Split
 from diptych.schemas.errors import ConfigError, DataError
 
 

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from diptych.components.pair_gen.draw import Rows, draw
 from diptych.components.pair_gen.hashing import hash_of
 from diptych.components.pair_gen.layout import class_weights, make_layout, place, quotas
+from diptych.components.pair_gen.sample_pairs import Rows, draw
 
 # The helpers of these tests stand beside them, in no package.
 sys.path.insert(0, str(Path(__file__).parent))

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 
 POLICIES = ["natural", "inverse_frequency", "oversample", "undersample"]
 MOST = 20_000  # classes times the examples of the largest

@@ -17,9 +17,9 @@ from diptych.components.pair_gen.balance import (
 from diptych.components.pair_gen.plan import make_plan
 from diptych.components.pair_gen.shard import Tables
 from diptych.schemas.balance import SplitBalance, Spread
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 from diptych.schemas.errors import DataError
-from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.input_spec import Column, Inputs
 from diptych.schemas.shards import PAIRS
 
 VECTOR = Inputs(kind="vector", columns=(Column(name="a"),))

@@ -10,9 +10,9 @@ from diptych.components.pair_gen.component import PairGen, difficulty_of
 from diptych.schemas.artifacts import Balance, Centroids, PairSet
 from diptych.schemas.balance import SplitBalance
 from diptych.schemas.centroids import centroids_schema, write_centroids
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 from diptych.schemas.errors import DataError
-from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.input_spec import Column, Inputs
 from diptych.schemas.shards import SPLITS, Manifest, inputs_to_numpy, shard_name
 
 VECTOR = Inputs(kind="vector", columns=(Column(name="a", width=3),))

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 
 SMALL = Pairs(classes_per_batch=2, examples_per_class=2, seed=5)
 

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import MOST, POLICIES, SETTINGS, class_sizes
 
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 
 some = settings(max_examples=6, deadline=None)
 each_policy = pytest.mark.parametrize("policy", POLICIES)

@@ -8,7 +8,7 @@ from strategies import POLICIES, SETTINGS, SMALL_SIZES
 
 from diptych.components.pair_gen.hashing import hash_of
 from diptych.components.pair_gen.layout import class_weights, quotas
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 
 some = settings(max_examples=30, deadline=None)
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from diptych.components.pair_gen.hashing import hash_of
 from diptych.components.pair_gen.plan import make_partitions, make_plan
-from diptych.schemas.config import Pairs
+from diptych.schemas.config.pairs import Pairs
 from diptych.schemas.errors import DataError
-from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.input_spec import Column, Inputs
 
 VECTOR = Inputs(kind="vector", columns=(Column(name="a"),))
 PAIRED = VECTOR.model_copy(update={"right_columns": (Column(name="b"),)})

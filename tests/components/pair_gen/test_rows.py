@@ -11,7 +11,7 @@ from diptych.components.pair_gen.rows import (
     sort_order,
 )
 from diptych.schemas.errors import DataError
-from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.input_spec import Column, Inputs
 
 IMAGE = Inputs(kind="image", size=(2, 1), channels=1)
 VECTOR = Inputs(kind="vector", columns=(Column(name="a", width=3),))

@@ -8,11 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from diptych.components.pair_gen import partition, plan, reading, transforms
+from diptych.components.pair_gen import partition, plan, transforms
+from diptych.components.pair_gen import read_examples as reading
 from diptych.components.pair_gen.transforms import MakePairs
 from diptych.schemas.balance import SplitBalance
-from diptych.schemas.config import Pairs
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.config.pairs import Pairs
+from diptych.schemas.input_spec import Inputs
 from diptych.schemas.shards import Manifest, read_split_pairs, shard_name
 
 INPUTS = Inputs(kind="image", size=(3, 2), channels=1)

@@ -10,9 +10,9 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
 from diptych.components.span_drift.component import SpanDrift
-from diptych.schemas.config import Validation
+from diptych.schemas.config.validation import Validation
 from diptych.schemas.errors import DataError
-from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.input_spec import Column, Inputs
 
 INPUTS = Inputs(kind="vector", columns=(Column(name="a"),))
 

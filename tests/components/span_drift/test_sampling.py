@@ -16,7 +16,7 @@ from diptych.components.span_drift.sampling import (
     sample_of,
     sample_size,
 )
-from diptych.schemas.inputs import Column, Inputs
+from diptych.schemas.input_spec import Column, Inputs
 
 INPUTS = Inputs(kind="vector", columns=(Column(name="a"), Column(name="b", width=2)))
 SPANS = ["1", "2", "3", "10"]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from diptych.components.trainer.augmentation import Augmenter
 from diptych.components.trainer.augmentation_layer import Augment
+from diptych.schemas.config.train import Augmentation
 from diptych.schemas.shards import InputShape
-from diptych.schemas.training import Augmentation
 
 IDENTITY = np.array([[1, 0, 0, 0, 1, 0, 0, 0]], np.float32)
 STILL = {"shift": 0, "rotation": 0, "zoom": 0, "flip": "none", "noise": 0, "mixing": 0}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from diptych.components.trainer.decoder import build_decoder, divergence
 from diptych.components.trainer.encoders import build_encoder
-from diptych.schemas.model import Decoder, Model
+from diptych.schemas.config.model import Decoder, Model
 from diptych.schemas.shards import InputShape
 
 VECTORS = InputShape(kind="vector", shape=(2,))

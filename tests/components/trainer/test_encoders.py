@@ -10,8 +10,8 @@ import tensorflow as tf
 from keras import layers
 
 from diptych.components.trainer.encoders import build_encoder
+from diptych.schemas.config.model import Model
 from diptych.schemas.errors import ConfigError
-from diptych.schemas.model import Model
 from diptych.schemas.shards import InputShape
 
 VECTORS = InputShape(kind="vector", shape=(6,))

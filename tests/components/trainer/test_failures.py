@@ -6,8 +6,8 @@ from ray.train import WorkerGroupError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from diptych.components.trainer.failures import given_up, in_a_line, raised_by_worker
+from diptych.schemas.config.train import Train
 from diptych.schemas.errors import ConfigError, DataError, TrainingError
-from diptych.schemas.training import Train
 
 # As Ray 2.60 writes them, of two that were killed.
 DIED = (

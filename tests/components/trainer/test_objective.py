@@ -10,7 +10,7 @@ from shard_writer import blobs, write_split
 from diptych.components.trainer.batches import ShardReader
 from diptych.components.trainer.distances import make_distance
 from diptych.components.trainer.objective import Objective
-from diptych.schemas.model import Model
+from diptych.schemas.config.model import Model
 from diptych.schemas.shards import TRIPLETS, shard_name
 
 LOSSES = [

@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from diptych.components.trainer.optimizers import make_optimizer, optimizers_by_name
+from diptych.schemas.config.train import Train
 from diptych.schemas.errors import ConfigError
-from diptych.schemas.training import Train
 
 # The norm of both together is 5, which each alone is below.
 GRADIENTS = [[3.0, 0.0], [[0.0], [4.0]]]

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.components.trainer.threshold import best_threshold, check_target, choose_threshold
+from diptych.schemas.config.train import FalseAcceptRate
 from diptych.schemas.errors import DataError
-from diptych.schemas.training import FalseAcceptRate
 
 # Same pairs at 0.1, 0.2, 0.5, 0.6; different ones at 0.3, 0.7, 0.8, 0.9.
 DISTANCE = np.array([0.9, 0.1, 0.6, 0.3, 0.2, 0.8, 0.5, 0.7])

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from shard_writer import blobs, write_blobs, write_split
 
-from diptych.components.trainer.cluster import train_anywhere
+from diptych.components.trainer.launch import train_anywhere
 from diptych.components.trainer.learner import Place
 from diptych.components.trainer.loop import train
 from diptych.components.trainer.network import build_network
+from diptych.schemas.config.model import Decoder, Model
+from diptych.schemas.config.train import Train
 from diptych.schemas.errors import ConfigError, TrainingError
-from diptych.schemas.model import Decoder, Model
 from diptych.schemas.shards import InputShape
-from diptych.schemas.training import Train
 
 MODEL = Model(embedding_size=4)
 

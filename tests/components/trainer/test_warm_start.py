@@ -9,9 +9,9 @@ from pushed_model import push_vectors
 from diptych.components.trainer.export import export_model
 from diptych.components.trainer.network import build_network
 from diptych.components.trainer.warm_start import newest_version, read_weights, start_from
+from diptych.schemas.config.model import Model
 from diptych.schemas.errors import ConfigError, ModelError
-from diptych.schemas.inputs import Column, Inputs
-from diptych.schemas.model import Model
+from diptych.schemas.input_spec import Column, Inputs
 
 INPUTS = Inputs(kind="vector", columns=(Column(name="v", width=6),))
 MODEL = Model(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from diptych.pipeline.history.records import read_runs
 from diptych.pipeline.lock import only_one
 from diptych.pipeline.nightly.night import newest_night
+from diptych.pipeline.runs.records import read_runs
 
 
 def states(root):

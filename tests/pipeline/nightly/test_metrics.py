@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from diptych.pipeline.nightly.metrics import metrics_of, write_metrics
 from diptych.pipeline.nightly.night import Figures, Night
-from diptych.pipeline.nightly.telling import DIARY, METRICS, keep, send_metrics
-from diptych.schemas.config import Config
+from diptych.pipeline.nightly.notify import DIARY, METRICS, keep, send_metrics
+from diptych.schemas.config.config import Config
 
 BEGAN = datetime.datetime(2026, 11, 21, 2, 0, tzinfo=datetime.UTC)
 ENDED = BEGAN + datetime.timedelta(minutes=90)

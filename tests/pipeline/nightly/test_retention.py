@@ -5,8 +5,8 @@ from pathlib import Path
 import hypothesis.strategies as st
 from hypothesis import given
 
-from diptych.pipeline.history.records import ArtifactRecord, RunRecord, StepRecord
 from diptych.pipeline.nightly.retention import decide
+from diptych.pipeline.runs.records import ArtifactRecord, RunRecord, StepRecord
 
 
 def run(number, *, uses=(), makes=(), blessed=False, version=None, pipeline="birds"):

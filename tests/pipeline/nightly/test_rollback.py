@@ -4,10 +4,10 @@ import pytest
 from click.testing import CliRunner
 from made_versions import make_version
 
-from diptych.pipeline.cli import main
-from diptych.pipeline.history.outcome import outcome
-from diptych.pipeline.history.records import read_runs
+from diptych.cli.main import main
 from diptych.pipeline.lock import only_one
+from diptych.pipeline.runs.outcome import outcome
+from diptych.pipeline.runs.records import read_runs
 from diptych.schemas.manifest import ModelManifest
 from diptych.schemas.versions import newest, rolled_back
 
@@ -106,7 +106,7 @@ def root(tmp_path):
 
 
 def test_of_a_root_it_is_the_version_that_its_last_run_has_pushed(root, monkeypatch):
-    from diptych.pipeline.history.listing import runs_table
+    from diptych.cli.run_table import runs_table
 
     monkeypatch.chdir(root.parent)
     first, second = sorted(path.name for path in (root / "serving").iterdir())

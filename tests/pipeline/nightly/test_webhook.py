@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from diptych.pipeline.nightly.webhook import VARIABLE, post, webhook_of
-from diptych.schemas.config import Config
+from diptych.schemas.config.config import Config
 from diptych.schemas.errors import ConfigError
 
 SECRET = "s3cret"

@@ -12,7 +12,7 @@ from diptych.pipeline.report import build
 from diptych.pipeline.report.build import build_report, write_report
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.evaluation import Estimate, Evaluation
-from diptych.schemas.inputs import Inputs
+from diptych.schemas.input_spec import Inputs
 from diptych.schemas.manifest import ModelManifest
 
 

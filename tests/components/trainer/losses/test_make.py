@@ -6,7 +6,7 @@ import pytest
 from diptych.components.trainer import losses
 from diptych.components.trainer.distances import make_distance
 from diptych.components.trainer.losses import make_loss, make_measure
-from diptych.schemas import model
+from diptych.schemas.config import model
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Code that several steps share: files and tables, images, the exported model."""

@@ -1,0 +1,1 @@
+"""Push a blessed model into a folder of versions, atomically."""

@@ -1,1 +1,0 @@
-"""Images and tables from disk, for training and for serving alike: bounded, and checked."""

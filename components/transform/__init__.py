@@ -1,0 +1,1 @@
+"""Turn raw features into the encoder's input, with one graph for training and serving."""

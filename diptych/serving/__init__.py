@@ -1,0 +1,1 @@
+"""``diptych serve``: a pushed model over HTTP."""

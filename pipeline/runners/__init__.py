@@ -1,0 +1,1 @@
+"""Where the one graph runs: on this machine, on Airflow, on Kubeflow."""

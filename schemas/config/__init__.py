@@ -1,0 +1,1 @@
+"""The configuration file: one module per section; loading is separate from the models."""

@@ -1,0 +1,145 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from diptych.inference.embed import embed
+from diptych.inference.pushed_model import PushedModel
+
+
+def embeddings_of(path):
+    table = pq.read_table(path)
+    return dict(zip(table["source"].to_pylist(), table["embedding"].to_pylist(), strict=True))
+
+
+def test_a_folder_of_images_with_their_labels(diptych, image_model, greys, tmp_path):
+    (greys / "light" / "notes.png").write_text("a wren")
+    out = tmp_path / "out.parquet"
+    done = diptych("embed", greys, "--out", out, "--model", image_model)
+    assert done.exit_code == 0, done.output
+    first, second = done.output.splitlines()
+    assert f"Wrote {out}: 4 embeddings of 4 numbers by birds, version 5, in " in first
+    assert second == (
+        "Set aside 1: not a PNG, JPEG, GIF or BMP by its content (1). "
+        f"All are listed in {tmp_path / 'out.rejected.parquet'}"
+    )
+    table = pq.read_table(out)
+    assert table["label"].to_pylist() == ["dark", "dark", "light", "light"]
+    np.testing.assert_allclose(embeddings_of(out)["light/204.png"], [0.8] * 4, atol=1e-6)
+    assert pq.read_table(tmp_path / "out.rejected.parquet")["source"].to_pylist() == [
+        "light/notes.png"
+    ]
+
+
+def test_a_table_embedded_again_without_faults_leaves_no_list_of_them(
+    diptych, number_model, birds, tmp_path
+):
+    out = tmp_path / "out.parquet"
+    assert "Set aside 1: column 'a' has no value (1)." in (
+        diptych("embed", birds, "--out", out, "--model", number_model).output
+    )
+    found = embeddings_of(out)
+    assert list(found) == [f"birds.csv:{row}" for row in (2, 3, 5, 6)]
+    assert found["birds.csv:3"] == [3, 4]
+    assert pq.read_table(out)["label"].to_pylist() == ["wren", "owl", "wren", None]
+    pd.read_csv(birds).dropna(subset="a").to_csv(birds, index=False)
+    assert diptych("embed", birds, "--out", out, "--model", number_model).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["birds.csv", "out.parquet"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_on_a_terminal_alone(number_model, birds, tmp_path, terminal):
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=terminal, width=80)
+    embed(PushedModel(number_model), birds, tmp_path / "out.parquet", console)
+    assert ("Embedding" in screen.getvalue()) is terminal
+    assert ("5/?" in screen.getvalue()) is terminal  # how many a CSV file has, only reading tells
+
+
+def test_beam_writes_the_same_rows_in_shards(diptych, number_model, birds, tmp_path):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    birds.rename(tables / "birds.csv")
+    more = pd.DataFrame(np.random.default_rng(0).normal(size=(900, 2)), columns=["a", "b"])
+    more.assign(species="owl").to_parquet(tables / "more.parquet", index=False)
+    model = ("--model", number_model)
+    assert diptych("embed", tables, "--out", tmp_path / "one.parquet", *model).exit_code == 0
+    arguments = ("--runner", "local", *model)
+    done = diptych("embed", tables, "--out", tmp_path / "shards", *arguments)
+    assert done.exit_code == 0, done.output
+    assert "904 embeddings of 2 numbers by birds, version 3" in done.output
+    assert f"All are listed in {tmp_path / 'shards' / '_rejected'}" in done.output
+    files = sorted(path for path in (tmp_path / "shards").rglob("*") if path.is_file())
+    assert [str(path.relative_to(tmp_path / "shards")) for path in files] == [
+        "_rejected/part-00000-of-00002.parquet",
+        "part-00000-of-00002.parquet",
+        "part-00001-of-00002.parquet",
+    ]
+    assert pq.read_table(tmp_path / "shards").equals(pq.read_table(tmp_path / "one.parquet"))
+
+    again = diptych("embed", tables, "--out", tmp_path / "shards", *arguments)
+    assert (again.exit_code, "is there already. Remove it" in again.output) == (1, True)
+    assert diptych("embed", tables, "--out", tmp_path / "again", *arguments).exit_code == 0
+    for file in files:
+        other = tmp_path / "again" / file.relative_to(tmp_path / "shards")
+        assert other.read_bytes() == file.read_bytes()
+
+
+def test_what_cannot_be_embedded_is_one_line_of_error_and_leaves_nothing(
+    diptych, number_model, greys, tmp_path
+):
+    (tmp_path / "none.csv").write_text("a,b\nx,y\n")
+    good = pd.DataFrame({"a": [1.0], "b": [2.0]})
+    good.to_parquet(tmp_path / "cut.parquet")
+    content = bytearray((tmp_path / "cut.parquet").read_bytes())
+    content[4:40] = b"\xff" * 36  # the footer is whole, the rows are not
+    (tmp_path / "cut.parquet").write_bytes(content)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    cases = {
+        "none.csv": "none.csv has no example that can be used. Set aside 1: column 'a' is not a",
+        "cut.parquet": "cut.parquet is damaged",
+        "greys": "No tables",
+    }
+    for name, says in cases.items():
+        for extra in ((), ("--runner", "local")):
+            out = ("--out", tmp_path / "out", "--model", number_model)
+            done = diptych("embed", tmp_path / name, *out, *extra)
+            assert done.exit_code == 1, (name, extra, done.output)
+            assert says in done.output
+            assert done.output.startswith("Error: ")
+            assert len(done.output.splitlines()) == 1
+            assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_place_that_cannot_be_written_is_named_first(diptych, number_model, birds, tmp_path):
+    for extra in ((), ("--runner", "local")):
+        out = ("--out", tmp_path / "none" / "o", "--model", number_model)
+        done = diptych("embed", birds, *out, *extra)
+        assert (done.exit_code, f"no folder {tmp_path / 'none'}" in done.output) == (1, True)
+    done = diptych("embed", birds, "--out", tmp_path, "--model", number_model)
+    assert "is a folder. Name a file, such as embeddings.parquet" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--beam-option", "a=1"), "--beam-option goes with --runner"),
+        (("--runner", "flink"), "runner flink needs options.flink_master"),
+        (("--runner", "local", "--beam-option", "speed"), "needs KEY=VALUE, got 'speed'"),
+        (("--runner", "local", "--beam-option", "speed=1"), "Beam has no option speed"),
+        (
+            ("--runner", "flink", "--beam-option", "flink_master=localhost:1"),
+            "Cannot reach the Flink cluster at localhost:1",
+        ),
+    ],
+)
+def test_what_the_engine_lacks_is_said_before_any_work(
+    diptych, number_model, birds, tmp_path, arguments, says
+):
+    done = diptych("embed", birds, "--out", tmp_path / "o", "--model", number_model, *arguments)
+    assert done.exit_code in (1, 2)
+    assert says in done.output
+    assert not (tmp_path / "o").exists()
