@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Sees to Chromium and its driver, for the tests of pages in a real browser. Does nothing where
-# both are there; installs Debian's packages when run as root; else says what to install.
+# Installs Chromium and its driver, for the browser tests. Does nothing if both are installed;
+# installs Debian packages if run as root; otherwise prints what to install.
 set -euo pipefail
 
 command -v chromium >/dev/null && command -v chromedriver >/dev/null && exit
 
 packages=(chromium chromium-driver)
 if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
-    echo "chromium: needed are chromium and chromedriver on PATH." \
+    echo "chromium: chromium or chromedriver is not on PATH." \
         "On Debian: apt install ${packages[*]}" >&2
     exit 1
 fi

@@ -1,4 +1,4 @@
-"""Reads the tables of an ELF file by which the dynamic loader joins it with its libraries."""
+"""Read the tables of an ELF file that the dynamic loader uses to link it with libraries."""
 
 import dataclasses
 import mmap
@@ -14,18 +14,18 @@ _NEEDED_VERSION = struct.Struct("<IHHII")  # hash, flags, index, name, next
 _DEFINITION = struct.Struct("<HHHHIII")  # version, flags, index, count, hash, first, next
 _NAME = struct.Struct("<I")
 _SHT_DYNSYM, _SHT_VERDEF, _SHT_VERNEED, _SHT_VERSYM = 11, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
-_INDEX_MASK = 0x7FFF  # the highest bit hides a version from the linker
+_INDEX_MASK = 0x7FFF  # the highest bit marks a version that is hidden from the linker
 STB_WEAK = 2
 VER_FLG_WEAK = 2
 
 
 class ElfError(Exception):
-    """The file is not a whole ELF file of the kind that is read here."""
+    """The file is truncated, or not a 64-bit little-endian ELF file."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A part of the file; ``link`` is the number of the section that holds its strings."""
+    """A section of the file; ``link`` is the index of the section with its strings."""
 
     type: int
     offset: int
@@ -35,9 +35,9 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class VersionNeed:
-    """A version that a library must have, as ``GLIBC_2.38`` of ``libc.so.6``.
+    """A version that a library must have, such as ``GLIBC_2.38`` of ``libc.so.6``.
 
-    The loader insists on it unless it is ``weak``. ``flags_offset`` is where its flags stand.
+    The loader requires it unless it is ``weak``. ``flags_offset`` is the file offset of its flags.
     """
 
     library: str
@@ -49,7 +49,7 @@ class VersionNeed:
 
 @dataclasses.dataclass(frozen=True)
 class Import:
-    """A symbol that another library defines, in the version of that ``index``."""
+    """A symbol that another library defines, with the index of its version."""
 
     name: str
     index: int
@@ -62,10 +62,10 @@ class Elf:
     """One 64-bit little-endian ELF file.
 
     Args:
-      data: the whole file.
+      data: Content of the file.
 
     Raises:
-      ElfError: it is another kind of file, or cut off.
+      ElfError: The file is of another kind, or truncated.
     """
 
     def __init__(self, data: bytes | mmap.mmap) -> None:
@@ -75,12 +75,12 @@ class Elf:
         (start,) = struct.unpack_from("<Q", data, 40)
         size, count = struct.unpack_from("<HH", data, 58)
         if start + size * count > len(data):
-            raise ElfError("the file is cut off")
+            raise ElfError("the file is truncated")
         rows = (_SECTION.unpack_from(data, start + number * size) for number in range(count))
         self._sections = [Section(row[1], row[4], row[5], row[6]) for row in rows]
 
     def needs(self) -> Iterator[VersionNeed]:
-        """Every version that the file asks of a library."""
+        """Yield the versions that the file requires of libraries."""
         section = self._find(_SHT_VERNEED)
         if section is None:
             return
@@ -102,7 +102,7 @@ class Elf:
             at += to_next
 
     def definitions(self) -> Iterator[str]:
-        """Every version that the file has for others."""
+        """Yield the versions that the file defines."""
         section = self._find(_SHT_VERDEF)
         if section is None:
             return
@@ -114,7 +114,7 @@ class Elf:
             at += to_next
 
     def imports(self) -> Iterator[Import]:
-        """Every symbol that the file takes from a library."""
+        """Yield the symbols that the file imports."""
         symbols, indices = self._find(_SHT_DYNSYM), self._find(_SHT_VERSYM)
         if symbols is None or indices is None:
             return
@@ -130,7 +130,7 @@ class Elf:
             )
 
     def find_name(self, name: str) -> int | None:
-        """The number by which a symbol can take that name; None if no name ends like it."""
+        """Return the string offset of a name, or None if no string of the file ends with it."""
         symbols = self._find(_SHT_DYNSYM)
         if symbols is None:
             return None

@@ -1,32 +1,32 @@
 #!/usr/bin/env bash
-# Builds the image diptych:VERSION from the wheel in dist/, and writes what it holds to
-# dist/diptych-VERSION-sbom.json. BUILDER is docker or podman; unset, it is the first that answers.
-# Arguments go to the build.
+# Builds the image diptych:VERSION from the wheel in dist/, and writes its bill of materials to
+# dist/diptych-VERSION-sbom.json. BUILDER is docker or podman (default: the first that works).
+# Arguments are passed to the build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 wheels=(dist/diptych-*.whl)
 if [[ ${#wheels[@]} -ne 1 || ! -f ${wheels[0]} ]]; then
-    echo "image: needed is one wheel in dist/, got: ${wheels[*]}. Run make build first." >&2
+    echo "image: expected one wheel in dist/, got: ${wheels[*]}. Run make build first." >&2
     exit 1
 fi
 version=$(cut -d - -f 2 <<<"${wheels[0]}")
 
 builder=${BUILDER-}
 if [[ -z $builder ]]; then
-    # Docker's command may be there without its service, or without its builder.
+    # The docker command may be installed without its service or its builder.
     if docker info >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1; then
         builder=docker
     elif podman info >/dev/null 2>&1; then
         builder=podman
     else
-        echo "image: needed is docker with buildx, or podman, and neither answers." >&2
+        echo "image: neither docker with buildx nor podman works. Install one of them." >&2
         exit 1
     fi
 fi
 
-# What reaches the package index on this machine: the tools' own settings, and the certificates,
-# which include those of a company's proxy. They are mounted while packages are installed.
+# Settings and certificates that this machine needs to access the package index, for example behind
+# a company proxy. They are mounted only while packages are installed.
 secrets=()
 add_secret() { if [[ -f ${2-} ]]; then secrets+=(--secret "id=$1,src=$2"); fi; }
 add_secret pip.conf "${PIP_CONFIG_FILE-}"

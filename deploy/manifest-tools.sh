@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sees to the programs that check deploy/, and are no Python packages. Does nothing where they are
-# there; installs Debian's packages when run as root; else says what to install.
+# Installs the tools that check deploy/ and are not Python packages. Does nothing if they are
+# installed; installs Debian packages if run as root; otherwise prints what to install.
 set -euo pipefail
 
 packages=()
@@ -10,7 +10,7 @@ command -v systemd-analyze >/dev/null || packages+=(systemd)
 [[ ${#packages[@]} -eq 0 ]] && exit
 
 if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
-    echo "manifest-tools: needed are kubectl, promtool and systemd-analyze on PATH." \
+    echo "manifest-tools: kubectl, promtool or systemd-analyze is not on PATH." \
         "On Debian: apt install ${packages[*]}" >&2
     exit 1
 fi

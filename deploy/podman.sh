@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Sees to Podman, and to mmdebstrap, which makes a base image where none can be pulled, for the
-# tests of the image. Does nothing where all are there; installs Debian's packages when run as root;
-# else says what to install.
+# Installs Podman for the tests of the image, and mmdebstrap, which builds a base image if none can
+# be pulled. Does nothing if all are installed; installs Debian packages if run as root; otherwise
+# prints what to install.
 set -euo pipefail
 
 command -v podman >/dev/null && command -v runc >/dev/null && command -v mmdebstrap >/dev/null &&
@@ -9,7 +9,7 @@ command -v podman >/dev/null && command -v runc >/dev/null && command -v mmdebst
 
 packages=(podman runc netavark mmdebstrap)
 if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
-    echo "podman: needed are podman, runc and mmdebstrap on PATH." \
+    echo "podman: podman, runc or mmdebstrap is not on PATH." \
         "On Debian: apt install ${packages[*]}" >&2
     exit 1
 fi

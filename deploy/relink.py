@@ -1,18 +1,18 @@
-"""Lets two extension modules run on a glibc older than the one they were linked for.
+"""Relink two extension modules to run on an older glibc than they were built for.
 
-``ml-metadata`` and ``tensorflow-data-validation`` have wheels for glibc 2.39 only. All that they
-use of it is six symbols, and they can do without: so this edits the dynamic symbol tables of the
-two modules, in place of asking for a newer system.
+``ml-metadata`` and ``tensorflow-data-validation`` only have wheels for glibc 2.39. They use six
+symbols of it, all of which can be replaced, so this script edits the dynamic symbol tables of the
+two modules.
 
-- A symbol with an older twin takes the twin's name and version (``_RENAMED``).
-- A symbol that is never called becomes weak: the loader leaves it empty (``_WEAKENED``).
-- The versions that no symbol needs any more become weak: the loader does not insist on them.
+- A symbol with an older equivalent gets its name and version (``_RENAMED``).
+- A symbol that is never called becomes weak: the loader leaves it undefined (``_WEAKENED``).
+- Versions that no symbol needs any more become weak: the loader no longer requires them.
 
-Run it with the Python whose packages are meant, after every installation::
+Run it with the Python of the packages after every installation::
 
     .venv/bin/python deploy/relink.py
 
-It does nothing where glibc is new enough, and nothing on a second run.
+It changes nothing if glibc is new enough or if the modules are already relinked.
 """
 
 import argparse
@@ -32,27 +32,27 @@ from pathlib import Path
 from elf import STB_WEAK, SYMBOL, VER_FLG_WEAK, VERSION_INDEX, Elf, ElfError, VersionNeed
 
 PACKAGES = ("ml_metadata", "tensorflow_data_validation")
-NEW_ENOUGH = (2, 39)  # the glibc that their wheels ask for (manylinux_2_39)
+REQUIRED_GLIBC = (2, 39)  # of the wheels (manylinux_2_39)
 
 _RENAMED = {
-    # C23's family differs in one thing: with base 0 or 2 it also reads binary, as "0b101".
+    # The C23 variants only differ in accepting binary numbers such as "0b101" with base 0 or 2.
     "__isoc23_strtol": "strtol",
     "__isoc23_strtoll": "strtoll",
     "__isoc23_strtoul": "strtoul",
     "__isoc23_strtoull": "strtoull",
-    # Called when an exception leaves a noexcept function: std::terminate, which aborts.
+    # Called when an exception escapes a noexcept function: std::terminate, which aborts.
     "__cxa_call_terminate": "abort",
 }
-_TWINS = ("libc.so.6", "GLIBC_2.2.5")  # the version of all of them: the first on x86-64
+_REPLACEMENT_VERSION = ("libc.so.6", "GLIBC_2.2.5")  # of all replacements; the first on x86-64
 
 _WEAKENED = frozenset(
     {
-        # Does nothing; its name says that std::cout is set up by the library.
+        # An empty function that marks that the library initializes std::cout.
         "_ZSt21ios_base_library_initv",
     }
 )
 
-# Others are found beside the module that needs them, and are no matter of the system's age.
+# Other libraries are part of the wheels, so their versions do not depend on the system.
 _SYSTEM_LIBRARIES = frozenset(
     {
         "ld-linux-x86-64.so.2",
@@ -67,31 +67,31 @@ _SYSTEM_LIBRARIES = frozenset(
 )
 
 Provided = Callable[[str], frozenset[str]]
-"""From a library's name, as ``libc.so.6``, to the versions that this system's copy has."""
+"""Map a library name, such as ``libc.so.6``, to the versions that it has on this system."""
 
 
 class RelinkError(Exception):
-    """A module cannot be made to run here."""
+    """A module cannot be relinked for this system."""
 
 
 def missing_versions(elf: Elf, provided: Provided) -> list[VersionNeed]:
-    """What the file asks of the system's libraries and they do not have."""
+    """List the required versions that the system libraries do not have."""
     needs = [need for need in elf.needs() if need.library in _SYSTEM_LIBRARIES]
     return [need for need in needs if need.version not in provided(need.library)]
 
 
 def relink(data: bytes, provided: Provided) -> bytes:
-    """The same module, free of the versions that this system does not have.
+    """Remove the requirement of versions that this system does not have.
 
     Args:
-      data: an extension module.
-      provided: what this system has.
+      data: An extension module.
+      provided: Versions that this system has.
 
     Returns:
-      The module to put in its place, of the same length; equal if there is nothing to do.
+      The relinked module, of the same length; equal to ``data`` if nothing is missing.
 
     Raises:
-      RelinkError: it uses a symbol of a missing version for which no way out is known.
+      RelinkError: The module uses a symbol of a missing version that has no known replacement.
     """
     elf = Elf(data)
     missing = {need.index: need for need in missing_versions(elf, provided)}
@@ -100,7 +100,7 @@ def relink(data: bytes, provided: Provided) -> bytes:
         if symbol.index not in missing:
             continue
         if symbol.name in _RENAMED:
-            name, index = _find_twin(elf, symbol.name)
+            name, index = _find_replacement(elf, symbol.name)
             struct.pack_into("<I", changed, symbol.offset, name)
             VERSION_INDEX.pack_into(changed, symbol.index_offset, index)
         elif symbol.name in _WEAKENED:
@@ -110,8 +110,8 @@ def relink(data: bytes, provided: Provided) -> bytes:
         else:
             need = missing[symbol.index]
             raise RelinkError(
-                f"{symbol.name} of {need.version} is not in this system's {need.library}, and has "
-                "no known replacement. Use glibc 2.39 or newer, as in Debian 13 or Ubuntu 24.04."
+                f"{symbol.name} of {need.version} is missing in {need.library} of this system, and "
+                "has no known replacement. Use glibc 2.39 or newer (Debian 13, Ubuntu 24.04)."
             )
     for need in missing.values():
         (flags,) = struct.unpack_from("<H", data, need.flags_offset)
@@ -119,13 +119,15 @@ def relink(data: bytes, provided: Provided) -> bytes:
     return bytes(changed)
 
 
-def _find_twin(elf: Elf, name: str) -> tuple[int, int]:
-    """The older symbol's name and version, as numbers."""
-    twin = _RENAMED[name]
-    number = elf.find_name(twin)
-    index = next((n.index for n in elf.needs() if (n.library, n.version) == _TWINS), None)
+def _find_replacement(elf: Elf, name: str) -> tuple[int, int]:
+    """Return the string offset and the version index of the older symbol."""
+    replacement = _RENAMED[name]
+    number = elf.find_name(replacement)
+    index = next(
+        (n.index for n in elf.needs() if (n.library, n.version) == _REPLACEMENT_VERSION), None
+    )
     if number is None or index is None:
-        raise RelinkError(f"{name} cannot be replaced: the module does not name {twin}.")
+        raise RelinkError(f"{name} cannot be replaced: the module does not name {replacement}.")
     return number, index
 
 
@@ -137,39 +139,41 @@ class _LinkMap(ctypes.Structure):
 
 @functools.cache
 def system_versions(library: str) -> frozenset[str]:
-    """The versions that this system's copy of a library has; the loader says where that is."""
+    """Return the versions that a library of this system defines; the loader locates the library."""
     try:
         handle = ctypes.CDLL(library)
     except OSError as error:
         raise RelinkError(f"{library} is missing on this system: {error}") from error
-    found = ctypes.POINTER(_LinkMap)()
+    link_map = ctypes.POINTER(_LinkMap)()
     rtld_di_linkmap = 2
     dlinfo = ctypes.CDLL(None).dlinfo
     dlinfo.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-    if dlinfo(handle._handle, rtld_di_linkmap, ctypes.byref(found)) != 0:
-        raise RelinkError(f"The loader does not say where {library} is.")
-    return frozenset(Elf(Path(os.fsdecode(found.contents.name)).read_bytes()).definitions())
+    if dlinfo(handle._handle, rtld_di_linkmap, ctypes.byref(link_map)) != 0:
+        raise RelinkError(f"The loader cannot locate {library}.")
+    return frozenset(Elf(Path(os.fsdecode(link_map.contents.name)).read_bytes()).definitions())
 
 
 def glibc_version() -> tuple[int, int]:
-    """Major and minor version of this system's C library.
+    """Return the major and minor version of the C library.
 
     Raises:
-      RelinkError: it is another one than glibc.
+      RelinkError: The C library is not glibc.
     """
     try:
         _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()
     except ValueError:
-        raise RelinkError("TFX needs Linux with glibc; this is another C library.") from None
+        raise RelinkError(
+            "TFX needs Linux with glibc; this system has another C library."
+        ) from None
     major, minor = version.split(".")[:2]
     return int(major), int(minor)
 
 
 def relink_file(path: Path, provided: Provided) -> bool:
-    """Relinks one module and says whether there was anything to do.
+    """Relink a module, and return whether it changed.
 
-    Installers hard-link files from a cache that other environments share, so a new file takes
-    the old one's name and the old one stays as it is.
+    Installers hard-link files from a cache shared with other environments, so the module is
+    replaced by a new file and not modified in place.
     """
     try:
         data = path.read_bytes()
@@ -178,25 +182,25 @@ def relink_file(path: Path, provided: Provided) -> bool:
         raise RelinkError(f"{path}: {error}") from None
     if changed == data:
         return False
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, tmp_path = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(changed)
-        shutil.copymode(path, beside)
-        os.replace(beside, path)
+        shutil.copymode(path, tmp_path)
+        os.replace(tmp_path, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
+            os.unlink(tmp_path)
         raise
     return True
 
 
-def others_that_fail(site_packages: Path, provided: Provided) -> Iterator[tuple[Path, str]]:
-    """Modules of other packages that will not load here, each with the versions it misses."""
+def find_unloadable_modules(site_packages: Path, provided: Provided) -> Iterator[tuple[Path, str]]:
+    """Find modules of other packages that cannot be loaded, with the missing versions."""
     for path in sorted(site_packages.rglob("*.so*")):
         if path.relative_to(site_packages).parts[0] in PACKAGES or not path.is_file():
             continue
-        with contextlib.suppress(ElfError, ValueError):  # for another machine; an empty file
+        with contextlib.suppress(ElfError, ValueError):  # another architecture, or an empty file
             with (
                 path.open("rb") as file,
                 mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
@@ -207,7 +211,7 @@ def others_that_fail(site_packages: Path, provided: Provided) -> Iterator[tuple[
 
 
 def relink_packages(site_packages: Path, provided: Provided) -> None:
-    """Relinks the modules of ``PACKAGES``, and warns of others that would need it."""
+    """Relink the modules of ``PACKAGES``, and warn about others that cannot be loaded."""
     folders = [site_packages / package for package in PACKAGES]
     modules = [path for folder in folders for path in sorted(folder.rglob("*.so"))]
     if not modules:
@@ -215,23 +219,25 @@ def relink_packages(site_packages: Path, provided: Provided) -> None:
     for path in modules:
         if relink_file(path, provided):
             print(f"relinked {path.relative_to(site_packages)}")
-    for path, versions in others_that_fail(site_packages, provided):
+    for path, versions in find_unloadable_modules(site_packages, provided):
         name = path.relative_to(site_packages)
-        print(f"relink: {name} will not load here, it needs {versions}", file=sys.stderr)
+        print(
+            f"relink: {name} cannot be loaded on this system, it needs {versions}", file=sys.stderr
+        )
 
 
 def main() -> int:
-    """Relinks the packages of the running Python."""
+    """Relink the packages of the running Python."""
     parser = argparse.ArgumentParser(description="Let the TFX wheels run on an older glibc.")
     parser.add_argument(
         "--site-packages",
         type=Path,
         default=Path(sysconfig.get_path("platlib")),
-        help="the folder of the packages (default: that of this Python)",
+        help="folder of the packages (default: that of this Python)",
     )
     site_packages: Path = parser.parse_args().site_packages
     try:
-        if glibc_version() < NEW_ENOUGH:
+        if glibc_version() < REQUIRED_GLIBC:
             relink_packages(site_packages, system_versions)
     except RelinkError as error:
         print(f"relink: {error}", file=sys.stderr)

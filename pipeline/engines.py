@@ -1,4 +1,4 @@
-"""The engine that the Beam steps run on: from the configuration to Beam's own options."""
+"""Beam engines: convert the section ``beam`` of the configuration to Beam's pipeline options."""
 
 import argparse
 import os
@@ -6,39 +6,39 @@ import shutil
 import socket
 from typing import NoReturn
 
-from diptych.schemas.config.beam import CLUSTER_OPTION, Beam, cluster_address
+from diptych.schemas.config.beam import CLUSTER_OPTIONS, BeamConfig, cluster_address
 from diptych.schemas.errors import ConfigError
 
 _RUNNERS = {
-    # DirectRunner would first try to download another runner; this is its in-process engine.
+    # DirectRunner would first try to download another runner; this is its in-process runner.
     "local": "apache_beam.runners.portability.fn_api_runner.FnApiRunner",
     "flink": "FlinkRunner",
     "dataflow": "DataflowRunner",
     "spark": "SparkRunner",
 }
-# Known to Beam's job server only; those that matter to runs that end. ``None``: a flag.
-_OF_JOB_SERVER = {
+# Options of Beam's job server that apply to batch pipelines, with their types; None: a flag.
+_JOB_SERVER_OPTIONS = {
     "execution_mode_for_batch": str,
     "execution_retry_delay": int,
     "number_of_execution_retries": int,
     "object_reuse": None,
 }
-_PACKAGES = {"sdk_container_image", "extra_package", "setup_file", "requirements_file"}
-_WORKERS_LIVE_MS = 60_000  # unused; without it, Flink and Spark start new ones for each stage
+_PACKAGE_OPTIONS = {"sdk_container_image", "extra_package", "setup_file", "requirements_file"}
+_ENVIRONMENT_CACHE_MS = 60_000  # else Flink and Spark start new workers for each stage
 _CONNECT_TIMEOUT_S = 5
-_MOST_THREADS = 8  # each takes a worker's memory
+_MAX_THREADS = 8  # each uses the memory of a worker
 
 
-def beam_args(beam: Beam) -> list[str]:
-    """The arguments that each Beam step is given.
+def beam_args(beam: BeamConfig) -> list[str]:
+    """Build the pipeline options of the Beam steps.
 
     Raises:
-      ConfigError: an option that Beam does not know, or a value that does not fit it.
+      ConfigError: Beam has no such option, or does not accept its value.
     """
-    options = {"runner": _RUNNERS[beam.runner], **_defaults(beam), **beam.options}
-    if not options.keys() & _PACKAGES:
-        # Without a word on the workers' packages, TFX builds one at each step, 1.6 s of nothing:
-        # the workers run in this process, or in an environment that has Diptych.
+    options = {"runner": _RUNNERS[beam.runner], **_default_options(beam), **beam.options}
+    if not options.keys() & _PACKAGE_OPTIONS:
+        # Without a package option, TFX builds a package of Diptych at each step, which takes 1.6 s.
+        # It is not needed: workers run in this process, or in an environment with Diptych.
         options["sdk_container_image"] = "in-process"
     parser = _beam_parser(beam)
     flags = {
@@ -49,7 +49,8 @@ def beam_args(beam: Beam) -> list[str]:
         flag = f"--{name}"
         if flag in flags and value is not True:
             raise ConfigError(
-                f"beam.options.{name} is a flag: true, or leave it out, got {value!r}."
+                f"beam.options.{name} is a flag: expected true, got {value!r}. To disable it, "
+                "remove the option."
             )
         values = value if isinstance(value, list) else [value]
         args += [flag] if flag in flags else [f"{flag}={item}" for item in values]
@@ -57,70 +58,74 @@ def beam_args(beam: Beam) -> list[str]:
     if unknown:
         names = ", ".join(arg.removeprefix("--").partition("=")[0] for arg in unknown)
         raise ConfigError(
-            f"beam.options: Beam has no option {names}. They are named as on Beam's command line, "
+            f"beam.options: Beam has no option {names}. Use the names of Beam's command line, "
             "without the dashes."
         )
     return args
 
 
-def thread_args(beam: Beam) -> list[str]:
-    """More arguments, for a step that works on whole arrays: NumPy and Arrow let threads run."""
+def thread_args(beam: BeamConfig) -> list[str]:
+    """Build options for a step that processes large arrays: NumPy and Arrow release the GIL."""
     if beam.runner != "local":
         return []
-    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    threads = min(os.cpu_count() or 1, _MAX_THREADS)
     return ["--direct_running_mode=multi_threading", f"--direct_num_workers={threads}"]
 
 
-def check_reachable(beam: Beam) -> None:
-    """Finds out before any work what Beam would say late: each step would wait for a minute.
+def check_reachable(beam: BeamConfig) -> None:
+    """Check that the cluster of an engine responds; Beam would wait for a minute in each step.
 
     Raises:
-      ConfigError: the cluster does not answer, or there is no Java for Beam's job server.
+      ConfigError: The cluster does not respond, or Java is missing for Beam's job server.
     """
-    if beam.runner not in CLUSTER_OPTION:
+    if beam.runner not in CLUSTER_OPTIONS:
         return
-    option = CLUSTER_OPTION[beam.runner]
+    option = CLUSTER_OPTIONS[beam.runner]
     address = beam.options[option]
     try:
         socket.create_connection(cluster_address(str(address)), _CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise ConfigError(
             f"Cannot reach the {beam.runner.capitalize()} cluster at {address}: {error}. Start it, "
-            f"mend beam.options.{option}, or set beam.runner=local to do without."
+            f"correct beam.options.{option}, or set beam.runner=local."
         ) from error
     if "job_endpoint" not in beam.options and shutil.which("java") is None:
         raise ConfigError(
             f"beam.runner {beam.runner} needs Java on PATH, for Beam's job server. Install "
-            "Java 17, or name a job server that runs elsewhere as beam.options.job_endpoint."
+            "Java 17, or set beam.options.job_endpoint to the address of another job server."
         )
 
 
-def _defaults(beam: Beam) -> dict[str, object]:
+def _default_options(beam: BeamConfig) -> dict[str, object]:
     if beam.runner == "local":
         return {"direct_running_mode": "in_memory"}
-    if beam.runner in CLUSTER_OPTION:
-        # A cluster on another machine needs its own workers, so ``Beam`` asks for them.
-        return {"environment_type": "LOOPBACK", "environment_cache_millis": _WORKERS_LIVE_MS}
+    if beam.runner in CLUSTER_OPTIONS:
+        # ``BeamConfig`` requires another environment for a cluster on another machine.
+        return {"environment_type": "LOOPBACK", "environment_cache_millis": _ENVIRONMENT_CACHE_MS}
     return {}
 
 
-class _Parser(argparse.ArgumentParser):
+class _OptionParser(argparse.ArgumentParser):
+    """Argument parser that raises ConfigError instead of exiting."""
+
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"beam.options: {message}.")
 
 
-def _beam_parser(beam: Beam) -> _Parser:
-    """All options of the engine; Beam itself drops others, with a line in the log."""
+def _beam_parser(beam: BeamConfig) -> _OptionParser:
+    """Build a parser of all options of the engine; Beam itself ignores unknown ones."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    # Groups of options may share a name; Beam, too, lets the last win.
-    parser = _Parser(prog="beam", add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    # Option groups may share a name; the last one wins, as in Beam.
+    parser = _OptionParser(
+        prog="beam", add_help=False, allow_abbrev=False, conflict_handler="resolve"
+    )
     for group in PipelineOptions.__subclasses__():
         group._add_argparse_args(parser)
-    if beam.runner in CLUSTER_OPTION:
-        for name, kind in _OF_JOB_SERVER.items():
-            if kind is None:
+    if beam.runner in CLUSTER_OPTIONS:
+        for name, value_type in _JOB_SERVER_OPTIONS.items():
+            if value_type is None:
                 parser.add_argument(f"--{name}", action="store_true")
             else:
-                parser.add_argument(f"--{name}", type=kind)
+                parser.add_argument(f"--{name}", type=value_type)
     return parser

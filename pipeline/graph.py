@@ -1,4 +1,7 @@
-"""The one pipeline: which step feeds which. Runners only decide where it runs."""
+"""The pipeline graph: all steps and the artifacts that connect them.
+
+A runner only decides where the steps run.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -23,35 +26,35 @@ from diptych.components.pair_gen.component import PairGen
 from diptych.components.pusher.component import AtomicPusher
 from diptych.components.span_drift.component import SpanDrift
 from diptych.components.trainer.component import Trainer
-from diptych.components.trainer.warm_start import start_settled
+from diptych.components.trainer.warm_start import resolve_warm_start
 from diptych.components.validation.component import AnomalyGate, SchemaCurator
 from diptych.pipeline.caching import code_of, code_of_trainer
 from diptych.pipeline.engines import beam_args, thread_args
 from diptych.pipeline.workspace import serving_folder
 from diptych.schemas.config.config import Config
-from diptych.schemas.config.train import WARM_START_PUSHED, Train
-from diptych.schemas.input_spec import Inputs
+from diptych.schemas.config.train import PUSHED_MODEL, TrainConfig
+from diptych.schemas.input_spec import InputSpec
 
 
-def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path) -> Pipeline:
-    """The steps in the order of the data.
+def build_pipeline(config: Config, inputs: InputSpec, root: Path, production: Path) -> Pipeline:
+    """Build the pipeline, with the steps in the order of the data.
 
-    There is no Resolver among them, which the open-source Kubeflow Pipelines cannot run: what a
-    step needs of former runs, it finds in the folder of pushed models.
+    It has no Resolver, which the open-source Kubeflow Pipelines cannot run: steps find the results
+    of earlier runs in the folder of pushed models.
 
     Args:
-      config: the whole configuration; each step is given its own section.
-      inputs: what a raw example holds, as settled by looking at the data.
-      root: folder of metadata, artifacts and pushed models.
-      production: the model that similar classes and a warm start are taken from: the version that
-        is in production as the run starts, or, of a pipeline that is compiled once for many runs,
-        the folder of versions, of which the steps take the newest when they run.
+      config: Configuration; each step receives its own section.
+      inputs: Contents of a raw example, inferred from the data.
+      root: Pipeline root, with metadata, artifacts and pushed models.
+      production: Model for similar classes and a warm start. Either the version in production at
+        the start of the run, or the folder of versions, whose newest version the steps use when
+        they run; a pipeline that is compiled once for many runs needs the folder.
 
     Raises:
-      ConfigError: there is no model to start from, the module of the user's own encoder is not
-        there, or Beam does not know an option of the engine.
+      ConfigError: The model to start from or the module of the custom encoder is missing, or Beam
+        has no such option.
     """
-    raw = inputs.model_dump_json()
+    inputs_json = inputs.model_dump_json()
     example_gen = ExampleGen(
         data=config.data,
         split=config.split,
@@ -83,10 +86,10 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
         schema=schema,
         preprocessing_fn="diptych.components.transform.component.preprocessing_fn",
         custom_config={
-            "inputs": raw,
+            "inputs": inputs_json,
             "code_hash": code_of("transform"),
         },
-        disable_statistics=True,  # StatisticsGen has them; this halves the step's fixed cost
+        disable_statistics=True,  # StatisticsGen computes them; without, the fixed cost halves
         disable_analyzer_cache=True,
     )
     transform.add_upstream_node(gate)
@@ -95,18 +98,18 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
         span_drift = SpanDrift(
             examples=examples,
             settings=config.validation.model_dump_json(),
-            inputs=raw,
+            inputs=inputs_json,
             code_hash=code_of("span_drift"),
         )
         transform.add_upstream_node(span_drift)
         drift_steps = [span_drift]
     similar_steps: list[BaseNode] = []
     similar_classes = {}
-    if config.pairs.difficulty == "confusable":
+    if config.pairs.negatives == "similar_classes":
         class_centroids = ClassCentroids(
             examples=examples,
             production=str(production),
-            inputs=raw,
+            inputs=inputs_json,
             code_hash=code_of("class_centroids"),
         )
         class_centroids.add_upstream_node(gate)
@@ -116,16 +119,16 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
         transformed_examples=transform.outputs["transformed_examples"],
         **similar_classes,
         settings=config.pairs.model_dump_json(),
-        inputs=raw,
+        inputs=inputs_json,
         code_hash=code_of("pair_gen"),
     ).with_beam_pipeline_args(thread_args(config.beam))
     trainer = Trainer(
         pairs=pair_gen.outputs["pairs"],
         transform_graph=transform.outputs["transform_graph"],
         model_settings=config.model.model_dump_json(),
-        train_settings=_start_named(config.train).model_dump_json(),
-        inputs=raw,
-        production=str(production) if config.train.warm_start == WARM_START_PUSHED else "",
+        train_settings=_resolve_start_version(config.train).model_dump_json(),
+        inputs=inputs_json,
+        production=str(production) if config.train.warm_start == PUSHED_MODEL else "",
         code_hash=code_of_trainer(config),
     )
     evaluator = Evaluator(
@@ -133,7 +136,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
         examples=examples,
         pairs=pair_gen.outputs["pairs"],
         settings=config.evaluate.model_dump_json(),
-        inputs=raw,
+        inputs=inputs_json,
         serving=str(serving_folder(config, root)),
         code_hash=code_of("evaluator"),
     )
@@ -145,7 +148,7 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
                 base_directory=str(serving_folder(config, root))
             )
         ),
-        custom_config={"name": config.name, "configuration": _of_the_model(config)},
+        custom_config={"name": config.name, "configuration": _model_sections(config)},
         custom_executor_spec=ExecutorClassSpec(AtomicPusher),
     )
     return Pipeline(
@@ -171,17 +174,17 @@ def build_pipeline(config: Config, inputs: Inputs, root: Path, production: Path)
     )
 
 
-def _of_the_model(config: Config) -> dict[str, Any]:
-    """The sections that a model depends on, to be put down in its manifest.
+def _model_sections(config: Config) -> dict[str, Any]:
+    """Return the sections that a model depends on, for its manifest.
 
-    Not push, beam, tune and validation: a change of those must not push the same model again.
+    Without push, beam, tune, validation and nightly: a change of these must not re-run the Pusher.
     """
     sections = {"data", "split", "pairs", "model", "train", "evaluate"}
     return config.model_dump(mode="json", include=sections)
 
 
-def _start_named(train: Train) -> Train:
-    """With the newest version in a folder to start from, so that a newer one is no cache hit."""
-    if train.warm_start == WARM_START_PUSHED:
+def _resolve_start_version(train: TrainConfig) -> TrainConfig:
+    """Replace a folder of versions by its newest version, so that a newer one is a cache miss."""
+    if train.warm_start == PUSHED_MODEL:
         return train
-    return start_settled(train, Path())
+    return resolve_warm_start(train, Path())

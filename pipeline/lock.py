@@ -1,4 +1,4 @@
-"""One at a time: whatever writes into a root holds its lock meanwhile."""
+"""The lock of a pipeline root: only one process at a time may write into it."""
 
 import contextlib
 import datetime
@@ -14,18 +14,22 @@ LOCK = "lock"
 
 
 @contextlib.contextmanager
-def only_one(root: Path) -> Iterator[Callable[[str], None]]:
-    """Holds the lock of a root; gives a function that tells others what it is held for.
+def lock_root(root: Path) -> Iterator[Callable[[str], None]]:
+    """Hold the lock of a pipeline root; ML Metadata does not support two writers.
 
-    The kernel drops it with the process, however that ends: one that is killed leaves a root that
-    the next can take. Two at a time would spoil the one ML Metadata.
+    The kernel releases the lock when the process ends, so the root of a killed process can be
+    locked again.
 
     Args:
-      root: is made if it is not there.
+      root: Pipeline root; created if it does not exist.
+
+    Yields:
+      A function that records what the lock is held for, which a ``BusyError`` of another process
+      shows.
 
     Raises:
-      BusyError: another process holds it; says which.
-      ConfigError: the root cannot be written to, or its file system has no locks.
+      BusyError: Another process holds the lock.
+      ConfigError: The root is not writable, or its file system does not support locks.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -39,23 +43,23 @@ def only_one(root: Path) -> Iterator[Callable[[str], None]]:
             file.seek(0)
             holder = file.read() or "another process"
             raise BusyError(
-                f"The root {root} is in use by {holder}. Wait until that has ended, or name "
-                "another root."
+                f"The root {root} is in use by {holder}. Wait until it has ended, or choose "
+                "another root with --root."
             ) from error
         except OSError as error:
             raise ConfigError(
-                f"The file system of the root {root} has no locks ({error.strerror}), and two runs "
-                "at a time would spoil its metadata. Use a local disk, or NFS with locks."
+                f"The file system of the root {root} has no locks ({error.strerror}). Two runs at "
+                "the same time would damage its metadata. Use a local disk, or NFS with locks."
             ) from error
         since = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
 
-        def tell(what: str) -> None:
+        def set_holder(purpose: str) -> None:
             file.truncate(0)
-            file.write(f"{what}, process {os.getpid()} on {socket.gethostname()}, since {since}")
+            file.write(f"{purpose}, process {os.getpid()} on {socket.gethostname()}, since {since}")
             file.flush()
 
-        tell("diptych")
+        set_holder("diptych")
         try:
-            yield tell
+            yield set_holder
         finally:
             file.truncate(0)

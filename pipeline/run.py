@@ -1,86 +1,99 @@
-"""``diptych run``: from a configuration to a summary and a report."""
+"""One run of the pipeline: all steps, then the report."""
 
 import logging
 from pathlib import Path
 
-from diptych.components.common.production import production_at_start
+from diptych.components.common.production import resolve_production
 from diptych.pipeline.engines import check_reachable
+from diptych.pipeline.lock import lock_root
+from diptych.pipeline.progress import ProgressReporter, SilentReporter
 from diptych.pipeline.runs.records import RunRecord, read_run
-from diptych.pipeline.session import Session, in_session
+from diptych.pipeline.session import (
+    Session,
+    make_encoder_importable,
+    new_run_name,
+    open_session,
+    resolve_root,
+)
 from diptych.pipeline.workspace import serving_folder
+from diptych.schemas.config.config import Config
 from diptych.schemas.errors import ConfigError
 
 _log = logging.getLogger("diptych")
 
 
-def run_pipeline(path: Path, settings: tuple[str, ...], root: Path | None) -> int:
-    """Runs the pipeline once; see ``in_session``."""
-    return in_session(path, settings, root, _run)
-
-
-def _run(session: Session) -> None:
-    launch(session, production_at_start(serving_folder(session.config, session.root)))
-    conclude(session)
-
-
-def launch(session: Session, production: Path, last: str | None = None) -> None:
-    """Runs the steps that the run has not done yet.
+def run_pipeline(
+    config: Config, root: Path | None = None, progress: ProgressReporter | None = None
+) -> RunRecord:
+    """Run the pipeline once, and build the report.
 
     Args:
-      session: of the run.
-      production: as of ``build_pipeline``; where a run is gone on with, that of its start.
-      last: the step to end with; None: all are run.
+      config: Configuration of the pipeline.
+      root: Pipeline root; None: ``diptych-NAME`` in the working directory.
+      progress: Receives the progress; None: it is not reported.
 
     Raises:
-      ConfigError: there is no step of that name.
-      Whatever a step raises; see ``run_locally``.
+      BusyError: Another process uses the root.
+      DiptychError: As raised by a step; ``StepError`` for an unexpected error.
+      KeyboardInterrupt: The run was interrupted.
     """
-    config, steps = session.config, session.steps
+    root = resolve_root(config, root)
+    make_encoder_importable(config)
+    with lock_root(root) as set_holder:
+        run = new_run_name(root)
+        set_holder(f"the run {run}")
+        with open_session(config, root, run, progress or SilentReporter()) as session:
+            run_steps(session, resolve_production(serving_folder(config, root)))
+            return finish_run(session)
+
+
+def run_steps(session: Session, production: Path, last_step: str | None = None) -> None:
+    """Run the steps that the run has not completed yet.
+
+    Args:
+      session: Session of the run.
+      production: Model in production at the start of the run, as ``build_pipeline`` takes it.
+      last_step: Step to stop after; None runs all steps.
+
+    Raises:
+      ConfigError: The pipeline has no such step.
+      Exception: As raised by a step; see ``run_locally``.
+    """
+    config, progress = session.config, session.progress
     check_reachable(config.beam)
-    from diptych.components.example_gen.preflight import settle
-
-    inputs = settle(config.data, config.split)
+    from diptych.components.example_gen.infer_spec import infer_input_spec
     from diptych.pipeline.graph import build_pipeline
-    from diptych.pipeline.runners.local import Outcome, run_locally
+    from diptych.pipeline.runners.local import StepOutcome, run_locally
 
+    inputs = infer_input_spec(config.data, config.split)
     pipeline = build_pipeline(config, inputs, session.root, production)
     names = [step.id for step in pipeline.components]
-    if last is not None and last not in names:
-        raise ConfigError(f"There is no step {last!r} to end with. The steps: {', '.join(names)}.")
-    steps.end()
+    if last_step is not None and last_step not in names:
+        raise ConfigError(f"The pipeline has no step {last_step!r}. Its steps: {', '.join(names)}.")
+    progress.end_step()
 
-    def ended(name: str, outcome: Outcome) -> None:
-        steps.end("unchanged, from the cache" if outcome is Outcome.CACHED else "")
+    def on_end(name: str, outcome: StepOutcome) -> None:
+        progress.end_step("unchanged, from the cache" if outcome is StepOutcome.CACHED else "")
 
-    run_locally(pipeline, session.run, steps.start, ended, last)
-
-
-def conclude(session: Session) -> RunRecord:
-    """Builds the report of a run that came to its end, and shows the summary."""
-    from diptych.pipeline.runs.run_summary import show, summarize
-
-    run = read_run(session.root, session.run)
-    report = _report(session, run)
-    show(summarize(run), report, session.console)
-    if run.unchanged:
-        session.console.print(
-            f"Nothing has changed: all from the cache, in {session.seconds:.0f} s"
-        )
-    else:
-        session.done()
-    return run
+    run_locally(pipeline, session.run, progress.start_step, on_end, last_step)
 
 
-def _report(session: Session, run: RunRecord) -> Path | None:
-    """Builds the report; a fault in it does not undo a run that went through."""
-    from diptych.pipeline.runs.report_file import report_of
+def finish_run(session: Session) -> RunRecord:
+    """Read the record of a run that has completed all steps, and build its report."""
+    record = read_run(session.root, session.run)
+    _build_report(session, record)
+    return record
 
-    session.steps.start("Report")
+
+def _build_report(session: Session, record: RunRecord) -> None:
+    """Build the report; a failure is logged and does not fail the run."""
+    from diptych.pipeline.runs.report_file import ensure_report
+
+    session.progress.start_step("Report")
     try:
-        path = report_of(run, session.root)
+        ensure_report(record, session.root)
     except Exception as error:
         _log.exception("The report could not be built")
-        session.steps.end(f"not built: {type(error).__name__}")
-        return None
-    session.steps.end()
-    return path
+        session.progress.end_step(f"not built: {type(error).__name__}")
+    else:
+        session.progress.end_step()

@@ -1,4 +1,4 @@
-"""What commands that work in a root have in common: console, log file, and errors in one line."""
+"""A session: the log, the progress and the errors of one run in a pipeline root."""
 
 import contextlib
 import dataclasses
@@ -6,172 +6,132 @@ import datetime
 import itertools
 import logging
 import os
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import click
-from rich.console import Console
-from rich.markup import escape
-
-from diptych.cli.console import Steps, quiet
-from diptych.pipeline.lock import only_one
-from diptych.pipeline.workspace import LOG, alive, run_folder
+from diptych.pipeline.progress import ProgressReporter, forward_progress
+from diptych.pipeline.workspace import LOG, mark_running, run_folder
 from diptych.schemas.config.config import Config
-from diptych.schemas.config.loading import load_config
-from diptych.schemas.config.model import OwnEncoder
-from diptych.schemas.errors import ConfigError, DiptychError
+from diptych.schemas.config.model import CustomEncoder
+from diptych.schemas.errors import ConfigError, DiptychError, StepError
 
-_FAILED = 1
+INTERRUPTED = "Interrupted. Completed steps are kept; run the same command again to resume."
 _log = logging.getLogger("diptych")
 
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """One call of a command, with its folder of everything that it writes."""
+    """A run in progress; this process holds the lock of its root."""
 
     config: Config
     root: Path
-    log: Path
-    console: Console
-    steps: Steps
-    started: float
-
-    @property
-    def run(self) -> str:
-        """The name of the run: that of its folder."""
-        return self.log.parent.name
-
-    @property
-    def seconds(self) -> float:
-        """Since the call."""
-        return time.perf_counter() - self.started
-
-    def done(self) -> None:
-        """The last line."""
-        self.console.print(f"Done          in {self.seconds:.0f} s, log in {escape(str(self.log))}")
+    run: str
+    progress: ProgressReporter
 
 
-def in_session(
-    path: Path, settings: tuple[str, ...], root: Path | None, work: Callable[[Session], None]
-) -> int:
-    """Does a command's work, alone in its root.
+@contextlib.contextmanager
+def open_session(
+    config: Config, root: Path, run: str, progress: ProgressReporter
+) -> Iterator[Session]:
+    """Open the log of a run, report its progress, and translate its errors.
 
     Args:
-      path: the configuration file.
-      settings: overrides, ``key.path=value`` each.
-      root: folder of everything that is written; None: ``diptych-<name>`` here.
-      work: what is to be done; its first step has started.
-
-    Returns:
-      Exit code: 0, or 1 after a failure that was explained on the console.
-    """
-    try:
-        config, place = settled(path, settings, root)
-        with only_one(place) as tell:
-            run = _new_run(place)
-            tell(f"the run {run}")
-            return 0 if attempt(config, place, run, work) is None else _FAILED
-    except DiptychError as error:
-        click.echo(f"Error: {error}", err=True)
-        return _FAILED
-
-
-def settled(path: Path, settings: tuple[str, ...], root: Path | None) -> tuple[Config, Path]:
-    """The configuration, and the root; arguments as those of ``in_session``.
+      config: Configuration of the pipeline.
+      root: Pipeline root; the caller holds its lock.
+      run: Name of the run.
+      progress: Receives the progress. Its first step, "Preparation", has started on entry.
 
     Raises:
-      ConfigError: the file or a setting cannot be read, or a value does not fit.
-    """
-    config = load_config(path, settings)
-    if isinstance(config.model.encoder, OwnEncoder):
-        _make_importable(Path.cwd())
-    return config, (root or Path(f"diptych-{config.name}")).absolute()
-
-
-def attempt(
-    config: Config, root: Path, run: str, work: Callable[[Session], None], shown_on: int = 1
-) -> str | None:
-    """Works on a run, with all that other libraries print in its log.
-
-    Args:
-      config: the configuration.
-      root: of the run; this process holds its lock.
-      run: the name of the run.
-      work: what is to be done; its first step has started.
-      shown_on: the file descriptor for people, 1 or 2.
-
-    Returns:
-      Why it failed, in one line that was shown; None: it did not.
-
-    Raises:
-      ConfigError: the root cannot be written to.
+      DiptychError: As raised by a step, also if Beam or TFX wrapped it.
+      StepError: A step failed with any other error, which is its cause.
+      KeyboardInterrupt: The run was interrupted.
+      ConfigError: The root is not writable.
     """
     log = run_folder(root, run) / LOG
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"Cannot write into the root {root}: {error.strerror}.") from error
-    failure = None
-    with quiet(log, shown_on) as console, alive(log.parent), Steps(console) as steps:
-        console.print(f"[bold]{config.name}[/]  root {escape(str(root))}")
+    with (
+        progress.begin_run(config.name, root, log),
+        log_to_file(log),
+        mark_running(log.parent),
+        forward_progress(progress),
+    ):
+        progress.start_step("Preparation")
         try:
-            steps.start("Preparation")
-            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-            with _stopped_in_order():
-                work(Session(config, root, log, console, steps, time.perf_counter()))
-        except DiptychError as error:
-            _log.exception("The run failed")
-            failure = " ".join(str(error).split())
-        except (KeyboardInterrupt, SystemExit):  # Ray exits when it is told to stop
-            failure = "Interrupted. What is finished is kept; run again to go on."
+            yield Session(config, root, run, progress)
+        except (KeyboardInterrupt, SystemExit) as error:  # Ray exits when it receives a signal
+            progress.end_step("failed")
+            raise KeyboardInterrupt from error
         except Exception as error:
             _log.exception("The run failed")
-            failure = _cause(error)
-        if failure is not None:
-            steps.end("failed")
-    if failure is not None:
-        click.echo(f"Error: {failure}\nLog: {log}", err=True)
-    return failure
+            progress.end_step("failed")
+            if isinstance(error, DiptychError):
+                raise
+            raise _find_cause(error) from error
+
+
+def resolve_root(config: Config, root: Path | None) -> Path:
+    """Absolute path of the pipeline root; by default ``diptych-NAME`` in the working directory."""
+    return (root or Path(f"diptych-{config.name}")).absolute()
+
+
+def make_encoder_importable(config: Config) -> None:
+    """Add the working directory to the import path, also of Ray workers, for a custom encoder."""
+    if not isinstance(config.model.encoder, CustomEncoder):
+        return
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    python_path = os.environ.get("PYTHONPATH", "")
+    if folder not in python_path.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, python_path]))
+
+
+def new_run_name(root: Path) -> str:
+    """Name for a run that starts now, such as ``2026-11-21_021530``."""
+    now = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    names = (now if number == 0 else f"{now}-{number}" for number in itertools.count())
+    # The previous run may have started in the same second.
+    return next(name for name in names if not run_folder(root, name).exists())
 
 
 @contextlib.contextmanager
-def _stopped_in_order() -> Iterator[None]:
-    """Lets SIGTERM, by which systemd and Kubernetes stop a process, do what Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def log_to_file(log: Path) -> Iterator[None]:
+    """Write all log records of this process from level INFO to a file.
+
+    The handlers that the process has already keep the level of the root logger: a notebook does
+    not show more than before.
+    """
+    handler = logging.FileHandler(log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root_logger = logging.getLogger()
+    level = root_logger.level
+    existing = {each: each.level for each in root_logger.handlers}
+    for each in existing:
+        each.setLevel(max(each.level, level))
+    root_logger.addHandler(handler)
+    root_logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        root_logger.setLevel(level)
+        root_logger.removeHandler(handler)
+        for each, its_level in existing.items():
+            each.setLevel(its_level)
+        handler.close()
 
 
-def _make_importable(folder: Path) -> None:
-    """The user's own encoder may lie in the working directory; Ray workers look there, too."""
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    known = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *([known] if known else [])])
-
-
-def _new_run(root: Path) -> str:
-    """The name of a run that starts now."""
-    now = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
-    for number in itertools.count():  # the one before may have started in the same second
-        run = now if number == 0 else f"{now}-{number}"
-        if not run_folder(root, run).exists():
-            break
-    return run
-
-
-def _cause(error: BaseException) -> str:
-    """One line for an error that was not foreseen; Beam and TFX wrap those of their steps."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, DiptychError):
-            return str(seen)
-        seen = seen.__cause__ or seen.__context__
+def _find_cause(error: BaseException) -> DiptychError:
+    """Find the error of Diptych that Beam or TFX wrapped, or summarize another error in a line."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DiptychError):
+            return type(cause)(str(cause))
+        cause = cause.__cause__ or cause.__context__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
-    # TensorFlow begins with "in user code:" and a trace; the cause stands last.
-    return f"{type(error).__name__}: {lines[-1] if lines[0].endswith(':') else lines[0]}"
+    # TensorFlow starts with "in user code:" and a trace; the message is the last line.
+    message = lines[-1] if lines[0].endswith(":") else lines[0]
+    return StepError(f"{type(error).__name__}: {message}")

@@ -1,4 +1,4 @@
-"""Where runs are: the root that is meant, and the folder of each run in it."""
+"""Layout of a pipeline root: metadata, artifacts, pushed models, and a folder for each run."""
 
 import contextlib
 import fcntl
@@ -13,10 +13,13 @@ LOG = "log.txt"
 
 
 def find_root(given: Path | None) -> Path:
-    """The root that is meant: the one given, or the only one here or directly below.
+    """Find the pipeline root that a command works with.
+
+    Args:
+      given: Root chosen by the user; None searches the working directory and its subfolders.
 
     Raises:
-      ConfigError: there is none, or more than one.
+      ConfigError: The search finds no root, or more than one.
     """
     if given is not None:
         return given.absolute()
@@ -25,45 +28,49 @@ def find_root(given: Path | None) -> Path:
     found += sorted(path.parent for path in here.glob(f"*/{DATABASE}"))
     if not found:
         raise ConfigError(
-            f"There are no runs in {here}, nor in a folder directly below. Name the root with "
-            "--root, or start a run: diptych run CONFIG."
+            f"No pipeline root in {here} or its subfolders. Choose one with --root, or start a "
+            "run: diptych run CONFIG."
         )
     if len(found) > 1:
         names = ", ".join(str(path.relative_to(here)) for path in found)
-        raise ConfigError(f"{len(found)} roots of runs are here: {names}. Name one with --root.")
+        raise ConfigError(
+            f"{len(found)} pipeline roots in {here}: {names}. Choose one with --root."
+        )
     return found[0]
 
 
 def run_folder(root: Path, run: str) -> Path:
-    """Of a run: its log and its report."""
+    """Folder of a run, with its log and its report."""
     return root / "runs" / run
 
 
 def report_path(root: Path, run: str) -> Path:
-    """Where the report of a run is kept."""
+    """Path of the report of a run."""
     return run_folder(root, run) / "report.html"
 
 
 def serving_folder(config: Config, root: Path) -> Path:
-    """Where the versions of the pushed model lie."""
+    """Folder with the versions of the pushed model."""
     return Path(config.push.path) if config.push.path else root / "serving"
 
 
 @contextlib.contextmanager
-def alive(folder: Path) -> Iterator[None]:
-    """Tells other processes that a run is going on, until it ends in whatever way.
+def mark_running(folder: Path) -> Iterator[None]:
+    """Mark a run as running for other processes, by a lock on its log file.
 
-    It is a lock on the log, which the kernel drops with the process: one that is killed leaves no
-    sign of life behind.
+    The kernel releases the lock when the process ends, so a killed run does not count as running.
+
+    Args:
+      folder: Folder of the run.
     """
     with (folder / LOG).open("ab") as file:
-        with contextlib.suppress(OSError):  # a file system without locks: nobody is told
+        with contextlib.suppress(OSError):  # without locks, the run counts as interrupted
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 
-def is_alive(folder: Path) -> bool:
-    """Whether the run of a folder is going on, as far as this machine knows."""
+def is_running(folder: Path) -> bool:
+    """Return whether a process of this machine works on the run."""
     try:
         with (folder / LOG).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,1 +1,1 @@
-"""What the steps say to each other: configuration, artifact types, tables, errors."""
+"""Contracts between steps: configuration, artifact types, file formats and errors."""

@@ -1,46 +1,45 @@
-"""The artifact types of ML Metadata that are Diptych's own.
+"""Artifact types that Diptych adds to those of TFX.
 
-Their counts are written as custom properties (``artifact.set_int_custom_property``), not as
-declared ``PROPERTIES``: Kubeflow Pipelines v2 cannot read the latter.
+Counts are written as custom properties (``artifact.set_int_custom_property``), not as declared
+``PROPERTIES``, which Kubeflow Pipelines v2 cannot read.
 """
 
 from tfx.types import artifact
 
 
 class Rejected(artifact.Artifact):
-    """Rows and images that could not be used: ``rejected-*.parquet`` (source, reason).
+    """Rejected rows and images, in ``rejected-*.parquet``; see ``schemas.rejected_rows``.
 
-    Custom properties: ``num_rejected``, ``num_read``; where data come in spans, ``left_out``: the
-    older spans of which nothing is used, nor counted here, and why, as JSON.
+    Custom properties: ``num_rejected``, ``num_read``. For data in spans, also ``skipped_spans``: a
+    JSON object from span to reason. Skipped spans are excluded from both counts.
     """
 
     TYPE_NAME = "diptych.Rejected"
 
 
 class Centroids(artifact.Artifact):
-    """Where the classes lie in the embedding of the model in production; see ``schemas.centroids``.
+    """Mean embedding of each class, by the model in production; see ``schemas.centroids``.
 
-    Custom properties: ``num_classes``, 0 where there was no model to embed with, and ``reason``,
-    why so.
+    Custom properties: ``num_classes``, 0 if no model is in production, and ``reason``: why it is 0.
     """
 
     TYPE_NAME = "diptych.Centroids"
 
 
 class PairSet(artifact.Artifact):
-    """Pair shards, a folder ``Split-<name>`` a split; see ``diptych.schemas.shards``.
+    """Pair shards, in one folder ``Split-<name>`` per split; see ``schemas.shards``.
 
-    Custom properties: ``num_examples``, ``num_classes``, ``num_batches``, ``num_pairs``,
-    ``num_triplets``: sums over the splits, but for ``num_classes``, that of the training split;
-    ``difficulty`` of the training pairs as it came out: ``random``, ``confusable``, or
-    ``random: `` and why not confusable.
+    Custom properties: ``num_examples``, ``num_batches``, ``num_pairs`` and ``num_triplets`` (sums
+    over the splits); ``num_classes`` (of the training split); ``negatives``, which negative pairs
+    the training split contains: ``random``, ``similar_classes``, or ``random: `` and the reason why
+    similar classes could not be used.
     """
 
     TYPE_NAME = "diptych.PairSet"
 
 
 class Balance(artifact.Artifact):
-    """How balanced the pairs came out, a JSON file a split; see ``diptych.schemas.balance``.
+    """Class balance of the pairs, one JSON file per split; see ``schemas.balance``.
 
     Custom property: ``coverage``, of the training split.
     """
@@ -49,7 +48,7 @@ class Balance(artifact.Artifact):
 
 
 class TrainingLog(artifact.Artifact):
-    """Learning curves: ``curves.json`` and TensorBoard events.
+    """Learning curves: ``curves.json`` (see ``schemas.learning_curves``) and TensorBoard events.
 
     Custom properties: ``epochs``, ``best_epoch``.
     """
@@ -58,9 +57,9 @@ class TrainingLog(artifact.Artifact):
 
 
 class Evaluation(artifact.Artifact):
-    """``evaluation.json``, ``report.md``, and the tables of ``schemas.evaluation``.
+    """``evaluation.json``, ``report.md`` and Parquet tables; see ``schemas.evaluation``.
 
-    Custom properties: ``accuracy``, ``blessed`` and the verdict in words, ``reason``.
+    Custom properties: ``accuracy``, ``blessed``, and ``reason``: the text of the verdict.
     """
 
     TYPE_NAME = "diptych.Evaluation"

@@ -1,69 +1,63 @@
-"""How balanced the pairs of a split came out: what PairGen reports beside the shards.
+"""Class balance of the pairs of a split.
 
-The artifact holds a file ``train.json``, ``calibration.json`` and ``test.json``.
+PairGen writes ``train.json``, ``calibration.json`` and ``test.json`` into the artifact ``Balance``.
 """
 
 from pathlib import Path
 
-import pydantic
-
-from diptych.schemas.shards import write_json
+from diptych.schemas.json_model import JsonModel, write_json
 
 
-class _Model(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class Spread(_Model):
-    """A number that each class has: the smallest, the middle and the largest."""
+class Spread(JsonModel):
+    """Smallest, median and largest value over the classes."""
 
     min: int | float
     median: float
     max: int | float
 
 
-class ClassBalance(_Model):
-    """What is said of the classes of a split.
+class ClassBalance(JsonModel):
+    """Use of the classes of a split.
 
-    A same pair counts once for its class, a different pair once for each of its two.
+    A positive pair counts once for its class, a negative pair once for each of its two classes.
     """
 
     num_classes: int
-    num_singletons: int  # with one example: different pairs only
-    num_uncovered: int  # in no pair
-    examples: Spread  # of a class
-    pairs: Spread  # of all rounds that a class takes part in
-    weight: Spread  # sum of their weights
+    num_singletons: int  # classes with one example: negative pairs only
+    num_uncovered: int  # classes in no pair
+    examples: Spread  # per class
+    pairs: Spread  # per class, over all rounds
+    weight: Spread  # sum of the pair weights, per class
 
 
-class SplitBalance(_Model):
-    """What one split is made of, and what its pairs make use of.
+class SplitBalance(JsonModel):
+    """Examples of a split and the pairs drawn from them.
 
-    Of data that came in pairs, ``repeats``, ``coverage`` and ``num_uncovered`` count these pairs
-    in place of examples.
+    If the data are given pairs, ``repeats_*``, ``coverage`` and ``num_uncovered`` count given pairs
+    instead of examples.
     """
 
     split: str
-    policy: str
+    sampling: str
     rounds: int
     num_examples: int
     num_given_pairs: int | None  # None: pairs are drawn from labelled examples
-    num_same: int  # pairs of all rounds
-    num_different: int
-    different_per_same: float
-    repeats_mean: float  # places of an example in a round, those that fill up chunks as well
+    num_positive: int  # pairs of all rounds
+    num_negative: int
+    negatives_per_positive: float
+    repeats_mean: float  # uses of an example per round, including padding of incomplete chunks
     repeats_max: int
-    coverage: float  # share of the examples that are in a pair
-    num_uncovered: int  # examples in none
-    classes: ClassBalance | None  # None: the data came in pairs
-    notes: tuple[str, ...]  # what was settled otherwise than the configuration asks for
+    coverage: float  # fraction of the examples that are in a pair
+    num_uncovered: int  # examples in no pair
+    classes: ClassBalance | None  # None: the data are given pairs
+    notes: tuple[str, ...]  # deviations from the configuration
 
     def write(self, folder: Path) -> None:
-        """Writes ``<split>.json`` into the folder of the artifact."""
+        """Write ``<split>.json`` into the folder of the artifact."""
         folder.mkdir(parents=True, exist_ok=True)
         write_json(self, folder / f"{self.split}.json")
 
     @classmethod
     def read(cls, folder: Path, split: str) -> "SplitBalance":
-        """Reads ``<split>.json`` from the folder of the artifact."""
+        """Read ``<split>.json`` from the folder of the artifact."""
         return cls.model_validate_json((folder / f"{split}.json").read_bytes())

@@ -1,36 +1,41 @@
-"""Errors that a person can act on, split by who acts.
+"""Errors that a person can act on, grouped by who must act.
 
 DiptychError
 ├── ConfigError    the author of the configuration: a key, a value, a path
-├── DataError      the owner of the data: a column, a class, a share of rejected rows
-├── TrainingError  who runs the training: resources, a loss that is not finite
-├── ModelError     who uses a pushed model: a changed folder, an input that it does not take
-├── ServiceError   who runs the service: a port, a token, Ray
-└── BusyError      who starts a run: another one is going on in the root
+├── DataError      the owner of the data: a column, a class, the fraction of rejected rows
+├── TrainingError  the person who runs the training: resources, a non-finite loss
+├── StepError      the person who runs the pipeline: an unexpected error in a step
+├── ModelError     the user of a pushed model: a changed folder, an unsupported input
+├── ServiceError   the operator of the service: a port, a token, Ray
+└── BusyError      the person who starts a run: another run uses the same root
 
-Each says what was needed, what came, and what to do. Each takes one positional message, so
-that it can be pickled on its way from a worker to the driver.
+Each message states what was expected, what was found and what to do. Each class takes one
+positional message, because an error with keyword-only arguments cannot be unpickled on the driver.
 """
 
 
 class DiptychError(Exception):
-    """Anything that Diptych itself raises on purpose; its message is meant for people."""
+    """Base class of all errors that Diptych raises on purpose."""
 
 
 class ConfigError(DiptychError):
-    """The configuration asks for something that does not exist or does not fit together."""
+    """The configuration refers to something that does not exist, or its values conflict."""
 
 
 class DataError(DiptychError):
-    """The data cannot be used as they are."""
+    """The data cannot be used in their present form."""
 
 
 class TrainingError(DiptychError):
-    """Training could not start or could not go on."""
+    """The training could not start or could not continue."""
+
+
+class StepError(DiptychError):
+    """A step failed with an unexpected error; its traceback is in the log."""
 
 
 class ModelError(DiptychError):
-    """A pushed model cannot be used so."""
+    """A model folder is damaged, or the model does not accept the inputs."""
 
 
 class ServiceError(DiptychError):
@@ -38,4 +43,4 @@ class ServiceError(DiptychError):
 
 
 class BusyError(DiptychError):
-    """Another process is at work in the root."""
+    """Another process uses the same root."""

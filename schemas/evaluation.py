@@ -1,19 +1,19 @@
-"""The figures of an evaluation, in the artifact's ``evaluation.json``, and the tables beside it.
+"""Results of an evaluation: the metrics in ``evaluation.json``, and the tables next to it.
 
-``pairs.parquet`` has the judged pairs, ``embeddings.parquet`` the distinct examples of the test
-split, ``worst_pairs.parquet`` the pairs that are furthest on the wrong side of the calibrated
-threshold, with pictures.
+``pairs.parquet`` contains all scored pairs, ``embeddings.parquet`` the distinct examples of the
+test split, and ``worst_pairs.parquet`` the pairs furthest on the wrong side of the calibrated
+threshold, with thumbnails.
 """
 
 from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
-import pydantic
 
-from diptych.schemas.shards import ID_BYTES, write_json
+from diptych.schemas.json_model import JsonModel, write_json
+from diptych.schemas.shards import ID_BYTES
 
-PAIRS = pa.schema(
+SCORED_PAIRS_SCHEMA = pa.schema(
     [
         ("left", pa.binary(ID_BYTES)),
         ("right", pa.binary(ID_BYTES)),
@@ -21,42 +21,39 @@ PAIRS = pa.schema(
         ("distance", pa.float32()),
     ]
 )
-WORST_PAIRS = pa.schema(
+WORST_PAIRS_SCHEMA = pa.schema(
     [
-        *PAIRS,
+        *SCORED_PAIRS_SCHEMA,
         ("left_label", pa.string()),
         ("right_label", pa.string()),
-        ("left_picture", pa.binary()),  # PNG
-        ("right_picture", pa.binary()),
+        ("left_thumbnail", pa.binary()),  # PNG
+        ("right_thumbnail", pa.binary()),
     ]
 )
 
 
-def embeddings_schema(size: int) -> pa.Schema:
-    """Columns of ``embeddings.parquet``: an example of the test split a row.
+def embeddings_schema(embedding_size: int) -> pa.Schema:
+    """Return the schema of ``embeddings.parquet``, which has one row per example.
 
-    ``seen`` says whether the class was in the training split; ``label`` is empty for data that
-    came in pairs. ``picture`` is a PNG of at most 64 x 64 pixels.
+    ``seen`` is true if the class occurs in the training split. ``label`` is empty if the data are
+    given pairs. ``thumbnail`` is a PNG of at most 64 x 64 pixels.
     """
     return pa.schema(
         [
             ("id", pa.binary(ID_BYTES)),
             ("label", pa.string()),
             ("seen", pa.bool_()),
-            ("embedding", pa.list_(pa.float32(), size)),
-            ("picture", pa.binary()),
+            ("embedding", pa.list_(pa.float32(), embedding_size)),
+            ("thumbnail", pa.binary()),
         ]
     )
 
 
-class _Part(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+class Estimate(JsonModel):
+    """A metric with its 95 % interval, by bootstrap over examples.
 
-
-class Estimate(_Part):
-    """A figure with its 95 % interval, by bootstrap over examples.
-
-    None where it does not exist: the precision of no pair called same, a class of no pairs.
+    ``value`` is None if the metric is undefined: the precision if no pair is predicted positive,
+    or the accuracy of a class without pairs.
     """
 
     value: float | None
@@ -64,17 +61,17 @@ class Estimate(_Part):
     high: float | None = None
 
 
-class Confusion(_Part):
-    """Counts of pairs."""
+class Confusion(JsonModel):
+    """Confusion matrix in pairs; pairs of the same class are the positives."""
 
-    same_called_same: int
-    same_called_different: int
-    different_called_same: int
-    different_called_different: int
+    true_positives: int
+    false_negatives: int
+    false_positives: int
+    true_negatives: int
 
 
-class AtThreshold(_Part):
-    """Verification where ``distance <= threshold`` means same, and same is the positive class."""
+class AtThreshold(JsonModel):
+    """Verification metrics where ``distance <= threshold`` predicts a positive pair."""
 
     threshold: float
     accuracy: Estimate
@@ -84,19 +81,19 @@ class AtThreshold(_Part):
     confusion: Confusion
 
 
-class TrueAcceptRate(_Part):
-    """Share of same pairs accepted where a share of different pairs is: TAR at FAR."""
+class TrueAcceptRate(JsonModel):
+    """Fraction of accepted positive pairs at a given false accept rate: TAR at FAR."""
 
     false_accept_rate: float
     threshold: float
     rate: Estimate
 
 
-class Verification(_Part):
-    """Figures of pairs."""
+class Verification(JsonModel):
+    """Metrics over pairs."""
 
     pairs: int
-    same_pairs: int
+    positive_pairs: int
     examples: int
     roc_auc: Estimate
     equal_error_rate: Estimate
@@ -105,10 +102,10 @@ class Verification(_Part):
     calibrated: AtThreshold
 
 
-class Retrieval(_Part):
-    """Each example looks for its class among all others of the same part of the split.
+class Retrieval(JsonModel):
+    """Nearest neighbour metrics: each query is compared with all other examples of its slice.
 
-    ``queries`` are those with another example of their class in the ``gallery``.
+    ``queries`` counts the examples of the ``gallery`` whose class has another example in it.
     """
 
     queries: int
@@ -119,102 +116,103 @@ class Retrieval(_Part):
     map_at_r: Estimate
 
 
-class FewShot(_Part):
-    """N-way k-shot: of ``ways`` classes with ``shots`` examples each, which is the query's?"""
+class FewShot(JsonModel):
+    """N-way k-shot accuracy: choose among ``ways`` classes, given ``shots`` examples of each."""
 
     ways: int
     shots: int
     episodes: int
-    classes: int  # with enough examples to be drawn
+    classes: int  # classes with enough examples to be drawn
     accuracy: Estimate
 
 
-class Slice(_Part):
-    """A part of the test split.
+class Slice(JsonModel):
+    """Metrics of a part of the test split.
 
-    ``seen`` and ``unseen`` hold the examples whose class was, or was not, in the training split,
-    and the pairs with both of their examples there; ``all`` holds everything. Others have a name
-    of their own, and no retrieval and few-shot figures.
+    The slice ``all`` contains everything. ``seen`` and ``unseen`` contain the examples whose class
+    occurs, or does not occur, in the training split, and the pairs with both examples among them.
+    Other slices are named by class frequency or label prefix and have no retrieval and few-shot
+    metrics.
     """
 
     name: str
-    verification: Verification | None = None  # None: not both same and different pairs
+    verification: Verification | None = None  # None: positive or negative pairs are missing
     retrieval: Retrieval | None = None
     few_shot: tuple[FewShot, ...] = ()
 
 
-class ClassFigures(_Part):
-    """One class, at the calibrated threshold; a pair counts for both of its classes."""
+class ClassMetrics(JsonModel):
+    """Metrics of one class at the calibrated threshold; a pair counts for both of its classes."""
 
     label: str
     seen: bool
     examples: int
     pairs: int
     accuracy: float | None
-    accuracy_same: float | None
-    accuracy_different: float | None
+    accuracy_positive: float | None
+    accuracy_negative: float | None
     recall_at_1: float | None
 
 
-class Comparison(_Part):
-    """The candidate beside the model in production, each at its own calibrated threshold."""
+class BaselineComparison(JsonModel):
+    """Candidate compared with the model in production, each at its own calibrated threshold."""
 
     threshold: float  # of the model in production
-    accuracy: float  # of it
-    difference: Estimate  # candidate minus the one before; paired bootstrap over examples
-    only_candidate_right: int  # pairs
-    only_baseline_right: int
-    mcnemar_p: float  # two-sided, exact; pairs taken as independent, which they are not
+    accuracy: float  # of the model in production
+    difference: Estimate  # accuracy of the candidate minus that of production; paired bootstrap
+    only_candidate_correct: int  # pairs
+    only_baseline_correct: int
+    mcnemar_p: float  # two-sided, exact; assumes independent pairs, although pairs share examples
 
 
-class Rule(_Part):
-    """One rule of the verdict."""
+class Check(JsonModel):
+    """One condition of the verdict."""
 
     name: str
-    figure: float | None  # None: it could not be told, and so the rule does not hold
-    bar: float
+    value: float | None  # None: the metric is undefined, so the check fails
+    requirement: float
     better: Literal["higher", "lower"]
-    holds: bool
-    text: str  # in words, with figure and bar
+    passed: bool
+    text: str  # sentence with value and requirement
 
 
-class Evaluation(_Part):
-    """All figures of an evaluation."""
+class EvaluationReport(JsonModel):
+    """All metrics of an evaluation, and the verdict."""
 
     blessed: bool
-    rules: tuple[Rule, ...]
-    collapse: str | None  # how the embeddings collapsed, in words
+    checks: tuple[Check, ...]
+    collapse: str | None  # description of the collapsed embeddings
     slices: tuple[Slice, ...]  # the first is ``all``
-    classes: tuple[ClassFigures, ...] = ()  # by label; empty for data that came in pairs
-    comparison: Comparison | None = None
+    classes: tuple[ClassMetrics, ...] = ()  # ordered by label; empty if the data are given pairs
+    comparison: BaselineComparison | None = None
     resamples: int
-    notes: tuple[str, ...] = ()  # what could not be told, and why
+    notes: tuple[str, ...] = ()  # metrics that could not be computed, and why
 
     @property
     def all(self) -> Slice:
-        """The whole test split."""
+        """Metrics of the complete test split."""
         return self.slices[0]
 
     @property
     def pairs(self) -> Verification:
-        """Figures of all its pairs."""
-        assert self.all.verification is not None  # there are both kinds, or no model is judged
+        """Verification metrics of the complete test split."""
+        assert self.all.verification is not None  # evaluation fails without pairs of both kinds
         return self.all.verification
 
     @property
     def reason(self) -> str:
-        """All rules in one line."""
-        return "; ".join(rule.text for rule in self.rules)
+        """Text of all checks in one line."""
+        return "; ".join(check.text for check in self.checks)
 
     def slice(self, name: str) -> Slice | None:
-        """The slice of a name."""
+        """Return the slice with this name, or None."""
         return next((part for part in self.slices if part.name == name), None)
 
     def write(self, folder: Path) -> None:
-        """Writes ``evaluation.json``."""
+        """Write ``evaluation.json`` into the folder of the artifact."""
         write_json(self, folder / "evaluation.json")
 
     @classmethod
-    def read(cls, folder: Path) -> "Evaluation":
-        """Reads ``evaluation.json``."""
+    def read(cls, folder: Path) -> "EvaluationReport":
+        """Read ``evaluation.json`` from the folder of the artifact."""
         return cls.model_validate_json((folder / "evaluation.json").read_bytes())

@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all."""
+"""Write files and folders atomically: complete, or not at all."""
 
 import contextlib
 import os
@@ -7,36 +7,37 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-HALF = ".part"  # ends the name of a file that is not whole yet
+PARTIAL_SUFFIX = ".part"  # of files that are still being written
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a path beside ``path`` to write to, and renames it when all is written.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; rename it to ``path`` on success.
 
-    A worker that is run twice writes two of them, and the last takes the name. One that fails
-    leaves none; one that is killed may leave a half, which does not have the name.
+    Workers that execute the same task each write their own temporary file, and the last rename
+    wins. On an exception, the temporary file is deleted. A killed process may leave one behind; its
+    name ends with ``PARTIAL_SUFFIX``.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}{HALF}")
+    tmp_path = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}{PARTIAL_SUFFIX}")
     try:
-        yield beside
-        beside.replace(path)
+        yield tmp_path
+        tmp_path.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        tmp_path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Gives an empty folder beside ``path`` to write to, and renames it when all is written.
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder in the same parent; rename it to ``path`` on success.
 
-    ``path`` must not be there. One that fails leaves nothing; one that is killed may leave a half,
-    which is hidden.
+    ``path`` must not exist. On an exception, the temporary folder is deleted. A killed process may
+    leave one behind; its name starts with a dot.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    tmp_path = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        yield beside
-        beside.chmod(0o755)
-        beside.rename(path)
+        yield tmp_path
+        tmp_path.chmod(0o755)
+        tmp_path.rename(path)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(tmp_path, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""What a pushed model's folder says of itself: ``assets.extra/manifest.json``.
+"""Manifest of a pushed model: ``assets.extra/manifest.json`` in the folder of the version.
 
-Its digests are those of ``sha256sum``. They tell a changed or partial folder, not a forged one:
-who can write the model can write the manifest.
+The digests are those of ``sha256sum``. They detect a changed or incomplete folder, not a forged
+one: whoever can write the model can also write the manifest.
 """
 
 import hashlib
@@ -11,127 +11,133 @@ from typing import Any, Literal
 import pydantic
 
 from diptych.schemas.errors import ModelError
-from diptych.schemas.input_spec import Inputs
-from diptych.schemas.shards import write_json
+from diptych.schemas.input_spec import InputSpec
+from diptych.schemas.json_model import JsonModel, write_json
 
-_PLACE = Path("assets.extra", "manifest.json")
+_MANIFEST_PATH = Path("assets.extra", "manifest.json")
 
 
-class File(pydantic.BaseModel):
-    """One file of the folder."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+class FileDigest(JsonModel):
+    """Size and SHA-256 of a file."""
 
     size: int
     sha256: str
 
 
-class ModelManifest(pydantic.BaseModel):
-    """Of one version.
+class ModelManifest(JsonModel):
+    """Description of one pushed version, with the digests of its files.
 
-    ``configuration`` are the sections that the model depends on, as ``diptych run`` was given
-    them; ``data`` says which span of data it has seen, and the fingerprint of their files.
+    ``configuration`` holds the sections that the model depends on, as passed to ``diptych run``;
+    ``data`` holds the span of the training data and the fingerprint of its files.
     """
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = 1
     name: str
     version: int
     created: str  # ISO 8601, UTC
-    inputs: Inputs
+    inputs: InputSpec
     embedding_size: int
     distance: str
     threshold: float
     data: dict[str, Any]
-    figures: dict[str, float]
+    metrics: dict[str, float]
     configuration: dict[str, Any]
     packages: dict[str, str]
-    files: dict[str, File]  # by path in the folder, all but this one
+    files: dict[str, FileDigest]  # keyed by path in the folder; without the manifest itself
 
     def write(self, folder: Path) -> None:
-        """Writes it into the folder of the version."""
-        write_json(self, folder / _PLACE)
+        """Write the manifest into the folder of the version."""
+        write_json(self, folder / _MANIFEST_PATH)
 
     @classmethod
     def read(cls, folder: Path) -> "ModelManifest":
-        """Reads it, without a look at the other files.
+        """Read the manifest without verifying the other files.
 
         Raises:
-          ModelError: there is none, or none of this format.
+          ModelError: If the manifest is missing or has another format.
         """
         try:
-            content = (folder / _PLACE).read_bytes()
+            content = (folder / _MANIFEST_PATH).read_bytes()
         except OSError as error:
             raise ModelError(
-                f"{folder} is no pushed model: it has no {_PLACE} ({error.strerror}). Needed is a "
-                "folder such as serving/1763778845, as a run pushes it."
+                f"{folder} is not a pushed model: {_MANIFEST_PATH} is missing ({error.strerror}). "
+                "Pass a folder that a run has pushed, such as serving/1763778845."
             ) from error
         try:
             return cls.model_validate_json(content)
         except pydantic.ValidationError as error:
             raise ModelError(
-                f"{folder / _PLACE} is damaged, or of another version of Diptych: "
-                f"{error.error_count()} of its values do not fit. Push the model again."
+                f"{folder / _MANIFEST_PATH} is damaged or was written by another version of "
+                f"Diptych: {error.error_count()} invalid values. Push the model again."
             ) from error
 
-    def check(self, folder: Path) -> None:
-        """Compares every file with its digest.
+    def verify(self, folder: Path) -> None:
+        """Compare every file of the folder with its digest.
 
         Raises:
-          ModelError: a file is missing, changed, or not of the model.
+          ModelError: If a file is missing, changed, or not listed in the manifest.
         """
-        found = {path.relative_to(folder).as_posix() for path in _files(folder)}
-        # What a link leads to may change later, and a pipe never ends.
-        odd = {name for name in found if not _is_plain(folder / name)}
-        faults = [f"{name} is missing" for name in sorted(self.files.keys() - found)]
-        faults += [f"{name} does not belong to it" for name in sorted(found - self.files.keys())]
-        faults += [f"{name} is no plain file" for name in sorted(odd & self.files.keys())]
+        present = {path.relative_to(folder).as_posix() for path in _list_model_files(folder)}
+        # The target of a link may change later, and reading a pipe never ends.
+        irregular = {name for name in present if not _is_regular_file(folder / name)}
+        faults = [f"{name} is missing" for name in sorted(self.files.keys() - present)]
+        faults += [
+            f"{name} is not part of the model" for name in sorted(present - self.files.keys())
+        ]
+        faults += [
+            f"{name} is not a regular file" for name in sorted(irregular & self.files.keys())
+        ]
         faults += [
             f"{name} has changed"
-            for name in sorted((found & self.files.keys()) - odd)
-            if describe(folder / name) != self.files[name]
+            for name in sorted((present & self.files.keys()) - irregular)
+            if compute_digest(folder / name) != self.files[name]
         ]
         if faults:
             more = f", and {len(faults) - 3} more" if len(faults) > 3 else ""
             raise ModelError(
-                f"The model in {folder} is not as it was pushed: {', '.join(faults[:3])}{more}. "
-                "Use another version, or push it again."
+                f"The model in {folder} differs from its manifest: {', '.join(faults[:3])}{more}. "
+                "Use another version, or push the model again."
             )
 
 
-def digest_of(folder: Path) -> str:
-    """Digest of a version's manifest, which has those of all its files: names this very model."""
-    return describe(folder / _PLACE).sha256
+def manifest_digest(folder: Path) -> str:
+    """Return the SHA-256 of a version's manifest.
+
+    The manifest contains the digests of all files, so its digest identifies the model.
+    """
+    return compute_digest(folder / _MANIFEST_PATH).sha256
 
 
-def check_if_pushed(folder: Path) -> None:
-    """Compares a model with its manifest; one that was exported and never pushed has none.
+def verify_if_pushed(folder: Path) -> None:
+    """Compare a model with its manifest; a model that was only exported has none.
 
     Raises:
-      ModelError: it is not as it was pushed.
+      ModelError: If the model differs from its manifest.
     """
-    if (folder / _PLACE).is_file():
-        ModelManifest.read(folder).check(folder)
+    if (folder / _MANIFEST_PATH).is_file():
+        ModelManifest.read(folder).verify(folder)
 
 
-def describe(path: Path) -> File:
-    """Size and digest of a file."""
+def compute_digest(path: Path) -> FileDigest:
+    """Compute the size and the SHA-256 of a file."""
     with path.open("rb") as file:
-        return File(
+        return FileDigest(
             size=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest()
         )
 
 
-def files_of(folder: Path) -> dict[str, File]:
-    """All files of a model's folder but the manifest, described."""
-    return {path.relative_to(folder).as_posix(): describe(path) for path in _files(folder)}
+def compute_digests(folder: Path) -> dict[str, FileDigest]:
+    """Compute the digests of all files of a model except the manifest, keyed by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): compute_digest(path)
+        for path in _list_model_files(folder)
+    }
 
 
-def _files(folder: Path) -> list[Path]:
-    every = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
-    return [path for path in every if path != folder / _PLACE]
+def _list_model_files(folder: Path) -> list[Path]:
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
+    return [path for path in paths if path != folder / _MANIFEST_PATH]
 
 
-def _is_plain(path: Path) -> bool:
+def _is_regular_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()

@@ -1,32 +1,30 @@
-"""The shard format: examples in P x K batches, pairs and triplets as row numbers of them.
+"""Shard format: examples in P x K batches, and pairs and triplets as row numbers.
 
-A split is a folder with a ``manifest.json`` and, for each shard, three files::
+A split is a folder with a ``manifest.json`` and three files per shard::
 
-    examples-00000-of-00008.arrow     one row per example placed, in batch order (one record batch)
+    examples-00000-of-00008.arrow     one row per use of an example, by batch; one record batch
     pairs-00000-of-00008.parquet      batch, left, right, same, weight
     triplets-00000-of-00008.parquet   batch, anchor, positive, negative, weight
 
-``left``, ``right``, ``anchor``, ``positive`` and ``negative`` are rows of the examples file of
-the same shard. Batch number b of the split is in shard ``b % num_shards``, so a reader of the
-shards w, w + n, w + 2n ... gets its share of every n consecutive batches.
+``left``, ``right``, ``anchor``, ``positive`` and ``negative`` are row numbers in the examples file
+of the same shard. Batch b of the split is in shard ``b % num_shards``, so worker w of n reads the
+shards w, w + n, w + 2n ... and gets one of every n consecutive batches.
 """
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pydantic
 
-from diptych.schemas.files import whole_file
+from diptych.schemas.json_model import JsonModel, write_json
 
 SPLITS = ("train", "calibration", "test")
-SAME = 1  # of a pair's ``same``: 1 alike, 0 different; everywhere
+POSITIVE = 1  # value of the column ``same`` of a positive pair; 0 for a negative pair
 ID_BYTES = 16
 
-PAIRS = pa.schema(
+PAIRS_SCHEMA = pa.schema(
     [
         ("batch", pa.int32()),
         ("left", pa.int32()),
@@ -35,7 +33,7 @@ PAIRS = pa.schema(
         ("weight", pa.float32()),
     ]
 )
-TRIPLETS = pa.schema(
+TRIPLETS_SCHEMA = pa.schema(
     [
         ("batch", pa.int32()),
         ("anchor", pa.int32()),
@@ -46,17 +44,15 @@ TRIPLETS = pa.schema(
 )
 
 
-class InputShape(pydantic.BaseModel):
-    """What the encoder is given: uint8 images (height, width, channels) or float32 vectors (d,)."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+class InputShape(JsonModel):
+    """Encoder input: uint8 images (height, width, channels) or float32 vectors (d,)."""
 
     kind: str  # image or vector
     shape: tuple[int, ...]
 
     @property
     def arrow_type(self) -> pa.DataType:
-        """Type of the column ``x`` of the examples file."""
+        """Arrow type of the column ``x`` in the examples file."""
         if self.kind == "image":
             height, width, channels = self.shape
             return pa.binary(height * width * channels)
@@ -64,15 +60,15 @@ class InputShape(pydantic.BaseModel):
 
 
 def examples_schema(x: pa.DataType) -> pa.Schema:
-    """Columns of an examples file.
+    """Return the schema of an examples file.
+
+    ``label`` is the name of the class, empty if the data are given pairs. ``class`` is its index in
+    the vocabulary of the training split, or -1 if the class is not in it. ``weight`` is the class
+    weight; it is 1 if the data are given pairs, because then only pairs have weights. ``repeats``
+    is the number of uses of the example in a round, above 1 if it is oversampled.
 
     Args:
-      x: type of the input: fixed size binary (raw uint8 pixels) or fixed size list of float32.
-
-    ``label`` is the class by name (empty for data that came in pairs), ``class`` its number in
-    the vocabulary of the training split, -1 for a class that is not in it. ``weight`` is that of
-    its class (1 for data that came in pairs: there, only the pairs have one), ``repeats`` how
-    often the example is placed in a round: more than once is oversampled.
+      x: Input type: fixed size binary (raw uint8 pixels) or fixed size list of float32.
     """
     return pa.schema(
         [
@@ -88,57 +84,55 @@ def examples_schema(x: pa.DataType) -> pa.Schema:
 
 
 def shard_name(table: str, shard: int, num_shards: int) -> str:
-    """File name of a shard; ``table`` is examples, pairs or triplets."""
-    ending = "arrow" if table == "examples" else "parquet"
-    return f"{table}-{shard:05d}-of-{num_shards:05d}.{ending}"
+    """Return the file name of a shard; ``table`` is examples, pairs or triplets."""
+    extension = "arrow" if table == "examples" else "parquet"
+    return f"{table}-{shard:05d}-of-{num_shards:05d}.{extension}"
 
 
-class Manifest(pydantic.BaseModel):
+class SplitManifest(JsonModel):
     """Counts of one split, in its ``manifest.json``."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     input: InputShape
     num_shards: int
     num_batches: int
-    num_examples: int  # distinct ones
-    num_placed: int  # rows of all examples files
+    num_examples: int  # distinct examples
+    num_rows: int  # rows of all examples files
     num_classes: int  # with at least one example
-    num_singletons: int  # classes with one example: different pairs only
-    num_same: int
-    num_different: int
+    num_singletons: int  # classes with one example: negative pairs only
+    num_positive: int
+    num_negative: int
     num_triplets: int
     batches_per_shard: tuple[int, ...]
 
     @property
     def num_pairs(self) -> int:
-        """Same and different ones."""
-        return self.num_same + self.num_different
+        """Number of positive and negative pairs."""
+        return self.num_positive + self.num_negative
 
     def write(self, folder: Path) -> None:
-        """Writes ``manifest.json`` into the folder of the split."""
+        """Write ``manifest.json`` into the folder of the split."""
         write_json(self, folder / "manifest.json")
 
     @classmethod
-    def read(cls, folder: Path) -> "Manifest":
-        """Reads ``manifest.json`` from the folder of the split."""
+    def read(cls, folder: Path) -> "SplitManifest":
+        """Read ``manifest.json`` from the folder of the split."""
         return cls.model_validate_json((folder / "manifest.json").read_bytes())
-
-
-def write_json(model: pydantic.BaseModel, path: Path) -> None:
-    """Writes a model beside its name, and renames."""
-    text = json.dumps(model.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
-    with whole_file(path) as beside:
-        beside.write_text(text, encoding="utf-8")
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitPairs:
-    """All pairs of a split over its distinct examples, as the shards list them.
+    """All pairs of a split over its n distinct examples, in the order of the shards.
 
-    ``shard`` and ``row`` (n,) say where an example first stands, ``ids`` (n, 16) uint8 its id;
-    ``left``, ``right`` (m,) are rows of these, ``same`` (m,) is 1 or 0. ``placed`` says for each
-    shard which of these its rows hold.
+    Attributes:
+      ids: (n, 16) uint8 ids of the examples, sorted.
+      shard: (n,) shard of the first use of each example.
+      row: (n,) row of the first use in that shard.
+      left: (m,) index of the left example of each pair.
+      right: (m,) index of the right example.
+      same: (m,) 1 for positive and 0 for negative pairs.
+      labels: (n,) bytes objects.
+      classes: (n,) int64 class indices.
+      placed: For each shard, (rows,) the example index of each row.
     """
 
     ids: np.ndarray
@@ -147,42 +141,42 @@ class SplitPairs:
     left: np.ndarray
     right: np.ndarray
     same: np.ndarray
-    labels: np.ndarray  # (n,) bytes objects
-    classes: np.ndarray  # (n,) int64
+    labels: np.ndarray
+    classes: np.ndarray
     placed: list[np.ndarray]
 
 
-def read_split_pairs(folder: Path, most: int | None = None) -> SplitPairs:
-    """Reads the pairs of a split, each example once, ordered by id.
+def read_split_pairs(folder: Path, max_rows: int | None = None) -> SplitPairs:
+    """Read the pairs of a split over its distinct examples, sorted by id.
 
     Memory: the ids and the pairs, not the examples.
 
     Args:
-      folder: of the split.
-      most: so many rows of the first shards at most, and the pairs among them; None: all.
+      folder: Folder of the split.
+      max_rows: Read only the first rows of the shards and the pairs among them. None reads all.
     """
-    manifest = Manifest.read(folder)
+    manifest = SplitManifest.read(folder)
     ids, labels, classes, shards, rows, pairs = [], [], [], [], [], []
-    placed = 0
+    num_rows = 0
     for shard in range(manifest.num_shards):
-        left_over = None if most is None else most - placed
-        if left_over == 0:
+        remaining = None if max_rows is None else max_rows - num_rows
+        if remaining == 0:
             break
-        name = folder / shard_name("examples", shard, manifest.num_shards)
-        with pa.memory_map(str(name)) as source:
-            table = pa.ipc.open_file(source).read_all().slice(0, left_over)
+        path = folder / shard_name("examples", shard, manifest.num_shards)
+        with pa.memory_map(str(path)) as source:
+            table = pa.ipc.open_file(source).read_all().slice(0, remaining)
             ids.append(fixed_binary_to_numpy(table["id"].combine_chunks(), ID_BYTES).copy())
             labels.append(table["label"].to_numpy())
             classes.append(table["class"].to_numpy().copy())
         shards.append(np.full(len(ids[-1]), shard, np.int32))
         rows.append(np.arange(len(ids[-1])))
-        name = folder / shard_name("pairs", shard, manifest.num_shards)
-        table = pq.read_table(name, columns=["left", "right", "same"])
+        path = folder / shard_name("pairs", shard, manifest.num_shards)
+        table = pq.read_table(path, columns=["left", "right", "same"])
         left, right, same = (column.to_numpy() for column in table.columns)
-        inside = np.maximum(left, right) < len(ids[-1])
-        left, right, same = left[inside], right[inside], same[inside]
-        pairs.append((left.astype(np.int64) + placed, right.astype(np.int64) + placed, same))
-        placed += len(ids[-1])
+        is_read = np.maximum(left, right) < len(ids[-1])
+        left, right, same = left[is_read], right[is_read], same[is_read]
+        pairs.append((left.astype(np.int64) + num_rows, right.astype(np.int64) + num_rows, same))
+        num_rows += len(ids[-1])
     all_ids = np.concatenate(ids)
     _, first, inverse = np.unique(
         np.ascontiguousarray(all_ids).view(f"V{ID_BYTES}").ravel(),
@@ -198,18 +192,18 @@ def read_split_pairs(folder: Path, most: int | None = None) -> SplitPairs:
         same=np.concatenate([same for _, _, same in pairs]),
         labels=np.concatenate(labels)[first],
         classes=np.concatenate(classes)[first],
-        placed=np.split(inverse, np.cumsum([len(some) for some in ids])[:-1]),
+        placed=np.split(inverse, np.cumsum([len(shard_ids) for shard_ids in ids])[:-1]),
     )
 
 
 def fixed_binary_to_numpy(column: pa.Array, width: int) -> np.ndarray:
-    """A view of a fixed size binary column as (n, width) uint8, without a copy."""
+    """View a fixed size binary column as (n, width) uint8 without copying."""
     values = np.frombuffer(column.buffers()[1], np.uint8)
     return values[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width)
 
 
 def inputs_to_numpy(column: pa.Array, shape: InputShape) -> np.ndarray:
-    """A view of the column ``x`` as (n, *shape), uint8 or float32, without a copy."""
+    """View the column ``x`` as (n, *shape), uint8 or float32, without copying."""
     if shape.kind == "image":
         width = int(np.prod(shape.shape))
         return fixed_binary_to_numpy(column, width).reshape(-1, *shape.shape)

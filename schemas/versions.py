@@ -1,30 +1,33 @@
-"""Pushed models: a folder for each version, named by its number."""
+"""Pushed versions of a model: one folder each, named by the version number."""
 
 from pathlib import Path
 
-ROLLED_BACK = ".rolled-back"
-"""Where, in the folder of versions, those lie that were in production and no longer are to be."""
+ROLLED_BACK_FOLDER = ".rolled-back"
+"""Subfolder of the version folder that holds the versions withdrawn by ``diptych rollback``."""
 
 
-def is_model(folder: Path) -> bool:
-    """Whether it is a SavedModel."""
+def is_saved_model(folder: Path) -> bool:
+    """Return True if the folder contains a SavedModel."""
     return (folder / "saved_model.pb").is_file()
 
 
-def versions(folder: Path) -> list[Path]:
-    """The versions in a folder, the newest last; one that is still being pushed is hidden."""
-    inside = folder.iterdir() if folder.is_dir() else iter(())
-    found = [path for path in inside if path.name.isdecimal() and is_model(path)]
-    return sorted(found, key=lambda path: int(path.name))
+def list_versions(folder: Path) -> list[Path]:
+    """List the complete versions in a folder, newest last.
+
+    A version that is still being pushed has a hidden name and is not listed.
+    """
+    children = folder.iterdir() if folder.is_dir() else iter(())
+    versions = [path for path in children if path.name.isdecimal() and is_saved_model(path)]
+    return sorted(versions, key=lambda path: int(path.name))
 
 
-def newest(path: Path) -> Path | None:
-    """The path itself if it is a model, else the newest version in it; None: there is none."""
-    if is_model(path):
+def newest_version(path: Path) -> Path | None:
+    """Return the path itself if it is a model, else the newest version in it, else None."""
+    if is_saved_model(path):
         return path
-    return next(reversed(versions(path)), None)
+    return next(reversed(list_versions(path)), None)
 
 
-def rolled_back(folder: Path) -> list[Path]:
-    """The versions of a folder that were rolled back, the newest last."""
-    return versions(folder / ROLLED_BACK)
+def list_rolled_back(folder: Path) -> list[Path]:
+    """List the versions of a folder that were rolled back, newest last."""
+    return list_versions(folder / ROLLED_BACK_FOLDER)

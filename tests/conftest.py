@@ -12,10 +12,9 @@ import pytest
 
 
 class PortableBeam:
-    """Beam's own job service, and a pool that starts a process for every worker.
+    """Beam's local job service, and a worker pool that starts one process per worker.
 
-    Nothing is shared with the process of the tests: what a pipeline needs goes over the wire, as
-    it does on a cluster.
+    Nothing is shared with the test process: pipelines are serialized, as on a cluster.
     """
 
     def __init__(self, folder):
@@ -32,7 +31,7 @@ class PortableBeam:
             wait_for(port, process)
 
     def pipeline(self):
-        """A pipeline for the job service, which takes one worker."""
+        """Return a pipeline for the job service, which uses one worker."""
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -44,8 +43,8 @@ class PortableBeam:
         )
         return beam.Pipeline(options=options)
 
-    def pipeline_of_workers(self, number):
-        """A pipeline run from this process, with a number of workers of the pool."""
+    def pipeline_with_workers(self, number):
+        """Return a pipeline run from this process, with ``number`` workers of the pool."""
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -57,15 +56,15 @@ class PortableBeam:
         return beam.Pipeline(runner=runner, options=PipelineOptions(direct_num_workers=number))
 
     @contextlib.contextmanager
-    def watched(self):
-        """Peak memory in bytes of every worker started meanwhile, by process id."""
+    def watch_memory(self):
+        """Record the peak memory in bytes of each worker started meanwhile, by process id."""
         peaks: dict[int, int] = {}
-        before = set(children(self._pool.pid))
+        existing = set(children(self._pool.pid))
         ended = threading.Event()
 
         def watch():
             while not ended.wait(0.1):
-                for pid in set(children(self._pool.pid)) - before:
+                for pid in set(children(self._pool.pid)) - existing:
                     peaks[pid] = max(peak_memory(pid), peaks.get(pid, 0))
 
         watcher = threading.Thread(target=watch)
@@ -79,11 +78,13 @@ class PortableBeam:
     def stop(self):
         for process in (self._job_service, self._pool):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # workers are of the pool's group
+                os.killpg(
+                    process.pid, signal.SIGKILL
+                )  # the workers are in the process group of the pool
             process.wait()
 
     def _start(self, module, argument):
-        # The pool starts "python", whichever comes first.
+        # The pool starts the first "python" on PATH.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         with (self.folder / f"{module}.log").open("wb") as log:
             return subprocess.Popen(
@@ -120,7 +121,7 @@ def children(pid):
 def peak_memory(pid):
     try:
         status = Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+    except (FileNotFoundError, ProcessLookupError):  # the process has just ended
         return 0
     lines = dict(line.split(":", 1) for line in status.splitlines())
     return int(lines["VmHWM"].split()[0]) * 1024 if "VmHWM" in lines else 0
@@ -135,7 +136,7 @@ def portable_beam(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def write_records():
-    """Writes tf.Examples, given as dicts of lists, to a TFRecord file."""
+    """Return a function that writes tf.Examples, given as dicts of lists, to a TFRecord file."""
     import tensorflow as tf
 
     def feature(values):
@@ -159,14 +160,15 @@ def write_records():
 
 
 @pytest.fixture
-def run_here(capfd):
-    """Runs the pipeline in this process, where TFX is imported once for all tests."""
-
-    from diptych.pipeline.run import run_pipeline
+def run_in_process(capfd):
+    """Run ``diptych run`` in this process, where TFX is imported once for all tests."""
+    from diptych.cli.main import main
 
     def run(config, root, *settings):
-        code = run_pipeline(config, settings, root)
+        overrides = [f"--set={setting}" for setting in settings]
+        with pytest.raises(SystemExit) as exit_:
+            main(["run", str(config), "--root", str(root), *overrides])
         out, err = capfd.readouterr()
-        return subprocess.CompletedProcess(["run"], code, out, err)
+        return subprocess.CompletedProcess(["run"], exit_.value.code, out, err)
 
     return run

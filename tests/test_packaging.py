@@ -1,4 +1,4 @@
-"""The wheel holds all of Diptych and nothing else; the lock holds all of what it needs."""
+"""The wheel contains all of Diptych and nothing else; the lock contains all dependencies."""
 
 import re
 import shutil
@@ -26,7 +26,7 @@ def project():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """A wheel, built from a copy: a build leaves files in its folder that end up in the next."""
+    """Build a wheel from a copy: a build writes files that would be part of the next wheel."""
     source = tmp_path_factory.mktemp("source")
     for folder in FOLDERS:
         shutil.copytree(
@@ -47,7 +47,7 @@ def wheel(tmp_path_factory):
         yield archive
 
 
-def test_wheel_holds_every_module_and_data_file(wheel):
+def test_wheel_contains_every_module_and_data_file(wheel):
     expected = {
         f"{inside}/{path.relative_to(ROOT / folder)}"
         for folder, inside in FOLDERS.items()
@@ -59,16 +59,16 @@ def test_wheel_holds_every_module_and_data_file(wheel):
 
 def test_every_folder_with_modules_is_a_package(wheel):
     folders = {Path(name).parent for name in wheel.namelist() if name.endswith(".py")}
-    folders -= {Path("diptych/pipeline/examples")}  # scripts to run and to read
+    folders -= {Path("diptych/pipeline/examples")}  # scripts, not modules
     assert [str(f) for f in folders if f"{f}/__init__.py" not in wheel.namelist()] == []
 
 
-def test_wheel_has_one_name_at_the_top(wheel, project):
-    tops = {name.partition("/")[0] for name in wheel.namelist()}
-    assert tops == {"diptych", f"diptych-{project['version']}.dist-info"}
+def test_wheel_has_one_top_level_package(wheel, project):
+    top_level = {name.partition("/")[0] for name in wheel.namelist()}
+    assert top_level == {"diptych", f"diptych-{project['version']}.dist-info"}
 
 
-def test_wheel_brings_licence_types_and_command(wheel, project):
+def test_wheel_contains_license_types_and_command(wheel, project):
     info = f"diptych-{project['version']}.dist-info"
     assert b"Apache License" in wheel.read(f"{info}/licenses/LICENSE")
     assert "diptych/py.typed" in wheel.namelist()
@@ -85,7 +85,7 @@ LOCKS = ["requirements.lock", "deploy/image-tools.lock"]
 
 
 def lock_entries(lock="requirements.lock"):
-    """The lines of a lock, each package's with its hashes joined into one."""
+    """Return one line per package of a lock, including its hashes."""
     text = (ROOT / lock).read_text(encoding="utf-8").replace("\\\n", " ")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
@@ -98,7 +98,7 @@ def test_every_locked_package_has_a_version_and_hashes(lock):
 
 
 @pytest.mark.parametrize("file", [*LOCKS, "deploy/Dockerfile"])
-def test_neither_a_lock_nor_the_dockerfile_holds_addresses(file):
+def test_neither_the_locks_nor_the_dockerfile_contain_urls(file):
     assert "://" not in (ROOT / file).read_text(encoding="utf-8")
 
 
@@ -109,8 +109,8 @@ def test_every_dependency_is_locked(project):
     assert names <= {line.partition("==")[0] for line in lock_entries()}
 
 
-def test_what_builds_the_wheel_is_locked():
-    # make setup builds without isolation, so that nothing without a hash is installed
+def test_build_requirements_are_locked():
+    # make setup builds without isolation, so that only packages with a hash are installed
     build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]
     names = {re.match(r"[\w-]+", line)[0] for line in build["requires"]}
     assert names <= {line.partition("==")[0] for line in lock_entries()}

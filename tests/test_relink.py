@@ -1,4 +1,4 @@
-"""Relinking: on a small ELF file made here by hand, and on the modules that are installed."""
+"""Relink a small hand-made ELF file and the installed modules."""
 
 import os
 import stat
@@ -47,7 +47,7 @@ def new_system(library):
 
 
 def make_elf(symbols=SYMBOLS):
-    """The tables alone: no code, and nothing that a loader could load."""
+    """Build an ELF file with only the symbol and version tables. It cannot be loaded."""
     strings = bytearray(b"\0")
 
     def number(text):
@@ -86,16 +86,16 @@ def make_elf(symbols=SYMBOLS):
 
 
 def imported(data):
-    """Name, version index and binding of each imported symbol."""
+    """Return the name, version index and binding of each imported symbol."""
     return [(s.name, s.index, s.info) for s in elf.Elf(data).imports()]
 
 
-def insisted_on(data):
+def required_versions(data):
     return {need.version for need in elf.Elf(data).needs() if not need.weak}
 
 
 def test_new_symbols_are_replaced_on_an_old_system():
-    # "strtol" is the end of "__isoc23_strtol": the name needs no place of its own
+    # "strtol" is the suffix of "__isoc23_strtol", so the string table needs no new entry
     assert imported(relink.relink(make_elf(), old_system)) == [
         ("abort", 2, GLOBAL_FUNCTION),
         ("strlen", 2, GLOBAL_FUNCTION),
@@ -107,13 +107,13 @@ def test_new_symbols_are_replaced_on_an_old_system():
     ]
 
 
-def test_loader_no_longer_insists_on_new_versions():
+def test_new_versions_are_no_longer_required():
     data = make_elf()
-    assert insisted_on(data) == {version for _, version in VERSIONS}
-    assert insisted_on(relink.relink(data, old_system)) == {"GLIBC_2.2.5", "GLIBCXX_3.4"}
+    assert required_versions(data) == {version for _, version in VERSIONS}
+    assert required_versions(relink.relink(data, old_system)) == {"GLIBC_2.2.5", "GLIBCXX_3.4"}
 
 
-def test_length_stays():
+def test_length_is_unchanged():
     assert len(relink.relink(make_elf(), old_system)) == len(make_elf())
 
 
@@ -121,7 +121,7 @@ def test_nothing_changes_on_a_new_system():
     assert relink.relink(make_elf(), new_system) == make_elf()
 
 
-def test_second_time_changes_nothing():
+def test_relinking_is_idempotent():
     once = relink.relink(make_elf(), old_system)
     assert relink.relink(once, old_system) == once
 
@@ -132,7 +132,7 @@ def test_unknown_symbol_is_an_error():
         relink.relink(data, old_system)
 
 
-def test_symbol_whose_twin_is_not_named_is_an_error():
+def test_missing_name_of_the_replacement_is_an_error():
     with pytest.raises(relink.RelinkError, match="does not name abort"):
         relink.relink(make_elf(SYMBOLS[1:]), old_system)
 
@@ -140,14 +140,14 @@ def test_symbol_whose_twin_is_not_named_is_an_error():
 @pytest.mark.parametrize(
     "data", [b"", b"#!/bin/sh\n", b"\x7fELF\x01\x01" + bytes(80), make_elf()[:-1]]
 )
-def test_other_files_are_an_error_that_names_the_file(tmp_path, data):
+def test_other_files_raise_an_error_with_the_file_name(tmp_path, data):
     path = tmp_path / "module.so"
     path.write_bytes(data)
     with pytest.raises(relink.RelinkError, match=r"module\.so: "):
         relink.relink_file(path, old_system)
 
 
-def test_new_file_takes_the_old_ones_name_and_mode(tmp_path):
+def test_new_file_has_the_name_and_mode_of_the_old_file(tmp_path):
     path, in_cache = tmp_path / "module.so", tmp_path / "cache.so"
     path.write_bytes(make_elf())
     path.chmod(0o754)
@@ -163,23 +163,23 @@ def test_new_file_takes_the_old_ones_name_and_mode(tmp_path):
     assert path.stat() == before
 
 
-def packages(folder):
-    """A folder like site-packages, with one of the packages and a stranger."""
-    for name in ("ml_metadata/a/extension.so", "stranger/b.so"):
+def make_packages(folder):
+    """Create a folder like site-packages, with one of the packages and another one."""
+    for name in ("ml_metadata/a/extension.so", "other/b.so"):
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_bytes(make_elf())
-    (folder / "stranger" / "empty.so").touch()
+    (folder / "other" / "empty.so").touch()
     return folder
 
 
-def test_other_packages_are_left_alone_and_named(tmp_path, capsys):
-    relink.relink_packages(packages(tmp_path), old_system)
-    assert (tmp_path / "stranger/b.so").read_bytes() == make_elf()
+def test_other_packages_are_not_changed_but_reported(tmp_path, capsys):
+    relink.relink_packages(make_packages(tmp_path), old_system)
+    assert (tmp_path / "other/b.so").read_bytes() == make_elf()
     assert (tmp_path / "ml_metadata/a/extension.so").read_bytes() != make_elf()
-    said = capsys.readouterr()
-    assert said.out == "relinked ml_metadata/a/extension.so\n"
-    assert said.err == (
-        "relink: stranger/b.so will not load here, "
+    output = capsys.readouterr()
+    assert output.out == "relinked ml_metadata/a/extension.so\n"
+    assert output.err == (
+        "relink: other/b.so cannot be loaded on this system, "
         "it needs CXXABI_1.3.15, GLIBCXX_3.4.32, GLIBC_2.38\n"
     )
 
@@ -190,8 +190,8 @@ def test_missing_packages_are_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(("version", "relinks"), [("2.36", True), ("2.39", False), ("2.41", False)])
-def test_program_leaves_new_systems_alone(tmp_path, monkeypatch, version, relinks):
-    packages(tmp_path)
+def test_program_changes_nothing_on_new_systems(tmp_path, monkeypatch, version, relinks):
+    make_packages(tmp_path)
     monkeypatch.setattr(os, "confstr", lambda name: f"glibc {version}")
     monkeypatch.setattr(relink, "system_versions", old_system)
     monkeypatch.setattr(sys, "argv", ["relink.py", "--site-packages", str(tmp_path)])
@@ -200,7 +200,7 @@ def test_program_leaves_new_systems_alone(tmp_path, monkeypatch, version, relink
     assert changed is relinks
 
 
-def test_program_says_in_one_line_what_is_wrong(tmp_path, monkeypatch, capsys):
+def test_program_reports_errors_in_one_line(tmp_path, monkeypatch, capsys):
     def no_glibc(name):
         raise ValueError("unrecognized configuration name")
 
@@ -208,11 +208,11 @@ def test_program_says_in_one_line_what_is_wrong(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["relink.py", "--site-packages", str(tmp_path)])
     assert relink.main() == 1
     assert capsys.readouterr().err == (
-        "relink: TFX needs Linux with glibc; this is another C library.\n"
+        "relink: TFX needs Linux with glibc; this system has another C library.\n"
     )
 
 
-def test_system_says_what_it_has():
+def test_system_versions_are_listed():
     assert "GLIBC_2.2.5" in relink.system_versions("libc.so.6")
     assert "GLIBCXX_3.4" in relink.system_versions("libstdc++.so.6")
     with pytest.raises(relink.RelinkError, match=r"libnowhere\.so\.1 is missing"):
@@ -226,12 +226,12 @@ def test_installed_modules_load_after_relinking(tmp_path, path):
 
     data = path.read_bytes()
     relinked = relink.relink(data, old)
-    assert not insisted_on(relinked) & NEW
+    assert not required_versions(relinked) & NEW
     assert relink.relink(relinked, old) == relinked
 
     copy = tmp_path / path.name
     copy.write_bytes(relinked)
-    for module in (path, copy):  # as installed; as it would be on an old system
+    for module in (path, copy):  # as installed, and as relinked for an old system
         load = (
             "import importlib.util as u, sys; s = u.spec_from_file_location(*sys.argv[1:]);"
             "print(u.module_from_spec(s).__name__)"
@@ -246,5 +246,5 @@ def test_installed_modules_load_after_relinking(tmp_path, path):
 
 
 def test_both_packages_are_installed():
-    found = {path.relative_to(SITE_PACKAGES).parts[0] for path in INSTALLED}
-    assert found == set(relink.PACKAGES)
+    installed = {path.relative_to(SITE_PACKAGES).parts[0] for path in INSTALLED}
+    assert installed == set(relink.PACKAGES)

@@ -1,1 +1,1 @@
-"""The ClassCentroids step: where the classes lie in the embedding of the model in production."""
+"""The ClassCentroids step: centroids of the classes in the embedding of the production model."""

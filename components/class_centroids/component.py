@@ -1,4 +1,4 @@
-"""ClassCentroids, the TFX component."""
+"""TFX component ClassCentroids."""
 # No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
 
 import logging
@@ -15,7 +15,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
 from diptych.schemas.artifacts import Centroids
-from diptych.schemas.input_spec import Inputs
+from diptych.schemas.input_spec import InputSpec
 
 _PROGRESS = logging.getLogger("diptych.progress")
 
@@ -29,41 +29,41 @@ def ClassCentroids(
     code_hash: Parameter[str],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Finds where the classes of the training split lie in the embedding of a model.
+    """Compute the centroids of the training classes in the embedding of the model in production.
 
     Args:
-      examples: raw ones; the model has its preprocessing inside.
-      centroids: see ``diptych.schemas.centroids``; without rows if there is no model, or one that
-        takes other inputs than these examples have.
-      production: the model: a version, or a folder of them, of which the newest is taken.
-      inputs: ``inputs.Inputs`` as JSON.
-      code_hash: of our code; a new one runs the step anew.
-      beam_pipeline: given by TFX.
+      examples: Raw examples; the model includes its preprocessing.
+      centroids: See ``diptych.schemas.centroids``; without rows if no model is in production, or
+        the model does not accept these inputs.
+      production: A model version, or a folder of versions, of which the newest is used.
+      inputs: ``InputSpec`` as JSON.
+      code_hash: Hash of the step's code; a new hash invalidates the cache.
+      beam_pipeline: Provided by TFX.
     """
     del code_hash
-    from diptych.components.class_centroids.sums import no_centroids
-    from diptych.components.class_centroids.transforms import FindCentroids
-    from diptych.components.common.exported_model import read_card, takes
+    from diptych.components.class_centroids.centroid_sums import make_empty_centroid_table
+    from diptych.components.class_centroids.transforms import ComputeCentroids
     from diptych.schemas.centroids import count_centroids, write_centroids
-    from diptych.schemas.versions import newest
+    from diptych.schemas.model_card import ModelCard
+    from diptych.schemas.versions import newest_version
 
-    raw, folder = Inputs.model_validate_json(inputs), Path(centroids.uri)
-    path = newest(Path(production))
+    input_spec, folder = InputSpec.model_validate_json(inputs), Path(centroids.uri)
+    model_path = newest_version(Path(production))
     reason = ""
-    if path is None:
+    if model_path is None:
         reason = "no model is in production yet"
-    elif not takes(read_card(path), raw):
-        reason = "the model in production takes other inputs"
+    elif not ModelCard.read(model_path).accepts_inputs(input_spec):
+        reason = "the model in production does not accept these inputs"
     if reason:
-        write_centroids(folder, no_centroids())
-        _PROGRESS.info("%s: pairs stay random", reason)
+        write_centroids(folder, make_empty_centroid_table())
+        _PROGRESS.info("%s: negative pairs are random", reason)
     else:
-        split = Path(artifact_utils.get_split_uri([examples], "train"))
-        files = sorted(str(file) for file in split.glob("[!._]*"))
+        split_folder = Path(artifact_utils.get_split_uri([examples], "train"))
+        files = sorted(str(file) for file in split_folder.glob("[!._]*"))
         with beam_pipeline as pipeline:
-            pipeline | beam.Create(files) | FindCentroids(path, raw, folder)
+            pipeline | beam.Create(files) | ComputeCentroids(model_path, input_spec, folder)
     num_classes = count_centroids(folder)
     if num_classes:
-        _PROGRESS.info("%d classes placed by the model in production", num_classes)
+        _PROGRESS.info("%d class centroids computed with the model in production", num_classes)
     centroids.set_int_custom_property("num_classes", num_classes)
     centroids.set_string_custom_property("reason", reason)

@@ -1,30 +1,32 @@
-"""The model in production: the newest version in a folder of pushed models."""
+"""Find the model in production: the newest version in a folder of pushed models."""
 
 from pathlib import Path
 
-from diptych.schemas.manifest import files_of
-from diptych.schemas.versions import newest, versions
+from diptych.schemas.manifest import compute_digests
+from diptych.schemas.versions import list_versions, newest_version
 
 
-def production_at_start(serving: Path) -> Path:
-    """The version that is in production now; the folder itself, where there is none yet.
+def resolve_production(serving: Path) -> Path:
+    """Return the newest version, or the folder itself if it has no versions yet.
 
-    A step that is given the folder takes the newest version in it when it runs; one that is given a
-    version has it among its parameters, so that the cache knows another one.
+    Resolving the version before the run makes it a parameter of the steps, so a new version is not
+    a cache hit. A step that receives the folder uses the newest version when it runs.
     """
-    return newest(serving) or serving
+    return newest_version(serving) or serving
 
 
-def production_before(serving: Path, candidate: Path) -> Path | None:
-    """The newest version that is not the candidate itself; None: there is none.
+def find_baseline(serving: Path, candidate: Path) -> Path | None:
+    """Return the newest version whose files differ from the candidate's, or None.
 
-    The candidate is there already if nothing has changed since it was pushed, or if the run was
-    killed after the push: compared with itself, it would be pushed a second time.
+    The candidate may already be pushed, if nothing has changed since or if the run was killed after
+    the push. Compared with itself, it would be pushed a second time.
 
     Args:
-      serving: folder of pushed versions.
-      candidate: an exported model.
+      serving: Folder of pushed versions.
+      candidate: An exported model.
     """
-    own = files_of(candidate)
-    others = (version for version in reversed(versions(serving)) if files_of(version) != own)
-    return next(others, None)
+    candidate_digests = compute_digests(candidate)
+    for version in reversed(list_versions(serving)):
+        if compute_digests(version) != candidate_digests:
+            return version
+    return None

@@ -1,4 +1,4 @@
-"""Beam's sums of tables: counts of classes, sums of embeddings."""
+"""Beam CombineFn for tables, such as counts per class and sums of embeddings."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -6,43 +6,44 @@ from typing import Any
 
 import apache_beam as beam
 
-_AT_LEAST = 2**14  # entries; below it, sums cost more than memory
+_MIN_ENTRIES = 2**14  # entries; below it, summing costs more than the memory it saves
 
-_Gathered = tuple[list[Any], int]  # elements, and entries until they are added up
+_Accumulator = tuple[list[Any], int]  # elements, and remaining entries until they are summed
 
 
 @dataclasses.dataclass(eq=False)
-class Sum(beam.CombineFn):
-    """Adds up elements, as many at a time as are together as large as the sum so far.
+class TableSumFn(beam.CombineFn):
+    """Sum elements in groups that are together as large as the sum so far.
 
-    At each one it would take time in the square of the classes; all at once, memory for each.
+    Adding each element individually would take quadratic time in the number of classes; adding all
+    at once would need memory for all of them.
 
     Attributes:
-      add: sums up elements; none, too.
-      size: of an element, in entries.
+      add: Function that sums elements, including none.
+      size: Function that returns the number of entries of an element.
     """
 
     add: Callable[[Iterable[Any]], Any]
     size: Callable[[Any], int]
 
-    def create_accumulator(self) -> _Gathered:
+    def create_accumulator(self) -> _Accumulator:
         return [], 0
 
-    def add_input(self, accumulator: _Gathered, element: Any) -> _Gathered:
-        gathered, room = accumulator
-        gathered.append(element)
-        room -= self.size(element)
-        if room > 0:
-            return gathered, room
-        total = self.add(gathered)
-        return [total], max(self.size(total), _AT_LEAST)
+    def add_input(self, accumulator: _Accumulator, element: Any) -> _Accumulator:
+        pending, remaining = accumulator
+        pending.append(element)
+        remaining -= self.size(element)
+        if remaining > 0:
+            return pending, remaining
+        total = self.add(pending)
+        return [total], max(self.size(total), _MIN_ENTRIES)
 
-    def merge_accumulators(self, accumulators: Iterable[_Gathered]) -> _Gathered:
+    def merge_accumulators(self, accumulators: Iterable[_Accumulator]) -> _Accumulator:
         merged = self.create_accumulator()
-        for gathered, _ in accumulators:
-            for element in gathered:
+        for pending, _ in accumulators:
+            for element in pending:
                 merged = self.add_input(merged, element)
         return merged
 
-    def extract_output(self, accumulator: _Gathered) -> Any:
+    def extract_output(self, accumulator: _Accumulator) -> Any:
         return self.add(accumulator[0])

@@ -1,1 +1,1 @@
-"""Judges the exported model on the test split, and against the model in production."""
+"""Evaluate the exported model on the test split and compare it with the model in production."""

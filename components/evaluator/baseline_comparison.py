@@ -1,85 +1,106 @@
-"""The candidate beside the model in production, on the same pairs."""
+"""Comparison of the candidate with the model in production on the same pairs."""
 
 import numpy as np
 from scipy.stats import binomtest
 
-from diptych.components.evaluator.bootstrap import draw_times, estimate, pair_weights
-from diptych.components.evaluator.scored_pairs import Judged
-from diptych.schemas.config.evaluate import Evaluate
-from diptych.schemas.evaluation import Comparison, Estimate, Rule
+from diptych.components.evaluator.bootstrap import (
+    bootstrap_pair_weights,
+    draw_bootstrap_counts,
+    make_estimate,
+)
+from diptych.components.evaluator.scored_pairs import ScoredPairs
+from diptych.schemas.config.evaluate import EvaluateConfig
+from diptych.schemas.evaluation import BaselineComparison, Check, Estimate
 
 
-def compare(
-    candidate: Judged,
-    threshold: float,
-    baseline: Judged,
+def compare_with_baseline(
+    candidate: ScoredPairs,
+    candidate_threshold: float,
+    baseline: ScoredPairs,
     baseline_threshold: float,
-    settings: Evaluate,
-) -> Comparison:
-    """Compares the accuracies, each model at its own calibrated threshold.
+    config: EvaluateConfig,
+) -> BaselineComparison:
+    """Compare the accuracies of two models, each at its own calibrated threshold.
 
-    Both are judged on each resample, so what makes a pair hard for both does not widen the interval
-    of the difference. McNemar's test (Psychometrika 12, 1947), exact: of the pairs that one model
-    alone tells right, it would be either with probability 1/2 if they were equally good.
+    Both models are evaluated on the same resamples, so pairs that are hard for both do not widen
+    the interval of the difference. The p-value is that of the exact McNemar test (Psychometrika 12,
+    1947): if the models are equally accurate, each pair that only one of them classifies correctly
+    favours either model with probability 1/2.
 
     Args:
-      candidate: pairs with the distances of the new model.
-      threshold: its own.
-      baseline: the same pairs with the distances of the model in production.
-      baseline_threshold: its own.
-      settings: resamples and seed.
+      candidate: Pairs with the distances of the new model.
+      candidate_threshold: Calibrated threshold of the new model.
+      baseline: The same pairs with the distances of the model in production.
+      baseline_threshold: Calibrated threshold of the model in production.
+      config: Number of resamples and seed.
     """
-    new, old = candidate.right_at(threshold), baseline.right_at(baseline_threshold)
-    only_new, only_old = int((new & ~old).sum()), int((old & ~new).sum())
-    apart = only_new + only_old
-    return Comparison(
+    candidate_correct = candidate.is_correct(candidate_threshold)
+    baseline_correct = baseline.is_correct(baseline_threshold)
+    only_candidate = int((candidate_correct & ~baseline_correct).sum())
+    only_baseline = int((baseline_correct & ~candidate_correct).sum())
+    discordant = only_candidate + only_baseline
+    gain = candidate_correct.astype(np.int64) - baseline_correct
+    return BaselineComparison(
         threshold=baseline_threshold,
-        accuracy=float(old.mean()),
-        difference=_difference(candidate, new.astype(np.int64) - old, settings),
-        only_candidate_right=only_new,
-        only_baseline_right=only_old,
-        mcnemar_p=float(binomtest(only_new, apart).pvalue) if apart else 1.0,
+        accuracy=float(baseline_correct.mean()),
+        difference=_estimate_difference(candidate, gain, config),
+        only_candidate_correct=only_candidate,
+        only_baseline_correct=only_baseline,
+        mcnemar_p=float(binomtest(only_candidate, discordant).pvalue) if discordant else 1.0,
     )
 
 
-def _difference(judged: Judged, gain: np.ndarray, settings: Evaluate) -> Estimate:
-    """Of the accuracies; ``gain`` (m,) is 1 for a pair only the candidate tells right, or -1."""
-    if not gain.any():  # the same model, or as good as: no resample could tell them apart
+def _estimate_difference(pairs: ScoredPairs, gain: np.ndarray, config: EvaluateConfig) -> Estimate:
+    """Estimate the accuracy difference.
+
+    Args:
+      pairs: Pairs of either model.
+      gain: (m,) 1 if only the candidate is correct, -1 if only the baseline is, else 0.
+      config: Number of resamples and seed.
+    """
+    if not gain.any():  # equal predictions: the difference is 0 in every resample
         return Estimate(value=0.0, low=0.0, high=0.0)
     resampled = []
-    for times in draw_times(
-        judged.num_examples, settings.bootstrap, settings.seed, width=len(gain)
+    for counts in draw_bootstrap_counts(
+        pairs.num_examples, config.bootstrap, config.seed, width=len(gain)
     ):
-        weights = pair_weights(times, judged.left, judged.right)
+        weights = bootstrap_pair_weights(counts, pairs.left, pairs.right)
         total = weights.sum(axis=1)
         with np.errstate(invalid="ignore"):
             resampled.append(np.where(total > 0, weights @ gain / total, np.nan))
-    return estimate(float(gain.mean()), np.concatenate(resampled))
+    return make_estimate(float(gain.mean()), np.concatenate(resampled))
 
 
-def rule_of(comparison: Comparison, max_drop: float) -> Rule:
-    """Not worse than the model in production, as far as the pairs can show it.
+def check_accuracy_drop(comparison: BaselineComparison, max_accuracy_drop: float) -> Check:
+    """Check that the candidate is not worse than the model in production.
 
-    The lower end of the interval must be above ``-max_drop``: the burden of proof is on the new
-    model, as in a trial of non-inferiority.
+    This is a non-inferiority test: the check passes only if the lower end of the interval of the
+    difference is at least ``-max_accuracy_drop``.
     """
     difference = comparison.difference
     value, low, high = difference.value or 0.0, difference.low, difference.high
-    holds = low is not None and low >= -max_drop
-    before = f"the model in production, {comparison.accuracy:.2%} on the same pairs"
+    passed = low is not None and low >= -max_accuracy_drop
+    production = f"the model in production ({comparison.accuracy:.2%} on the same pairs)"
     interval = (
-        f"difference {value:+.2%}, 95 % interval {low:+.2%} to {high:+.2%}, "
+        f"difference {value:+.2%}, 95 % interval {low:+.2%} to {high:+.2%}"
         if low is not None
-        else f"difference {value:+.2%}, no interval, "
+        else f"difference {value:+.2%}, no interval"
     )
-    allowed = f"{max_drop:.2%} less allowed"
-    if holds:
-        text = f"it keeps up with {before}: {interval}{allowed}"
-    elif value < -max_drop:
-        text = f"it falls behind {before}: {interval}{allowed}"
+    allowed = f"the allowed drop of {max_accuracy_drop:.2%}"
+    if passed:
+        text = f"accuracy compared with {production} is within {allowed}: {interval}"
+    elif value < -max_accuracy_drop:
+        text = f"accuracy compared with {production} exceeds {allowed}: {interval}"
     else:
         text = (
-            f"it is not shown to keep up with {before}: {interval}{allowed}; the test split is too "
-            "small to tell: raise evaluate.max_drop, or test on more data"
+            f"accuracy compared with {production} may exceed {allowed}: {interval}; the test split "
+            "is too small to decide: increase evaluate.max_accuracy_drop, or test on more data"
         )
-    return Rule(name="max_drop", figure=low, bar=-max_drop, better="higher", holds=holds, text=text)
+    return Check(
+        name="max_accuracy_drop",
+        value=low,
+        requirement=-max_accuracy_drop,
+        better="higher",
+        passed=passed,
+        text=text,
+    )

@@ -1,91 +1,100 @@
-"""Figures of each class, and which classes are worst."""
+"""Metrics per class, and the classes with the lowest accuracy."""
 
 from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
-from diptych.components.evaluator.retrieval import Found
-from diptych.components.evaluator.scored_pairs import Judged
-from diptych.schemas.evaluation import ClassFigures
+from diptych.components.evaluator.retrieval import RetrievalResults
+from diptych.components.evaluator.scored_pairs import ScoredPairs
+from diptych.schemas.evaluation import ClassMetrics
 
-_Z = 1.96  # 95 % of a normal distribution lie within
+_Z = 1.96  # 95 % of a normal distribution lies within this many standard deviations
 
 
-def class_figures(
-    judged: Judged,
+def compute_class_metrics(
+    pairs: ScoredPairs,
     threshold: float,
     labels: npt.NDArray[np.object_],
     seen: npt.NDArray[np.bool_],
-    found: Found | None,
-) -> tuple[ClassFigures, ...]:
-    """Figures of each class; a pair counts for both of its classes, once if they agree.
+    retrieval: RetrievalResults | None,
+) -> tuple[ClassMetrics, ...]:
+    """Compute the metrics of each class.
+
+    A positive pair counts once for its class, a negative pair once for each of its two classes.
 
     Args:
-      judged: the pairs.
-      threshold: the calibrated one.
+      pairs: Test pairs.
+      threshold: Calibrated threshold.
       labels: (num_examples,) label of each example.
-      seen: (num_examples,) whether its class was in the training split.
-      found: what each example found among all others; None where there is nothing to find.
+      seen: (num_examples,) True if the class of the example is in the training split.
+      retrieval: Retrieval results over all test examples, or None if there are none.
 
     Returns:
-      One a class, by label.
+      One element per class, sorted by label.
     """
-    names, first, number = np.unique(labels, return_index=True, return_inverse=True)
-    right = judged.right_at(threshold)
-    left, right_class = number[judged.left], number[judged.right]
-    apart = left != right_class
-    owner = np.concatenate([left, right_class[apart]])
-    told = np.concatenate([right, right[apart]])
-    same = np.concatenate([judged.is_same, judged.is_same[apart]])
+    names, first, class_index = np.unique(labels, return_index=True, return_inverse=True)
+    pair_correct = pairs.is_correct(threshold)
+    left_class, right_class = class_index[pairs.left], class_index[pairs.right]
+    mixed = left_class != right_class
+    owner = np.concatenate([left_class, right_class[mixed]])
+    correct = np.concatenate([pair_correct, pair_correct[mixed]])
+    positive = np.concatenate([pairs.is_positive, pairs.is_positive[mixed]])
 
-    def mean(of: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> list[float | None]:
-        count = np.bincount(of, minlength=len(names)).tolist()
-        total = np.bincount(of, values, len(names)).tolist()
-        return [t / c if c else None for t, c in zip(total, count, strict=True)]
+    def mean_per_class(
+        classes: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
+    ) -> list[float | None]:
+        counts = np.bincount(classes, minlength=len(names)).tolist()
+        totals = np.bincount(classes, values, len(names)).tolist()
+        return [
+            total / count if count else None for total, count in zip(totals, counts, strict=True)
+        ]
 
-    nothing = np.empty(0)
-    recall = (
-        mean(nothing.astype(np.int64), nothing)
-        if found is None
-        else mean(number[found.query], found.at_1)
+    empty = np.empty(0)
+    recall_at_1 = (
+        mean_per_class(empty.astype(np.int64), empty)
+        if retrieval is None
+        else mean_per_class(class_index[retrieval.query], retrieval.at_1)
     )
     columns = zip(
-        (text_of(name) for name in names),
+        (decode_label(name) for name in names),
         seen[first].tolist(),
-        np.bincount(number, minlength=len(names)).tolist(),
+        np.bincount(class_index, minlength=len(names)).tolist(),
         np.bincount(owner, minlength=len(names)).tolist(),
-        mean(owner, told),
-        mean(owner[same], told[same]),
-        mean(owner[~same], told[~same]),
-        recall,
+        mean_per_class(owner, correct),
+        mean_per_class(owner[positive], correct[positive]),
+        mean_per_class(owner[~positive], correct[~positive]),
+        recall_at_1,
         strict=True,
     )
-    fields = list(ClassFigures.model_fields)
-    return tuple(ClassFigures(**dict(zip(fields, row, strict=True))) for row in columns)
+    fields = list(ClassMetrics.model_fields)
+    return tuple(ClassMetrics(**dict(zip(fields, row, strict=True))) for row in columns)
 
 
-def worst_classes(classes: Iterable[ClassFigures], n: int = 10) -> tuple[ClassFigures, ...]:
-    """The classes with the lowest accuracy, the worst first.
+def worst_classes(classes: Iterable[ClassMetrics], n: int = 10) -> tuple[ClassMetrics, ...]:
+    """Return the classes with the lowest accuracy, the worst first.
 
-    Ordered by the upper end of the 95 % interval of Wilson ("Probable Inference, the Law of
-    Succession, and Statistical Inference", JASA 22, 1927), that is by what is surely bad: 1 of 2
-    pairs wrong may be chance, 30 of 100 is not.
+    Classes are ordered by the upper end of the 95 % Wilson interval ("Probable Inference, the Law
+    of Succession, and Statistical Inference", JASA 22, 1927), which accounts for the number of
+    pairs: 1 error in 2 pairs may be chance, 30 in 100 are not.
 
     Args:
-      classes: those in no pair are left out, and those with every pair told right.
-      n: at most so many.
+      classes: Classes to rank. Classes without pairs or without errors are ignored.
+      n: Maximum number of classes to return.
     """
-    faulty = [one for one in classes if one.accuracy is not None and one.accuracy < 1]
-    return tuple(sorted(faulty, key=lambda one: (_at_best(one), one.label))[:n])
+    with_errors = [
+        metrics for metrics in classes if metrics.accuracy is not None and metrics.accuracy < 1
+    ]
+    ranked = sorted(with_errors, key=lambda metrics: (_wilson_upper_bound(metrics), metrics.label))
+    return tuple(ranked[:n])
 
 
-def text_of(label: object) -> str:
-    """A label to read."""
+def decode_label(label: object) -> str:
+    """Convert a label to text; invalid UTF-8 is replaced."""
     return label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)
 
 
-def _at_best(one: ClassFigures) -> float:
-    share, count = one.accuracy or 0.0, one.pairs
-    spread = _Z * np.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
-    return float((share + _Z**2 / (2 * count) + spread) / (1 + _Z**2 / count))
+def _wilson_upper_bound(metrics: ClassMetrics) -> float:
+    accuracy, count = metrics.accuracy or 0.0, metrics.pairs
+    spread = _Z * np.sqrt(accuracy * (1 - accuracy) / count + _Z**2 / (4 * count**2))
+    return float((accuracy + _Z**2 / (2 * count) + spread) / (1 + _Z**2 / count))

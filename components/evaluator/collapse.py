@@ -1,77 +1,86 @@
-"""Recognises a model that has collapsed: it says the same of all pairs, or anything of any."""
+"""Detection of collapsed models: equal embeddings, equal distances, or distances without signal."""
 
 import numpy as np
 
-from diptych.schemas.evaluation import Estimate, Rule
+from diptych.schemas.evaluation import Check, Estimate
 
-# A ROC AUC below is no better than chance, if its interval does not say otherwise. A model that
-# tells anything is far above; a small test split has a wide interval, but not such a figure.
+# A ROC AUC below this is treated as chance unless its interval excludes chance. Models that learned
+# something are far above it; a small test split widens the interval but does not move the value.
 _NEAR_CHANCE = 0.55
 _CHANCE = 0.5
-# Spreads below count as none. Those of models that learn are above 0.01.
-_NONE = 1e-3
+# Relative spreads below this count as zero. Trained models have spreads above 0.01.
+_MIN_SPREAD = 1e-3
 
 
-def describe_collapse(embedding: np.ndarray, distance: np.ndarray, roc_auc: Estimate) -> str | None:
-    """How the embeddings collapsed, in words; None where they did not.
+def describe_collapse(
+    embeddings: np.ndarray, distance: np.ndarray, roc_auc: Estimate
+) -> str | None:
+    """Describe how the embeddings collapsed, or return None.
 
-    A model that orders pairs better than chance has not collapsed, however close together its
-    embeddings lie: only what fails is looked at for how it fails.
+    A model that ranks pairs better than chance has not collapsed, however small the spread of its
+    embeddings. The spread only determines the description.
 
     Args:
-      embedding: (n, d) of the examples.
-      distance: (m,) of the pairs.
-      roc_auc: of the pairs.
+      embeddings: (n, d) embeddings of the examples.
+      distance: (m,) distances of the pairs.
+      roc_auc: ROC AUC of the pairs.
     """
-    alike = spread_of(embedding) < _NONE
-    one_distance = _spread_of_distances(distance) < _NONE
+    constant_embeddings = relative_variance(embeddings) < _MIN_SPREAD
+    constant_distance = _relative_distance_range(distance) < _MIN_SPREAD
     auc = _CHANCE if roc_auc.value is None else roc_auc.value
     excludes_chance = roc_auc.low is not None and roc_auc.low > _CHANCE
-    if auc >= _NEAR_CHANCE or (excludes_chance and not alike and not one_distance):
+    is_constant = constant_embeddings or constant_distance
+    if auc >= _NEAR_CHANCE or (excludes_chance and not is_constant):
         return None
-    if alike:
-        return "all embeddings are alike, whatever the example"
-    if one_distance:
-        return "all pairs have one distance, whatever the examples"
+    if constant_embeddings:
+        return "all embeddings are nearly identical"
+    if constant_distance:
+        return "all pairs have nearly the same distance"
     if roc_auc.high is not None and roc_auc.high < _CHANCE:
-        return "same pairs are further apart than different ones"
-    return (
-        "the embeddings differ, but not by what is the same: pairs are told no better than chance"
-    )
+        return "positive pairs are further apart than negative pairs"
+    return "the embeddings differ, but the distances separate the pairs no better than chance"
 
 
-def spread_of(embedding: np.ndarray) -> float:
-    """Variance of the embeddings over all dimensions, relative to their mean squared length.
+def relative_variance(embeddings: np.ndarray) -> float:
+    """Compute the total variance of the embeddings relative to their mean squared length.
 
-    In [0, 1]: 0 if all are equal. Of embeddings of length 1 it is 1 less the squared length of
-    their mean.
+    The result is in [0, 1]; 0 means that all embeddings are equal. For unit-length embeddings it is
+    1 minus the squared length of their mean.
     """
-    values = embedding.astype(np.float64)
-    length = float(np.mean(np.sum(values**2, axis=1)))
-    return float(np.sum(np.var(values, axis=0))) / length if length else 0.0
+    values = embeddings.astype(np.float64)
+    mean_squared_length = float(np.mean(np.sum(values**2, axis=1)))
+    if not mean_squared_length:
+        return 0.0
+    return float(np.sum(np.var(values, axis=0))) / mean_squared_length
 
 
-def _spread_of_distances(distance: np.ndarray) -> float:
-    """From the 5th to the 95th percentile, relative to the latter."""
+def _relative_distance_range(distance: np.ndarray) -> float:
+    """Compute the range from the 5th to the 95th percentile, relative to the latter."""
     low, high = np.quantile(distance.astype(np.float64), [0.05, 0.95])
     return float((high - low) / high) if high else 0.0
 
 
-def rule_of(collapse: str | None, roc_auc: Estimate) -> Rule:
-    """A collapsed model is never blessed, whatever the bars."""
-    figure = f"ROC AUC {roc_auc.value:.4f}" if roc_auc.value is not None else "no ROC AUC"
+def check_collapse(collapse: str | None, roc_auc: Estimate) -> Check:
+    """Check that the model has not collapsed; applies regardless of the requirements.
+
+    Args:
+      collapse: Result of ``describe_collapse``.
+      roc_auc: ROC AUC of the pairs.
+    """
+    metric = f"ROC AUC {roc_auc.value:.4f}" if roc_auc.value is not None else "ROC AUC undefined"
     if roc_auc.low is not None:
-        figure += f", 95 % interval {roc_auc.low:.4f} to {roc_auc.high:.4f}"
+        metric += f", 95 % interval {roc_auc.low:.4f} to {roc_auc.high:.4f}"
+    metric += f" (chance: {_CHANCE})"
     text = (
-        f"it has not collapsed: {figure}, where chance is {_CHANCE}"
+        f"the embeddings have not collapsed: {metric}"
         if collapse is None
-        else f"it has collapsed: {collapse} ({figure}, where chance is {_CHANCE})"
+        else f"the embeddings have collapsed: {collapse}; {metric}"
     )
-    return Rule(
+    return Check(
         name="collapse",
-        figure=roc_auc.value,
-        bar=_CHANCE,
+        value=roc_auc.value,
+        requirement=_CHANCE,
         better="higher",
-        holds=collapse is None,
+        passed=collapse is None,
         text=text,
     )

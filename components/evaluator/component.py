@@ -1,4 +1,4 @@
-"""The Evaluator step: figures, a report, and the blessing."""
+"""The Evaluator step: metrics, a report, and the blessing."""
 
 # No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
 import json
@@ -10,8 +10,9 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import io_utils, path_utils
 
 from diptych.schemas.artifacts import Evaluation, PairSet
-from diptych.schemas.config.evaluate import Evaluate
-from diptych.schemas.input_spec import Inputs
+from diptych.schemas.blessing import BlessingDetails
+from diptych.schemas.config.evaluate import EvaluateConfig
+from diptych.schemas.input_spec import InputSpec
 from diptych.schemas.shards import SPLITS, read_split_pairs
 
 
@@ -27,62 +28,56 @@ def Evaluator(
     serving: Parameter[str],
     code_hash: Parameter[str],
 ) -> None:
-    """Judges the exported model on the raw examples of the test split.
+    """Evaluate the exported model on the raw examples of the test split.
 
-    It is compared with the model in production: the newest version in the folder ``serving`` that
-    is not the candidate itself. Both see the same pairs in raw form, each through its own
-    preprocessing and at its own threshold, as they would in production.
+    The baseline is the model in production: the newest version in the folder ``serving`` that is
+    not the candidate itself. Both models get the same raw pairs and use their own preprocessing and
+    threshold, as in production.
     """
     from diptych.components.common.exported_model import ExportedModel
-    from diptych.components.common.production import production_before
-    from diptych.components.evaluator.evaluate import evaluate
-    from diptych.components.evaluator.evaluation_files import write_evaluation
-    from diptych.components.evaluator.raw_split import RawSplit, load_baseline
-    from diptych.components.evaluator.requirements import figures_of
-    from diptych.components.evaluator.tables import write_tables
+    from diptych.components.common.production import find_baseline
+    from diptych.components.evaluator.evaluation_files import write_evaluation_files
+    from diptych.components.evaluator.evaluation_report import build_evaluation_report
+    from diptych.components.evaluator.raw_split import RawTestSplit, load_baseline
+    from diptych.components.evaluator.requirements import main_metrics
+    from diptych.components.evaluator.tables import write_evaluation_tables
 
-    folder = Path(artifact_utils.get_split_uri([examples], "test"))
-    test = RawSplit(
-        files=[str(file) for file in sorted(folder.iterdir())],
-        inputs=Inputs.model_validate_json(inputs),
+    examples_folder = Path(artifact_utils.get_split_uri([examples], "test"))
+    test_split = RawTestSplit(
+        files=[str(file) for file in sorted(examples_folder.iterdir())],
+        inputs=InputSpec.model_validate_json(inputs),
         pairs=read_split_pairs(Path(pairs.uri) / "Split-test"),
-        train=Path(pairs.uri) / "Split-train",
+        train_folder=Path(pairs.uri) / "Split-train",
     )
-    exported = Path(path_utils.serving_model_path(model.uri))
-    before = production_before(Path(serving), exported)
-    baseline, note = load_baseline(before, test.inputs)
-    candidate = ExportedModel(exported)
-    outcome = test.judge(candidate)
-    rules = Evaluate.model_validate_json(settings)
-    parts = test.parts(outcome, candidate, rules)
-    figures = evaluate(
-        outcome,
-        None if baseline is None else test.judge(baseline),
-        parts.slices,
-        rules,
-        classes=parts.classes,
-        notes=(*([note] if note else ()), *parts.notes),
+    config = EvaluateConfig.model_validate_json(settings)
+    candidate_path = Path(path_utils.serving_model_path(model.uri))
+    baseline_path = find_baseline(Path(serving), candidate_path)
+    baseline, note = load_baseline(baseline_path, test_split.inputs)
+    candidate = ExportedModel(candidate_path)
+    predictions = test_split.predict(candidate)
+    report = build_evaluation_report(
+        predictions,
+        None if baseline is None else test_split.predict(baseline),
+        test_split.compute_metrics(predictions, candidate, config),
+        config,
+        notes=(note,) if note else (),
     )
-    reconstructions = test.reconstruct_some(candidate) if candidate.has_decoder else None
-    target = Path(evaluation.uri)
-    target.mkdir(parents=True, exist_ok=True)
-    write_tables(
-        *(target, outcome.judged, outcome.threshold, outcome.embedding, test.pairs),
-        pictures_of=test.pictures_of,
-    )
-    write_evaluation(target, figures, reconstructions)
-    main_figures = figures_of(figures.all)
-    evaluation.set_float_custom_property("accuracy", main_figures["accuracy"])
-    evaluation.set_int_custom_property("blessed", int(figures.blessed))
-    evaluation.set_string_custom_property("reason", figures.reason)
+    reconstructions = test_split.reconstruct_sample(candidate) if candidate.has_decoder else None
+    folder = Path(evaluation.uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_evaluation_tables(folder, predictions, test_split.pairs, test_split.render_thumbnails)
+    write_evaluation_files(folder, report, reconstructions)
+    metrics = main_metrics(report.all)
+    evaluation.set_float_custom_property("accuracy", metrics["accuracy"])
+    evaluation.set_int_custom_property("blessed", int(report.blessed))
+    evaluation.set_string_custom_property("reason", report.reason)
 
-    # What Pusher reads, and by TFX's convention the search for the latest blessed model.
-    blessing.set_int_custom_property("blessed", int(figures.blessed))
+    # Read by Pusher and by TFX's resolver of the latest blessed model.
+    blessing.set_int_custom_property("blessed", int(report.blessed))
     blessing.set_string_custom_property("current_model", model.uri)
     blessing.set_int_custom_property("current_model_id", model.id)
-    if before is not None:
-        blessing.set_string_custom_property("baseline_model", str(before))
-    # And for the manifest of the pushed model.
+    if baseline_path is not None:
+        blessing.set_string_custom_property("baseline_model", str(baseline_path))
     data = {
         "examples": examples.uri,
         "span": examples.span,
@@ -90,7 +85,8 @@ def Evaluator(
         "fingerprint": examples.get_string_custom_property("fingerprint"),
         **{f"num_{name}": examples.get_int_custom_property(f"num_{name}") for name in SPLITS},
     }
-    blessing.set_string_custom_property("figures", json.dumps(main_figures))
-    blessing.set_string_custom_property("data", json.dumps(data))
-    name = "BLESSED" if figures.blessed else "NOT_BLESSED"
-    io_utils.write_string_file(str(Path(blessing.uri) / name), "")
+    details = BlessingDetails(metrics=metrics, data=data)
+    for name, text in details.to_properties().items():
+        blessing.set_string_custom_property(name, text)
+    file_name = "BLESSED" if report.blessed else "NOT_BLESSED"
+    io_utils.write_string_file(str(Path(blessing.uri) / file_name), "")

@@ -1,124 +1,140 @@
-"""Figures of verification at every threshold, for many weightings of the pairs at once.
+"""Verification metrics at every threshold, for many pair weightings at once.
 
-scikit-learn has these figures for one weighting a call; the bootstrap wants a thousand. Here the
-pairs are sorted once, and everything follows from cumulative sums of the weights.
+scikit-learn computes these metrics for one weighting per call; the bootstrap needs a thousand. Here
+the pairs are sorted once, and all metrics follow from cumulative sums of the weights.
+
+An operating point is a threshold between two different distances. Point 0 accepts no pair, point i
+accepts the pairs with the i smallest distinct distances, and the last point accepts all pairs.
 """
 
 import dataclasses
 
 import numpy as np
 
-from diptych.components.evaluator.scored_pairs import Judged
+from diptych.components.evaluator.scored_pairs import ScoredPairs
 
 
-class Ranked:
-    """Pairs in the order of their distance.
+class SortedPairs:
+    """Pairs sorted by distance.
 
     Attributes:
-      left: (m,) rows of the examples, of the nearest pair first.
-      right: (m,) likewise.
+      left: (m,) example rows, in order of increasing distance.
+      right: (m,) example rows, in the same order.
     """
 
-    def __init__(self, judged: Judged) -> None:
-        order = np.argsort(judged.distance, kind="stable")
-        distance = judged.distance[order]
-        self.left, self.right = judged.left[order], judged.right[order]
-        self._is_same = judged.is_same[order]
-        # Equal distances cannot be told apart: a threshold lies after the last of them.
+    def __init__(self, pairs: ScoredPairs) -> None:
+        order = np.argsort(pairs.distance, kind="stable")
+        distance = pairs.distance[order]
+        self.left, self.right = pairs.left[order], pairs.right[order]
+        self._is_positive = pairs.is_positive[order]
+        # A threshold cannot separate equal distances: it lies after the last of them.
         last = np.append(np.flatnonzero(distance[1:] > distance[:-1]), len(distance) - 1)
         self._distances = distance[last]
-        self._cuts = None if len(last) == len(distance) else np.append(0, last + 1)
+        has_ties = len(last) < len(distance)
+        self._point_ends = np.append(0, last + 1) if has_ties else None
 
-    def cut(self, threshold: float) -> int:
-        """How many different distances are accepted at a threshold."""
-        at = self._distances.dtype.type(threshold)  # as ``distance <= threshold`` compares
-        return int(np.searchsorted(self._distances, at, side="right"))
+    def operating_point(self, threshold: float) -> int:
+        """Return the operating point of ``distance <= threshold``."""
+        # Compare in the precision of the distances, as ``distance <= threshold`` does.
+        rounded = self._distances.dtype.type(threshold)
+        return int(np.searchsorted(self._distances, rounded, side="right"))
 
-    def accepted(self, weights: np.ndarray) -> "Accepted":
-        """What is accepted at each cut.
+    def count_accepted(self, weights: np.ndarray) -> "AcceptedCounts":
+        """Sum the weights of the accepted pairs at each operating point.
 
         Args:
-          weights: (r, m) int64, in the order of ``left`` and ``right``.
+          weights: (r, m) int64 pair weights, in the order of ``left`` and ``right``.
         """
-        every = self._at_cuts(weights)
-        same = self._at_cuts(weights * self._is_same)
-        return Accepted(same, every - same)
+        accepted = self._cumulative(weights)
+        true_positives = self._cumulative(weights * self._is_positive)
+        return AcceptedCounts(true_positives, accepted - true_positives)
 
-    def _at_cuts(self, weights: np.ndarray) -> np.ndarray:
+    def _cumulative(self, weights: np.ndarray) -> np.ndarray:
         sums = np.zeros((len(weights), weights.shape[1] + 1), np.int64)
         np.cumsum(weights, axis=1, out=sums[:, 1:])
-        return sums if self._cuts is None else np.take(sums, self._cuts, axis=1)
+        return sums if self._point_ends is None else np.take(sums, self._point_ends, axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class Accepted:
-    """Weight of the same and of the different pairs that are accepted, by cut: both (r, cuts).
+class AcceptedCounts:
+    """Weighted counts of accepted pairs at each operating point.
 
-    At the first cut nothing is accepted, at the last all. A figure is (r,) float64, NaN where it
-    does not exist.
+    All metrics are (r,) float64, NaN where undefined.
+
+    Attributes:
+      true_positives: (r, points) accepted positive pairs.
+      false_positives: (r, points) accepted negative pairs.
     """
 
-    same: np.ndarray
-    different: np.ndarray
+    true_positives: np.ndarray
+    false_positives: np.ndarray
 
-    def accuracy(self, cut: int) -> np.ndarray:
-        """Share of the pairs told right."""
-        right = self.same[:, cut] + self._all_different - self.different[:, cut]
-        return _share(right, self._all_same + self._all_different)
+    def accuracy(self, point: int) -> np.ndarray:
+        """Share of the pairs that are classified correctly."""
+        true_negatives = self._negatives - self.false_positives[:, point]
+        correct = self.true_positives[:, point] + true_negatives
+        return _divide_or_nan(correct, self._positives + self._negatives)
 
-    def precision(self, cut: int) -> np.ndarray:
-        """Share of same pairs among the accepted."""
-        return _share(self.same[:, cut], self.same[:, cut] + self.different[:, cut])
+    def precision(self, point: int) -> np.ndarray:
+        """Share of positive pairs among the accepted pairs."""
+        true_positives = self.true_positives[:, point]
+        return _divide_or_nan(true_positives, true_positives + self.false_positives[:, point])
 
-    def recall(self, cut: int) -> np.ndarray:
-        """Share of the same pairs that is accepted."""
-        return _share(self.same[:, cut], self._all_same)
+    def recall(self, point: int) -> np.ndarray:
+        """Share of the positive pairs that are accepted."""
+        return _divide_or_nan(self.true_positives[:, point], self._positives)
 
-    def f1(self, cut: int) -> np.ndarray:
+    def f1(self, point: int) -> np.ndarray:
         """Harmonic mean of precision and recall."""
-        accepted = self.same[:, cut] + self.different[:, cut]
-        return _share(2 * self.same[:, cut], accepted + self._all_same)
+        accepted = self.true_positives[:, point] + self.false_positives[:, point]
+        return _divide_or_nan(2 * self.true_positives[:, point], accepted + self._positives)
 
     def roc_auc(self) -> np.ndarray:
-        """How often a same pair is nearer than a different one; a tie counts half."""
-        # Of the different pairs at each cut: the same pairs before it, and half of those at it.
+        """Probability that a positive pair is nearer than a negative one; ties count half."""
+        # Each negative pair counts the positive pairs at smaller distances, plus half of those at
+        # the same distance.
         wins = np.einsum(
-            "rc,rc->r", np.diff(self.different, axis=1), self.same[:, 1:] + self.same[:, :-1]
+            "rp,rp->r",
+            np.diff(self.false_positives, axis=1),
+            self.true_positives[:, 1:] + self.true_positives[:, :-1],
         )
-        # In float64: the product of the totals may be beyond int64.
-        return _share(wins / 2, self._all_same.astype(np.float64) * self._all_different)
+        # In float64, because the product of the totals may exceed int64.
+        return _divide_or_nan(wins / 2, self._positives.astype(np.float64) * self._negatives)
 
     def rates(self) -> tuple[np.ndarray, np.ndarray]:
-        """False accept rate and true accept rate by cut, both (r, cuts); NaN without both kinds."""
-        both = np.minimum(self._all_same, self._all_different)[:, None] > 0
+        """False accept rate and true accept rate, (r, points) each.
+
+        Rows without positive or without negative pairs are NaN.
+        """
+        has_both = np.minimum(self._positives, self._negatives)[:, None] > 0
         return (
-            _share(self.different, self._all_different[:, None] * both),
-            _share(self.same, self._all_same[:, None] * both),
+            _divide_or_nan(self.false_positives, self._negatives[:, None] * has_both),
+            _divide_or_nan(self.true_positives, self._positives[:, None] * has_both),
         )
 
     @property
-    def _all_same(self) -> np.ndarray:
-        return self.same[:, -1]
+    def _positives(self) -> np.ndarray:
+        return self.true_positives[:, -1]
 
     @property
-    def _all_different(self) -> np.ndarray:
-        return self.different[:, -1]
+    def _negatives(self) -> np.ndarray:
+        return self.false_positives[:, -1]
 
 
 def equal_error_rate(false_accepts: np.ndarray, true_accepts: np.ndarray) -> np.ndarray:
-    """Where the false accept rate and the false reject rate meet.
+    """Compute the rate at which false accept rate and false reject rate are equal.
 
-    The rates jump from cut to cut; between two cuts they are taken as straight lines, which are
-    what ``sklearn.metrics.roc_curve`` draws.
+    Between two operating points the rates are interpolated linearly, as in a plot of
+    ``sklearn.metrics.roc_curve``.
 
     Args:
-      false_accepts: (r, cuts) rates, from 0 to 1.
-      true_accepts: (r, cuts) likewise.
+      false_accepts: (r, points) false accept rates, from 0 to 1.
+      true_accepts: (r, points) true accept rates, from 0 to 1.
 
     Returns:
-      (r,), NaN where a rate is.
+      (r,) rates, NaN where an input row is NaN.
     """
-    excess = false_accepts + true_accepts - 1.0  # false accepts less false rejects, from -1 to 1
+    excess = false_accepts + true_accepts - 1.0  # false accepts minus false rejects, from -1 to 1
     row = np.arange(len(excess))
     after = np.clip(np.count_nonzero(excess < 0, axis=1), 1, excess.shape[1] - 1)
     before = after - 1
@@ -128,18 +144,23 @@ def equal_error_rate(false_accepts: np.ndarray, true_accepts: np.ndarray) -> np.
     return rate
 
 
-def true_accept_cut(false_accepts: np.ndarray, most: float) -> np.ndarray:
-    """(r,) the last cut with a false accept rate of at most ``most``: no line drawn between.
+def operating_point_at_far(false_accepts: np.ndarray, max_rate: float) -> np.ndarray:
+    """Find the last operating point with a false accept rate of at most ``max_rate``.
+
+    Rates are not interpolated.
 
     Args:
-      false_accepts: (r, cuts) rates, from 0 to 1.
-      most: the rate.
+      false_accepts: (r, points) false accept rates, from 0 to 1.
+      max_rate: Highest false accept rate allowed.
+
+    Returns:
+      (r,) operating points.
     """
-    cut: np.ndarray = np.maximum(np.count_nonzero(false_accepts <= most, axis=1) - 1, 0)
-    return cut
+    point: np.ndarray = np.maximum(np.count_nonzero(false_accepts <= max_rate, axis=1) - 1, 0)
+    return point
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _divide_or_nan(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
-        share: np.ndarray = np.where(whole > 0, part / whole, np.nan)
-    return share
+        ratio: np.ndarray = np.where(denominator > 0, numerator / denominator, np.nan)
+    return ratio

@@ -1,32 +1,33 @@
-"""The files of an evaluation that hold its figures."""
+"""Files of an evaluation that contain its metrics."""
 
 from pathlib import Path
 
 import numpy as np
 
-from diptych.components.evaluator.markdown import as_markdown
+from diptych.components.evaluator.markdown import format_markdown_report
 from diptych.components.evaluator.reconstructions import write_reconstructions
-from diptych.schemas.evaluation import Evaluation
-from diptych.schemas.files import whole_file
+from diptych.schemas.evaluation import EvaluationReport
+from diptych.schemas.files import atomic_write
 
 
-def write_evaluation(
+def write_evaluation_files(
     folder: Path,
-    evaluation: Evaluation,
+    report: EvaluationReport,
     reconstructions: tuple[np.ndarray, np.ndarray] | None,
 ) -> None:
-    """Writes ``evaluation.json`` and ``report.md``.
+    """Write ``evaluation.json`` and ``report.md``.
 
     Args:
-      folder: to write to; exists.
-      evaluation: the figures.
-      reconstructions: of a model with a decoder, see ``write_reconstructions``.
+      folder: Existing folder to write to.
+      report: Evaluation report.
+      reconstructions: Inputs and reconstructions of a model with a decoder, see
+        ``write_reconstructions``.
     """
-    report = as_markdown(evaluation)
+    text = format_markdown_report(report)
     if reconstructions is not None:
-        picture = write_reconstructions(folder, *reconstructions)
-        report += "\n## Inputs, and below what the decoder makes of their embeddings\n"
-        report += f"\n![inputs and reconstructions]({picture.name})\n"
-    with whole_file(folder / "report.md") as beside:
-        beside.write_text(report, encoding="utf-8")
-    evaluation.write(folder)
+        image = write_reconstructions(folder, *reconstructions)
+        text += "\n## Reconstructions\n\nTop: inputs. Bottom: reconstructions by the decoder.\n"
+        text += f"\n![inputs and reconstructions]({image.name})\n"
+    with atomic_write(folder / "report.md") as tmp_path:
+        tmp_path.write_text(text, encoding="utf-8")
+    report.write(folder)

@@ -1,87 +1,92 @@
-"""The evaluation in short, for people who have a terminal."""
+"""The evaluation report as Markdown."""
 
 from collections.abc import Iterable, Iterator
 
 from diptych.components.evaluator.class_metrics import worst_classes
-from diptych.schemas.evaluation import AtThreshold, ClassFigures, Estimate, Evaluation
+from diptych.schemas.evaluation import AtThreshold, ClassMetrics, Estimate, EvaluationReport
 
 
-def as_markdown(evaluation: Evaluation) -> str:
-    """The verdict, the figures with their intervals, and what could not be told."""
-    pairs = evaluation.pairs
+def format_markdown_report(report: EvaluationReport) -> str:
+    """Format the verdict, the metrics with their intervals, and the notes."""
+    pairs = report.pairs
     lines = [
         "# Evaluation on the test split",
         "",
-        f"**{'Blessed' if evaluation.blessed else 'Not blessed'}**",
+        f"**{'Blessed' if report.blessed else 'Not blessed'}**",
         "",
-        *(f"- {'holds' if rule.holds else '**fails**'}: {rule.text}" for rule in evaluation.rules),
+        *(
+            f"- {'passed' if check.passed else '**failed**'}: {check.text}"
+            for check in report.checks
+        ),
         "",
-        f"{pairs.pairs:,} pairs ({pairs.same_pairs:,} same) of {pairs.examples:,} examples. "
-        f"Intervals are 95 %, by {evaluation.resamples:,} bootstrap resamples of the examples.",
+        f"{pairs.pairs:,} pairs ({pairs.positive_pairs:,} positive) of {pairs.examples:,} "
+        f"examples. Intervals: 95 %, {report.resamples:,} bootstrap resamples of the examples.",
         "",
-        *_table(("figure", "value", "interval"), _figures(evaluation)),
+        *_format_table(("metric", "value", "interval"), _metric_rows(report)),
         "",
-        *_table(
+        *_format_table(
             (
-                *("threshold", "distance", "same, called same", "same, called different"),
-                *("different, called same", "different, called different"),
+                *("threshold", "distance", "true positives", "false negatives"),
+                *("false positives", "true negatives"),
             ),
-            (_counts(name, at) for name, at in _thresholds(evaluation)),
+            (_confusion_row(name, metrics) for name, metrics in _thresholds(report)),
         ),
     ]
-    worst = worst_classes(evaluation.classes)
+    worst = worst_classes(report.classes)
     if worst:
-        lines += ["", *_table(("worst classes", "accuracy", "pairs"), map(_of_class, worst))]
-    if evaluation.notes:
-        lines += ["", *(f"- {note}" for note in evaluation.notes)]
+        header = ("worst classes", "accuracy", "pairs")
+        lines += ["", *_format_table(header, map(_class_row, worst))]
+    if report.notes:
+        lines += ["", *(f"- {note}" for note in report.notes)]
     return "\n".join(lines) + "\n"
 
 
-def _figures(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
-    pairs = evaluation.pairs
-    for name, at in _thresholds(evaluation):
-        yield (f"accuracy, {name} threshold", *_texts(at.accuracy))
-        yield (f"precision, {name} threshold", *_texts(at.precision))
-        yield (f"recall, {name} threshold", *_texts(at.recall))
-        yield (f"F1, {name} threshold", *_texts(at.f1))
-    yield ("ROC AUC", *_texts(pairs.roc_auc))
-    yield ("equal error rate", *_texts(pairs.equal_error_rate))
+def _metric_rows(report: EvaluationReport) -> Iterator[tuple[str, ...]]:
+    pairs = report.pairs
+    for name, metrics in _thresholds(report):
+        yield (f"accuracy, {name} threshold", *_format_estimate(metrics.accuracy))
+        yield (f"precision, {name} threshold", *_format_estimate(metrics.precision))
+        yield (f"recall, {name} threshold", *_format_estimate(metrics.recall))
+        yield (f"F1, {name} threshold", *_format_estimate(metrics.f1))
+    yield ("ROC AUC", *_format_estimate(pairs.roc_auc))
+    yield ("equal error rate", *_format_estimate(pairs.equal_error_rate))
     for tar in pairs.tar_at_far:
-        yield (f"TAR at FAR {tar.false_accept_rate:g}", *_texts(tar.rate))
-    retrieval = evaluation.all.retrieval
+        yield (f"TAR at FAR {tar.false_accept_rate:g}", *_format_estimate(tar.rate))
+    retrieval = report.all.retrieval
     if retrieval is not None:
-        yield ("Recall@1", *_texts(retrieval.recall_at_1))
-        yield ("Recall@5", *_texts(retrieval.recall_at_5))
-        yield ("MAP@R", *_texts(retrieval.map_at_r))
-    for shot in evaluation.all.few_shot:
-        yield (f"{shot.ways}-way {shot.shots}-shot accuracy", *_texts(shot.accuracy))
+        yield ("Recall@1", *_format_estimate(retrieval.recall_at_1))
+        yield ("Recall@5", *_format_estimate(retrieval.recall_at_5))
+        yield ("MAP@R", *_format_estimate(retrieval.map_at_r))
+    for few_shot in report.all.few_shot:
+        name = f"{few_shot.ways}-way {few_shot.shots}-shot accuracy"
+        yield (name, *_format_estimate(few_shot.accuracy))
 
 
-def _thresholds(evaluation: Evaluation) -> tuple[tuple[str, AtThreshold], ...]:
-    return ("fixed", evaluation.pairs.fixed), ("calibrated", evaluation.pairs.calibrated)
+def _thresholds(report: EvaluationReport) -> tuple[tuple[str, AtThreshold], ...]:
+    return ("fixed", report.pairs.fixed), ("calibrated", report.pairs.calibrated)
 
 
-def _texts(figure: Estimate) -> tuple[str, str]:
-    value = "-" if figure.value is None else f"{figure.value:.2%}"
-    if figure.low is None or figure.high is None:
+def _format_estimate(estimate: Estimate) -> tuple[str, str]:
+    value = "-" if estimate.value is None else f"{estimate.value:.2%}"
+    if estimate.low is None or estimate.high is None:
         return value, "-"
-    return value, f"{figure.low:.2%} to {figure.high:.2%}"
+    return value, f"{estimate.low:.2%} to {estimate.high:.2%}"
 
 
-def _counts(name: str, at: AtThreshold) -> tuple[str, ...]:
-    told = at.confusion
+def _confusion_row(name: str, metrics: AtThreshold) -> tuple[str, ...]:
+    confusion = metrics.confusion
     counts = (
-        *(told.same_called_same, told.same_called_different),
-        *(told.different_called_same, told.different_called_different),
+        *(confusion.true_positives, confusion.false_negatives),
+        *(confusion.false_positives, confusion.true_negatives),
     )
-    return (name, f"{at.threshold:.4f}", *(f"{count:,}" for count in counts))
+    return (name, f"{metrics.threshold:.4f}", *(f"{count:,}" for count in counts))
 
 
-def _of_class(one: ClassFigures) -> tuple[str, ...]:
-    label = one.label.replace("|", "\\|").replace("\n", " ")
-    return (label, f"{one.accuracy:.2%}", f"{one.pairs:,}")
+def _class_row(metrics: ClassMetrics) -> tuple[str, ...]:
+    label = metrics.label.replace("|", "\\|").replace("\n", " ")
+    return (label, f"{metrics.accuracy:.2%}", f"{metrics.pairs:,}")
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    for row in (head, ("---",) * len(head), *rows):
+def _format_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    for row in (header, ("---",) * len(header), *rows):
         yield f"| {' | '.join(row)} |"

@@ -1,4 +1,4 @@
-"""Distances of some embeddings to all, as the exported model orders them."""
+"""Exact distances between embeddings, ranked as by the exported model."""
 
 from typing import Protocol
 
@@ -9,76 +9,86 @@ from diptych.schemas.config.model import Distance
 
 F32 = npt.NDArray[np.float32]
 
-# The same as in the model's distances, for an embedding that is all 0.
-_TINY = 1e-12
-# Of the largest square: what the rounding of float64 leaves of the distance of two equal
-# embeddings, and far below that of two float32 ones that differ anywhere.
+# Added to squared lengths, as in the model's distances, for embeddings that are all 0.
+_EPSILON = 1e-12
+# Floor of a squared distance, relative to the largest squared length. It is above the float64
+# rounding error between equal embeddings, and far below the squared distance of any two float32
+# embeddings that differ.
 _ROUNDING = 1e-13
 
 
-class Measure(Protocol):
-    """How a model measures embeddings; an ``ExportedModel`` is one."""
+class EmbeddingDistance(Protocol):
+    """Distance between embeddings; implemented by ``ExportedModel``."""
 
     @property
-    def measured_by(self) -> Distance:
-        """The kind of its distance."""
+    def distance_name(self) -> Distance:
+        """Name of the distance."""
 
     @property
     def distance_weights(self) -> F32 | None:
-        """(size,) weights of the parts of an embedding in a learned distance; None in others."""
+        """(size,) weights of a learned distance; None for other distances."""
 
     def distance(self, left: F32, right: F32) -> F32:
-        """(m,) distances of (m, size) embeddings row by row; lower is more alike."""
+        """Compute (m,) row-wise distances of (m, size) embeddings; lower is more similar."""
 
 
-class Nearness:
-    """Distances between embeddings, in the order in which the model's own distance puts them.
+class PairwiseDistances:
+    """Distances from some embeddings to all, monotonic in the model's distance.
 
-    Euclidean ones are given squared, that of cosines as the square of unit vectors, and the learned
-    one as its logit turned round: its sigmoid is 1 in float32 for all that are far apart. Squares
-    are sums of products in float64 around the mean: exact to the last digits of the embeddings, and
-    those of equal embeddings are equal.
+    Only the ranking equals that of the model's distance, the values differ:
+
+    - Euclidean distances are squared.
+    - The cosine distance is the squared distance of unit vectors.
+    - The learned distance is its negated logit, because its sigmoid rounds to 1 in float32 for all
+      distant pairs.
+
+    Squared distances are computed by float64 matrix products of centred embeddings. They are exact
+    to the precision of the embeddings, and all pairs of equal embeddings have the same value.
 
     Args:
-      embeddings: (n, size).
-      measured_by: the kind of the model's distance.
-      weights: (size,) of the parts of a learned distance; None for others.
+      embeddings: (n, size) embeddings.
+      distance_name: Name of the model's distance.
+      weights: (size,) weights of a learned distance; None for other distances.
     """
 
-    def __init__(self, embeddings: F32, measured_by: Distance, weights: F32 | None = None) -> None:
-        # (sign, (n, parts)): Manhattan distances to add up.
-        self._absolute: list[tuple[int, F32]] = []
+    def __init__(
+        self, embeddings: F32, distance_name: Distance, weights: F32 | None = None
+    ) -> None:
+        # (sign, (n, dimensions)) terms: Manhattan distances to add up.
+        self._manhattan_terms: list[tuple[int, F32]] = []
         self._centred: npt.NDArray[np.float64] | None = None
-        if measured_by == "manhattan":
-            self._absolute = [(1, embeddings)]
-        elif measured_by == "learned_l1":
-            assert weights is not None  # the exported model names them
-            for sign in (1, -1):  # where a weight is above 0, unlike parts speak for the same
+        if distance_name == "manhattan":
+            self._manhattan_terms = [(1, embeddings)]
+        elif distance_name == "learned_l1":
+            assert weights is not None  # stored in the exported model
+            for sign in (1, -1):  # a positive weight makes different values count as similar
                 chosen = -sign * weights > 0
-                self._absolute.append((sign, embeddings[:, chosen] * np.abs(weights[chosen])))
+                scaled = embeddings[:, chosen] * np.abs(weights[chosen])
+                self._manhattan_terms.append((sign, scaled))
         else:
             exact = embeddings.astype(np.float64)
-            if measured_by == "cosine":
-                exact /= np.sqrt(np.square(exact).sum(axis=1, keepdims=True) + _TINY)
-            # |a|^2 + |b|^2 - 2ab is exact only near the origin, and distances do not depend on it.
+            if distance_name == "cosine":
+                exact /= np.sqrt(np.square(exact).sum(axis=1, keepdims=True) + _EPSILON)
+            # |a|^2 + |b|^2 - 2ab is accurate only near the origin; distances are unaffected by a
+            # shift.
             self._centred = exact - exact.mean(axis=0)
-            self._squares = np.square(self._centred).sum(axis=1)
-            self._least = _ROUNDING * self._squares.max()
+            self._squared_lengths = np.square(self._centred).sum(axis=1)
+            self._min_squared = _ROUNDING * self._squared_lengths.max()
         self._count = len(embeddings)
 
-    def of(self, rows: npt.NDArray[np.int64]) -> F32:
-        """(m, n): of m of the embeddings to all n."""
+    def from_rows(self, rows: npt.NDArray[np.int64]) -> F32:
+        """Compute the (m, n) distances from m rows to all n embeddings."""
         if self._centred is not None:
-            squares = self._centred[rows] @ self._centred.T
-            squares *= -2.0
-            squares += self._squares[rows, None]
-            squares += self._squares
-            np.maximum(squares, self._least, out=squares)
-            return squares.astype(np.float32)
+            squared = self._centred[rows] @ self._centred.T
+            squared *= -2.0
+            squared += self._squared_lengths[rows, None]
+            squared += self._squared_lengths
+            np.maximum(squared, self._min_squared, out=squared)
+            return squared.astype(np.float32)
         import faiss
 
         total: F32 = np.zeros((len(rows), self._count), np.float32)
-        for sign, values in self._absolute:
+        for sign, values in self._manhattan_terms:
             if values.shape[1]:
                 total += sign * faiss.pairwise_distances(
                     values[rows], values, metric=faiss.METRIC_L1

@@ -1,59 +1,77 @@
-"""Raw examples by their ids."""
+"""Raw test examples, read with their ids."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from diptych.components.common.exported_model import raw_ids, raw_inputs, raw_vectors, read_raw
+from diptych.components.common.exported_model import (
+    extract_ids,
+    extract_inputs,
+    extract_vectors,
+    read_raw_batches,
+)
 from diptych.schemas import input_spec as features
 from diptych.schemas.errors import DataError
-from diptych.schemas.input_spec import Inputs
+from diptych.schemas.input_spec import InputSpec
 
-_EXAMPLES_AT_ONCE = 512
-
-
-def raw_examples(files: list[str], inputs: Inputs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """All of them, some at a time: (n, 16) ids, and (n,) encoded images or (n, d) vectors."""
-    for file in sorted(files):
-        for batch in read_raw(file, _EXAMPLES_AT_ONCE):
-            if inputs.paired:
-                yield raw_ids(batch, features.LEFT_ID), raw_vectors(batch, inputs.columns)
-                yield raw_ids(batch, features.RIGHT_ID), raw_vectors(batch, inputs.right_columns)
-            else:
-                yield raw_ids(batch), raw_inputs(batch, inputs)
+_BATCH_SIZE = 512
 
 
-def raw_examples_of(
-    files: list[str], inputs: Inputs, ids: np.ndarray
+def iter_raw_examples(
+    files: list[str], inputs: InputSpec
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Those with some ids, some at a time.
+    """Read all examples, in batches.
 
     Args:
-      files: TFRecords of raw examples.
-      inputs: what a raw example holds.
-      ids: (n, 16) uint8, each once, ordered.
+      files: TFRecord files of raw examples.
+      inputs: Features of a raw example.
 
     Yields:
-      Rows of ``ids``, and the raw examples with these, at least one. All rows in the end.
+      (n, 16) ids, and (n,) encoded images or (n, d) vectors.
+    """
+    for file in sorted(files):
+        for batch in read_raw_batches(file, _BATCH_SIZE):
+            if inputs.paired:
+                yield extract_ids(batch, features.LEFT_ID), extract_vectors(batch, inputs.columns)
+                yield (
+                    extract_ids(batch, features.RIGHT_ID),
+                    extract_vectors(batch, inputs.right_columns),
+                )
+            else:
+                yield extract_ids(batch), extract_inputs(batch, inputs)
+
+
+def iter_raw_examples_by_id(
+    files: list[str], inputs: InputSpec, ids: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Read the examples with the given ids, in batches.
+
+    Args:
+      files: TFRecord files of raw examples.
+      inputs: Features of a raw example.
+      ids: (n, 16) uint8, distinct and sorted.
+
+    Yields:
+      (m,) rows of ``ids`` and the raw examples with these ids, m >= 1. Each row is yielded once.
 
     Raises:
-      DataError: an id is not among the raw examples.
+      DataError: An id is missing from the raw examples.
     """
-    keys, known = _as_keys(ids), np.zeros(len(ids), bool)
-    for some_ids, raw in raw_examples(files, inputs):
-        found = _as_keys(some_ids)
-        place = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
-        mine = (keys[place] == found) & ~known[place]
-        if mine.any():
-            known[place[mine]] = True
-            yield place[mine], raw[mine]
-    if not known.all():
+    keys, is_read = _as_keys(ids), np.zeros(len(ids), bool)
+    for batch_ids, raw in iter_raw_examples(files, inputs):
+        batch_keys = _as_keys(batch_ids)
+        row = np.minimum(np.searchsorted(keys, batch_keys), len(keys) - 1)
+        wanted = (keys[row] == batch_keys) & ~is_read[row]
+        if wanted.any():
+            is_read[row[wanted]] = True
+            yield row[wanted], raw[wanted]
+    if not is_read.all():
         raise DataError(
-            f"{int((~known).sum())} of {len(ids)} examples of the test pairs are not among the "
-            "raw examples. The pairs belong to other data: run the pipeline from the start."
+            f"{int((~is_read).sum())} of {len(ids)} examples of the test pairs are missing from "
+            "the raw examples. The pairs belong to other data. Run the pipeline from the start."
         )
 
 
 def _as_keys(ids: np.ndarray) -> np.ndarray:
-    # Fixed width strings compare as bytes, in the order in which np.unique sorts them.
+    # Fixed-width void values compare as bytes, which is the sort order of np.unique.
     return np.ascontiguousarray(ids).view(f"V{ids.shape[1]}").ravel()

@@ -1,106 +1,117 @@
-"""Runs exported models over the raw examples of the test split: what production would see."""
+"""Predictions of exported models on raw test examples, as in production."""
 
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 
-from diptych.components.common.exported_model import ExportedModel, read_card, takes
-from diptych.components.evaluator.evaluate import Outcome, whole_split
-from diptych.components.evaluator.raw_examples import raw_examples, raw_examples_of
-from diptych.components.evaluator.reconstructions import EXAMPLES_SHOWN
-from diptych.components.evaluator.scored_pairs import Judged
-from diptych.components.evaluator.slice_metrics import Parts, judge_parts
-from diptych.components.evaluator.slices import class_sizes
-from diptych.components.evaluator.thumbnails import pictures_of
-from diptych.schemas.config.evaluate import Evaluate
+from diptych.components.common.exported_model import ExportedModel
+from diptych.components.evaluator.model_predictions import ModelPredictions
+from diptych.components.evaluator.raw_examples import iter_raw_examples, iter_raw_examples_by_id
+from diptych.components.evaluator.reconstructions import MAX_RECONSTRUCTIONS
+from diptych.components.evaluator.scored_pairs import ScoredPairs
+from diptych.components.evaluator.slice_metrics import (
+    SliceMetrics,
+    compute_pair_metrics,
+    compute_slice_metrics,
+)
+from diptych.components.evaluator.slices import count_examples_per_class
+from diptych.components.evaluator.thumbnails import render_thumbnails
+from diptych.schemas.config.evaluate import EvaluateConfig
 from diptych.schemas.errors import DataError, ModelError
-from diptych.schemas.input_spec import Inputs
-from diptych.schemas.manifest import check_if_pushed
+from diptych.schemas.input_spec import InputSpec
+from diptych.schemas.manifest import verify_if_pushed
+from diptych.schemas.model_card import ModelCard
 from diptych.schemas.shards import SplitPairs
 
-_PAIRS_AT_ONCE = 2**16
+_PAIRS_PER_BATCH = 2**16
 
 
 @dataclasses.dataclass(frozen=True)
-class RawSplit:
+class RawTestSplit:
     """Raw test examples and their pairs.
 
-    ``files`` are TFRecords, of which ``inputs`` says the form; ``train`` is the folder of the
-    training pairs, which tell how many examples of a class were trained on.
+    Attributes:
+      files: TFRecord files of raw examples.
+      inputs: Features of a raw example.
+      pairs: Test pairs.
+      train_folder: Folder of the training pairs, to count the training examples per class.
     """
 
     files: list[str]
-    inputs: Inputs
+    inputs: InputSpec
     pairs: SplitPairs
-    train: Path
+    train_folder: Path
 
-    def judge(self, model: ExportedModel) -> Outcome:
-        """Embeddings and distances, each example encoded once, from its raw form.
+    def predict(self, model: ExportedModel) -> ModelPredictions:
+        """Embed each example once, from its raw form, and compute the distances of the pairs.
 
         Raises:
-          DataError: all pairs are same, or all different; an example of a pair is not among the raw
-            examples.
+          DataError: All pairs are positive or all are negative, or an example of a pair is missing
+            from the raw examples.
         """
-        same = int(self.pairs.same.sum())
-        if not 0 < same < len(self.pairs.same):
+        positive = int(self.pairs.same.sum())
+        if not 0 < positive < len(self.pairs.same):
             raise DataError(
-                "A model is judged on same and on different pairs, and the test split has "
-                f"{same:,} same and {len(self.pairs.same) - same:,} different ones. Give it more "
-                "examples (split.test)."
+                "Evaluation requires positive and negative pairs in the test split, got "
+                f"{positive:,} positive and {len(self.pairs.same) - positive:,} negative. Assign "
+                "more examples to the test split (split.test)."
             )
-        embedding = self._embed(model)
+        embeddings = self._embed(model)
         pairs = self.pairs
         distance = np.empty(len(pairs.same), np.float32)
-        for start in range(0, len(distance), _PAIRS_AT_ONCE):
-            some = slice(start, start + _PAIRS_AT_ONCE)
-            left, right = embedding[pairs.left[some]], embedding[pairs.right[some]]
-            distance[some] = model.distance(left, right)
-        judged = Judged(len(pairs.ids), pairs.left, pairs.right, pairs.same, distance)
-        return Outcome(embedding, judged, model.threshold)
+        for start in range(0, len(distance), _PAIRS_PER_BATCH):
+            batch = slice(start, start + _PAIRS_PER_BATCH)
+            left, right = embeddings[pairs.left[batch]], embeddings[pairs.right[batch]]
+            distance[batch] = model.distance(left, right)
+        scored = ScoredPairs(len(pairs.ids), pairs.left, pairs.right, pairs.same, distance)
+        return ModelPredictions(embeddings, scored, model.threshold)
 
-    def parts(self, outcome: Outcome, model: ExportedModel, settings: Evaluate) -> Parts:
-        """Figures of all slices and classes; of data that came in pairs, of the whole alone."""
+    def compute_metrics(
+        self, predictions: ModelPredictions, model: ExportedModel, config: EvaluateConfig
+    ) -> SliceMetrics:
+        """Compute the metrics of all slices and classes; of given pairs, those of all pairs."""
         if self.inputs.paired:
-            return Parts(slices=(whole_split(outcome, settings),), classes=(), notes=())
-        return judge_parts(outcome, self.pairs, class_sizes(self.train), model, settings)
+            return compute_pair_metrics(predictions, config)
+        train_sizes = count_examples_per_class(self.train_folder)
+        return compute_slice_metrics(predictions, self.pairs, train_sizes, model, config)
 
-    def pictures_of(self, ids: np.ndarray) -> list[bytes]:
-        """Small PNG pictures of examples by their ids (m, 16), each once, ordered."""
-        return pictures_of(self.files, self.inputs, ids)
+    def render_thumbnails(self, ids: np.ndarray) -> list[bytes]:
+        """Render PNG thumbnails of the examples with the given (m, 16) ids, distinct and sorted."""
+        return render_thumbnails(self.files, self.inputs, ids)
 
-    def reconstruct_some(self, model: ExportedModel) -> tuple[np.ndarray, np.ndarray]:
-        """Some of the first examples, as the encoder is given them and as decoded."""
-        _, raw = next(raw_examples(self.files, self.inputs))
-        return model.reconstruct(raw[:EXAMPLES_SHOWN])
+    def reconstruct_sample(self, model: ExportedModel) -> tuple[np.ndarray, np.ndarray]:
+        """Return some of the first examples as encoder inputs, and their reconstructions."""
+        _, raw = next(iter_raw_examples(self.files, self.inputs))
+        return model.reconstruct(raw[:MAX_RECONSTRUCTIONS])
 
     def _embed(self, model: ExportedModel) -> np.ndarray:
-        embedding: np.ndarray = np.empty((0, 0), np.float32)
-        for places, raw in raw_examples_of(self.files, self.inputs, self.pairs.ids):
+        embeddings: np.ndarray = np.empty((0, 0), np.float32)
+        for rows, raw in iter_raw_examples_by_id(self.files, self.inputs, self.pairs.ids):
             values = model.embed(raw)
-            if not len(embedding):
-                embedding = np.empty((len(self.pairs.ids), values.shape[1]), np.float32)
-            embedding[places] = values
-        return embedding
+            if not len(embeddings):
+                embeddings = np.empty((len(self.pairs.ids), values.shape[1]), np.float32)
+            embeddings[rows] = values
+        return embeddings
 
 
-def load_baseline(path: Path | None, inputs: Inputs) -> tuple[ExportedModel | None, str | None]:
-    """The model in production, or why there is none to compare with.
+def load_baseline(path: Path | None, inputs: InputSpec) -> tuple[ExportedModel | None, str | None]:
+    """Load the model in production for the comparison.
 
     Args:
-      path: of it; None where no model was pushed.
-      inputs: what the raw examples hold now.
+      path: Folder of the model, or None if no model has been pushed.
+      inputs: Features of the current raw examples.
 
     Returns:
-      The model and None, or None and the reason.
+      The model and None, or None and a note that explains why there is no comparison.
     """
-    alone = "the absolute bars alone decide."
+    consequence = "only the absolute requirements apply."
     if path is None:
-        return None, f"No model is in production yet: {alone}"
+        return None, f"No model is in production yet: {consequence}"
     try:
-        check_if_pushed(path)
+        verify_if_pushed(path)
     except ModelError as error:
-        return None, f"{error} Until then, {alone}"
-    if not takes(read_card(path), inputs):
-        return None, f"The model in production takes other inputs than the data have now: {alone}"
+        return None, f"{error} Until then, {consequence}"
+    if not ModelCard.read(path).accepts_inputs(inputs):
+        return None, f"The model in production does not accept the current inputs: {consequence}"
     return ExportedModel(path), None

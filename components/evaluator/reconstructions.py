@@ -1,52 +1,53 @@
-"""A picture of examples above what the decoder makes of their embeddings."""
+"""An image of examples and their reconstructions by the decoder."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from diptych.components.evaluator.colours import colours
-from diptych.schemas.files import whole_file
+from diptych.components.evaluator.colour_map import apply_colour_map
+from diptych.schemas.files import atomic_write
 
-EXAMPLES_SHOWN = 16
-_SIDE = 128  # pixels of the longer side of an image, and the length of a vector's strip
-_STRIP = 32  # pixels of its width
-_GAP = 4
-_NEAREST, _MEAN = Image.Resampling.NEAREST, Image.Resampling.BOX
+MAX_RECONSTRUCTIONS = 16
+_SIDE_PX = 128  # longer side of an image, and height of a vector's strip
+_STRIP_WIDTH_PX = 32
+_GAP_PX = 4
 
 
 def write_reconstructions(folder: Path, x: np.ndarray, reconstructed: np.ndarray) -> Path:
-    """Writes ``reconstructions.png``: the first 16 examples, and each one's reconstruction below.
+    """Write ``reconstructions.png``: the first 16 examples above their reconstructions.
 
-    A vector is a strip, its first number on top: red above 0, blue below, the deeper the further
-    from 0; white is 0. All strips have one scale.
+    A vector is a vertical strip with its first number on top: red for positive numbers, blue for
+    negative ones, white for 0. All strips have the same colour scale.
 
     Args:
-      folder: to write to; exists.
+      folder: Existing folder to write to.
       x: (n, height, width, channels) pixels in [0, 1], or (n, d) vectors; n >= 1.
-      reconstructed: of the same shape.
+      reconstructed: Reconstructions, of the same shape.
 
     Returns:
-      The path of the picture.
+      Path of the image.
     """
-    x, reconstructed = x[:EXAMPLES_SHOWN], reconstructed[:EXAMPLES_SHOWN]
+    x, reconstructed = x[:MAX_RECONSTRUCTIONS], reconstructed[:MAX_RECONSTRUCTIONS]
     if x.ndim == 4:
         tiles = (255 * np.stack([x, reconstructed])).round().clip(0, 255).astype(np.uint8)
-        tiles = np.broadcast_to(tiles, (*tiles.shape[:-1], 3))  # of one channel: grey
-        size = np.array([x.shape[2], x.shape[1]]) * _SIDE // max(x.shape[1:3])
+        tiles = np.broadcast_to(tiles, (*tiles.shape[:-1], 3))  # one channel becomes grey
+        size = np.array([x.shape[2], x.shape[1]]) * _SIDE_PX // max(x.shape[1:3])
         width, height = np.maximum(size, 1).tolist()
     else:
-        both = np.stack([x, reconstructed])
-        tiles = colours(both, np.abs(both).max())[:, :, :, None]
-        width, height = _STRIP, _SIDE
+        vectors = np.stack([x, reconstructed])
+        tiles = apply_colour_map(vectors, np.abs(vectors).max())[:, :, :, None]
+        width, height = _STRIP_WIDTH_PX, _SIDE_PX
     count = tiles.shape[1]
-    picture = Image.new("RGB", (count * (width + _GAP) + _GAP, 2 * (height + _GAP) + _GAP), "white")
+    total_size = (count * (width + _GAP_PX) + _GAP_PX, 2 * (height + _GAP_PX) + _GAP_PX)
+    image = Image.new("RGB", total_size, "white")
     for row, column in np.ndindex(2, count):
         tile = Image.fromarray(np.ascontiguousarray(tiles[row, column]))
-        enlarged = height > tile.height
-        tile = tile.resize((width, height), _NEAREST if enlarged else _MEAN)
-        picture.paste(tile, (_GAP + column * (width + _GAP), _GAP + row * (height + _GAP)))
+        is_enlarged = height > tile.height
+        resampling = Image.Resampling.NEAREST if is_enlarged else Image.Resampling.BOX
+        corner = (_GAP_PX + column * (width + _GAP_PX), _GAP_PX + row * (height + _GAP_PX))
+        image.paste(tile.resize((width, height), resampling), corner)
     path = folder / "reconstructions.png"
-    with whole_file(path) as beside:
-        picture.save(beside, format="PNG")
+    with atomic_write(path) as tmp_path:
+        image.save(tmp_path, format="PNG")
     return path

@@ -1,11 +1,11 @@
-"""The absolute bars of the verdict."""
+"""Absolute metric requirements for a blessing."""
 
 from typing import Literal
 
-from diptych.schemas.config.evaluate import Bars
-from diptych.schemas.evaluation import Rule, Slice
+from diptych.schemas.config.evaluate import MetricRequirements
+from diptych.schemas.evaluation import Check, Slice
 
-_NAMES = {
+_DISPLAY_NAMES = {
     "accuracy": "accuracy",
     "precision": "precision",
     "recall": "recall",
@@ -15,69 +15,90 @@ _NAMES = {
     "recall_at_1": "Recall@1",
     "map_at_r": "MAP@R",
 }
-_AT_MOST = ("equal_error_rate",)
+_LOWER_IS_BETTER = ("equal_error_rate",)
 
 
-def rules_of(bars: Bars, part: Slice) -> tuple[Rule, ...]:
-    """A rule for each bar, in the order of the settings.
+def check_requirements(requirements: MetricRequirements, test_slice: Slice) -> tuple[Check, ...]:
+    """Check each required metric, in the order of the configuration.
 
     Args:
-      bars: what is asked for.
-      part: the whole test split, with its figures of verification.
+      requirements: Required metric values.
+      test_slice: Metrics of the complete test split.
     """
-    figures = figures_of(part)
-    rules = [
-        _rule(name, label, figures.get(name), bar, "lower" if name in _AT_MOST else "higher")
-        for name, label in _NAMES.items()
-        if (bar := getattr(bars, name)) is not None
+    metrics = main_metrics(test_slice)
+    checks = [
+        _check_requirement(
+            name,
+            display_name,
+            metrics.get(name),
+            requirement,
+            "lower" if name in _LOWER_IS_BETTER else "higher",
+        )
+        for name, display_name in _DISPLAY_NAMES.items()
+        if (requirement := getattr(requirements, name)) is not None
     ]
-    for far, bar in sorted(bars.tar_at_far.items(), reverse=True):
-        name = tar_name(far)
-        rules.append(_rule(name, f"TAR at FAR {far:g}", figures.get(name), bar, "higher"))
-    return tuple(rules)
+    for rate, requirement in sorted(requirements.tar_at_far.items(), reverse=True):
+        name = tar_metric_name(rate)
+        checks.append(
+            _check_requirement(
+                name, f"TAR at FAR {rate:g}", metrics.get(name), requirement, "higher"
+            )
+        )
+    return tuple(checks)
 
 
-def figures_of(part: Slice) -> dict[str, float]:
-    """The main figures by name, as bars name them; those that do not exist are left out."""
-    found: dict[str, float | None] = {}
-    if (pairs := part.verification) is not None:
-        at = pairs.calibrated
-        found |= {
-            "accuracy": at.accuracy.value,
-            "precision": at.precision.value,
-            "recall": at.recall.value,
-            "f1": at.f1.value,
-            "accuracy_at_fixed": pairs.fixed.accuracy.value,
-            "roc_auc": pairs.roc_auc.value,
-            "equal_error_rate": pairs.equal_error_rate.value,
+def main_metrics(test_slice: Slice) -> dict[str, float]:
+    """Return the defined main metrics, keyed by the names of the requirements.
+
+    Metrics with a threshold are at the calibrated threshold, except ``accuracy_at_fixed``.
+    """
+    metrics: dict[str, float | None] = {}
+    if (verification := test_slice.verification) is not None:
+        calibrated = verification.calibrated
+        metrics |= {
+            "accuracy": calibrated.accuracy.value,
+            "precision": calibrated.precision.value,
+            "recall": calibrated.recall.value,
+            "f1": calibrated.f1.value,
+            "accuracy_at_fixed": verification.fixed.accuracy.value,
+            "roc_auc": verification.roc_auc.value,
+            "equal_error_rate": verification.equal_error_rate.value,
         }
-        found |= {tar_name(tar.false_accept_rate): tar.rate.value for tar in pairs.tar_at_far}
-    if part.retrieval is not None:
-        found |= {
-            "recall_at_1": part.retrieval.recall_at_1.value,
-            "recall_at_5": part.retrieval.recall_at_5.value,
-            "map_at_r": part.retrieval.map_at_r.value,
+        metrics |= {
+            tar_metric_name(tar.false_accept_rate): tar.rate.value
+            for tar in verification.tar_at_far
         }
-    for shot in part.few_shot:
-        found[f"{shot.ways}_way_{shot.shots}_shot"] = shot.accuracy.value
-    return {name: value for name, value in found.items() if value is not None}
+    if (retrieval := test_slice.retrieval) is not None:
+        metrics |= {
+            "recall_at_1": retrieval.recall_at_1.value,
+            "recall_at_5": retrieval.recall_at_5.value,
+            "map_at_r": retrieval.map_at_r.value,
+        }
+    for few_shot in test_slice.few_shot:
+        metrics[f"{few_shot.ways}_way_{few_shot.shots}_shot"] = few_shot.accuracy.value
+    return {name: value for name, value in metrics.items() if value is not None}
 
 
-def tar_name(false_accept_rate: float) -> str:
-    """The figure's name."""
+def tar_metric_name(false_accept_rate: float) -> str:
+    """Return the metric name of the true accept rate at a false accept rate."""
     return f"tar_at_far_{false_accept_rate:g}"
 
 
-def _rule(
-    name: str, label: str, figure: float | None, bar: float, better: Literal["higher", "lower"]
-) -> Rule:
-    if figure is None:
-        text = f"{label} could not be told, and a bar of {bar:.2%} is set"
-        return Rule(name=name, figure=None, bar=bar, better=better, holds=False, text=text)
-    holds = figure >= bar if better == "higher" else figure <= bar
-    if better == "higher":
-        word = "reaches" if holds else "is below"
+def _check_requirement(
+    name: str,
+    display_name: str,
+    value: float | None,
+    requirement: float,
+    better: Literal["higher", "lower"],
+) -> Check:
+    bound = f"at {'least' if better == 'higher' else 'most'} {requirement:.2%}"
+    if value is None:
+        passed = False
+        text = f"{display_name} could not be computed, but is required to be {bound}"
     else:
-        word = "is within" if holds else "is above"
-    text = f"{label} {figure:.2%} {word} the bar of {bar:.2%}"
-    return Rule(name=name, figure=figure, bar=bar, better=better, holds=holds, text=text)
+        passed = value >= requirement if better == "higher" else value <= requirement
+        verb = "meets" if passed else "does not meet"
+        text = f"{display_name} {value:.2%} {verb} the requirement of {bound}"
+    return Check(
+        name=name, value=value, requirement=requirement, better=better, passed=passed, text=text
+    )

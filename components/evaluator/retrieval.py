@@ -1,8 +1,8 @@
-"""Retrieval: are the nearest of an example of its class?
+"""Retrieval metrics: are the nearest neighbours of an example of its class?
 
-Each example that has another of its class asks for it among all others. Equal distances count
-against the model: those of other classes come first. So neither the order of the examples nor
-embeddings that are all the same can help.
+Each example with another example of its class is a query; all other examples are its gallery. Ties
+count against the model: at equal distances, examples of other classes rank first. Neither the order
+of the examples nor collapsed embeddings can therefore improve a metric.
 """
 
 import dataclasses
@@ -10,23 +10,29 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from diptych.components.evaluator.mean_estimates import estimate_means
-from diptych.components.evaluator.pairwise_distances import F32, Nearness
+from diptych.components.common.sampling import evenly_spaced
+from diptych.components.evaluator.pairwise_distances import F32, PairwiseDistances
+from diptych.components.evaluator.query_means import estimate_query_means
 from diptych.schemas.config.model import Distance
 from diptych.schemas.evaluation import Retrieval
 
 I64 = npt.NDArray[np.int64]
-_FIRST = 5  # of Recall@5
-_DISTANCES_AT_ONCE = 2**23  # 64 MB in float64
-_MOST_QUERIES = 100_000
+_RECALL_K = 5  # k of Recall@5
+_DISTANCES_PER_BLOCK = 2**23  # 64 MB in float64
+_MAX_QUERIES = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """What each query found.
+class RetrievalResults:
+    """Retrieval metrics of each query.
 
-    ``query`` (q,) are rows of the examples; ``at_1`` and ``at_5`` (q,) are 1 where one of its
-    class is the nearest, or among the nearest five, else 0; ``map_at_r`` (q,) is in [0, 1].
+    Attributes:
+      gallery: Number of examples searched, the queries included.
+      classes: Number of classes.
+      query: (q,) example rows.
+      at_1: (q,) 1.0 if the nearest neighbour is of the query's class, else 0.0.
+      at_5: (q,) 1.0 if one of the 5 nearest neighbours is of the query's class, else 0.0.
+      map_at_r: (q,) MAP@R in [0, 1].
     """
 
     gallery: int
@@ -36,89 +42,95 @@ class Found:
     at_5: npt.NDArray[np.float64]
     map_at_r: npt.NDArray[np.float64]
 
-    def figures(self, resamples: int, seed: int) -> Retrieval:
-        """Their means, with intervals by bootstrap over the queries."""
+    def summarize(self, resamples: int, seed: int) -> Retrieval:
+        """Average over the queries, with intervals by bootstrap over the queries."""
         values = np.stack([self.at_1, self.at_5, self.map_at_r], axis=1)
-        at_1, at_5, map_at_r = estimate_means(values, np.ones(len(values)), resamples, seed)
+        recall_at_1, recall_at_5, map_at_r = estimate_query_means(
+            values, np.ones(len(values)), resamples, seed
+        )
         return Retrieval(
             queries=len(self.query),
             gallery=self.gallery,
             classes=self.classes,
-            recall_at_1=at_1,
-            recall_at_5=at_5,
+            recall_at_1=recall_at_1,
+            recall_at_5=recall_at_5,
             map_at_r=map_at_r,
         )
 
 
-def retrieve(
-    embeddings: F32, classes: I64, measured_by: Distance, weights: F32 | None = None
-) -> Found | None:
-    """Lets each example look for its class among all others, itself left out.
+def evaluate_retrieval(
+    embeddings: F32, classes: I64, distance_name: Distance, weights: F32 | None = None
+) -> RetrievalResults | None:
+    """Search all examples for the nearest neighbours of each, excluding itself.
 
-    With R other examples of its class, MAP@R of a query is the mean over i = 1 .. R of the
-    precision of its i nearest where the i-th is of its class, and of 0 where it is not.
+    For a query with R other examples of its class, MAP@R is the mean over i = 1 .. R of the
+    precision at i where the i-th neighbour is of its class, and of 0 where it is not.
 
     Musgrave, Belongie & Lim, "A Metric Learning Reality Check", ECCV 2020, section 3.2.
 
-    Memory: some blocks of 2**23 distances, or one row of n where that is more. Time: n^2, and of
-    more than 100,000 examples that many times n, as only so many of them ask, evenly chosen.
+    Memory: A few blocks of 2**23 distances, or one row of n distances if that is more. Time:
+    O(n^2). With more than 100,000 possible queries, 100,000 evenly spaced ones are evaluated.
 
     Args:
-      embeddings: (n, size).
-      classes: (n,) number of the class of each, any numbers.
-      measured_by: the kind of the model's distance.
-      weights: (size,) of a learned distance; None for others.
+      embeddings: (n, size) embeddings.
+      classes: (n,) class of each example, as any integers.
+      distance_name: Name of the model's distance.
+      weights: (size,) weights of a learned distance; None for other distances.
 
     Returns:
-      What was found, in the order of the rows; None where there is no query, or only one class
-      to find.
+      Results in the order of the rows, or None without a query or with fewer than two classes.
     """
-    _, numbers, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    _, class_index, sizes = np.unique(classes, return_inverse=True, return_counts=True)
     if len(sizes) < 2 or sizes.max() < 2:
         return None
-    # Classes of a size side by side: queries of a block have about as many to find.
-    order = np.lexsort((numbers, sizes[numbers]))
-    size = sizes[numbers[order]]
-    start = np.flatnonzero(np.r_[True, np.diff(numbers[order]) != 0])
-    first = np.repeat(start, np.diff(np.r_[start, len(order)]))  # row where its class begins
-    nearness = Nearness(embeddings[order], measured_by, weights)
-    step = max(1, _DISTANCES_AT_ONCE // len(order))
-    able = np.flatnonzero(size > 1)  # those alone in their class find nothing
-    queries = able[evenly(len(able), _MOST_QUERIES)]
+    # Sort by class size, so the queries of a block have about the same number of relevant examples.
+    order = np.lexsort((class_index, sizes[class_index]))
+    size = sizes[class_index[order]]
+    start = np.flatnonzero(np.r_[True, np.diff(class_index[order]) != 0])
+    class_start = np.repeat(start, np.diff(np.r_[start, len(order)]))
+    distances = PairwiseDistances(embeddings[order], distance_name, weights)
+    step = max(1, _DISTANCES_PER_BLOCK // len(order))
+    candidates = np.flatnonzero(size > 1)  # a class of one example has nothing to retrieve
+    queries = candidates[evenly_spaced(len(candidates), _MAX_QUERIES)]
     values = np.concatenate(
         [
-            _ranked(nearness.of(rows), rows, first[rows], size[rows] - 1)
+            _score_queries(distances.from_rows(rows), rows, class_start[rows], size[rows] - 1)
             for rows in np.split(queries, np.arange(step, len(queries), step))
         ]
     )
-    back = np.argsort(order[queries])
-    return Found(len(order), len(sizes), order[queries][back], *values[back].T)
+    by_row = np.argsort(order[queries])
+    return RetrievalResults(len(order), len(sizes), order[queries][by_row], *values[by_row].T)
 
 
-def evenly(count: int, most: int) -> I64:
-    """As many of the numbers 0 .. count - 1 as there may be, at even distances."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+def _score_queries(
+    distance: F32, query: I64, class_start: I64, num_relevant: I64
+) -> npt.NDArray[np.float64]:
+    """Compute the metrics of m queries.
 
+    Args:
+      distance: (m, n) distances from the queries to all examples; overwritten.
+      query: (m,) rows of the queries.
+      class_start: (m,) first row of the class of each query. The class occupies consecutive rows.
+      num_relevant: (m,) number of other examples of the class, at least 1.
 
-def _ranked(distance: F32, query: I64, first: I64, others: I64) -> npt.NDArray[np.float64]:
-    """(m, 3) at 1, at 5 and MAP@R of m queries; ``distance`` (m, n) is used up.
-
-    The class of row ``query[i]`` are the ``others[i] + 1`` rows from ``first[i]`` on.
+    Returns:
+      (m, 3) hit at 1, hit at 5, and MAP@R.
     """
     total = distance.shape[1]
-    wanted = int(others.max())
-    width = min(max(wanted, _FIRST), total)
-    place = first[:, None] + np.arange(wanted + 1)
-    place = np.where(np.arange(wanted + 1) <= others[:, None], place, query[:, None])
-    own = np.take_along_axis(distance, place, axis=1)
-    own[place == query[:, None]] = np.inf
-    np.put_along_axis(distance, place, np.inf, axis=1)  # also that of the query to itself
+    max_relevant = int(num_relevant.max())
+    width = min(max(max_relevant, _RECALL_K), total)
+    offset = np.arange(max_relevant + 1)
+    class_rows = class_start[:, None] + offset
+    class_rows = np.where(offset <= num_relevant[:, None], class_rows, query[:, None])
+    relevant = np.take_along_axis(distance, class_rows, axis=1)
+    relevant[class_rows == query[:, None]] = np.inf
+    np.put_along_axis(distance, class_rows, np.inf, axis=1)  # also the query itself
     distance.partition(width - 1, axis=1)
-    # Two sorted runs, which a stable sort merges; at equal distance, the other classes come first.
-    runs = np.concatenate([np.sort(distance[:, :width]), np.sort(own)], axis=1)
+    # A stable sort merges the two sorted runs; at equal distances, other classes rank first.
+    runs = np.concatenate([np.sort(distance[:, :width]), np.sort(relevant)], axis=1)
     ranks = np.argsort(runs, axis=1, kind="stable")[:, :width]
-    found = (ranks >= width) & np.isfinite(np.take_along_axis(runs, ranks, axis=1))
+    hits = (ranks >= width) & np.isfinite(np.take_along_axis(runs, ranks, axis=1))
     rank = np.arange(1, width + 1)
-    precision = np.where(found, np.cumsum(found, axis=1) / rank, 0.0)
-    mean = np.where(rank <= others[:, None], precision, 0.0).sum(axis=1) / others
-    return np.stack([found[:, 0], found[:, :_FIRST].any(axis=1), mean], axis=1)
+    precision = np.where(hits, np.cumsum(hits, axis=1) / rank, 0.0)
+    map_at_r = np.where(rank <= num_relevant[:, None], precision, 0.0).sum(axis=1) / num_relevant
+    return np.stack([hits[:, 0], hits[:, :_RECALL_K].any(axis=1), map_at_r], axis=1)

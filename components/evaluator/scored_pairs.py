@@ -1,22 +1,22 @@
-"""Pairs with the distances that a model gives them."""
+"""Example pairs with the distances that a model assigns to them."""
 
 import dataclasses
 
 import numpy as np
 
-from diptych.schemas.shards import SAME
+from diptych.schemas.shards import POSITIVE
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
-    """Pairs of a number of distinct examples.
+class ScoredPairs:
+    """Pairs of distinct examples, with labels and distances.
 
     Attributes:
-      num_examples: how many there are.
-      left: (m,) rows of the examples.
-      right: (m,) likewise.
-      same: (m,) 1 or 0.
-      distance: (m,) lower is more alike.
+      num_examples: Number of distinct examples, n.
+      left: (m,) example rows in [0, n).
+      right: (m,) example rows in [0, n).
+      same: (m,) 1 for a positive pair, 0 for a negative pair.
+      distance: (m,) distances; lower is more similar.
     """
 
     num_examples: int
@@ -26,28 +26,38 @@ class Judged:
     distance: np.ndarray
 
     @property
-    def is_same(self) -> np.ndarray:
-        """(m,) bool."""
-        same: np.ndarray = self.same == SAME
-        return same
+    def is_positive(self) -> np.ndarray:
+        """(m,) bool mask of the positive pairs."""
+        positive: np.ndarray = self.same == POSITIVE
+        return positive
 
-    def right_at(self, threshold: float) -> np.ndarray:
-        """(m,) bool: which are told right, where ``distance <= threshold`` means same."""
-        right: np.ndarray = (self.distance <= threshold) == self.is_same
-        return right
+    @property
+    def num_positive(self) -> int:
+        """Number of positive pairs."""
+        return int(self.is_positive.sum())
 
-    def among(self, examples: np.ndarray) -> "Judged":
-        """The pairs with both of their examples among some.
+    @property
+    def num_negative(self) -> int:
+        """Number of negative pairs."""
+        return len(self.same) - self.num_positive
+
+    def is_correct(self, threshold: float) -> np.ndarray:
+        """(m,) bool mask of the pairs classified correctly by ``distance <= threshold``."""
+        correct: np.ndarray = (self.distance <= threshold) == self.is_positive
+        return correct
+
+    def subset(self, examples: np.ndarray) -> "ScoredPairs":
+        """Return the pairs with both examples in a subset; rows are renumbered.
 
         Args:
-          examples: (num_examples,) bool.
+          examples: (num_examples,) bool mask of the examples to keep.
         """
         kept = examples[self.left] & examples[self.right]
-        row = np.cumsum(examples) - 1
-        return Judged(
+        new_row = np.cumsum(examples) - 1
+        return ScoredPairs(
             num_examples=int(examples.sum()),
-            left=row[self.left[kept]],
-            right=row[self.right[kept]],
+            left=new_row[self.left[kept]],
+            right=new_row[self.right[kept]],
             same=self.same[kept],
             distance=self.distance[kept],
         )

@@ -1,4 +1,4 @@
-"""Parts of the test split that figures are given of, apart from the whole."""
+"""Slices of the test split that are evaluated separately."""
 
 from pathlib import Path
 
@@ -6,42 +6,51 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from diptych.schemas.shards import ID_BYTES, Manifest, SplitPairs, fixed_binary_to_numpy, shard_name
+from diptych.schemas.shards import (
+    ID_BYTES,
+    SplitManifest,
+    SplitPairs,
+    fixed_binary_to_numpy,
+    shard_name,
+)
 
-Mask = npt.NDArray[np.bool_]
-_FOLDERS = range(2, 21)  # so many are groups of classes; more are classes
+ExampleMask = npt.NDArray[np.bool_]
+_NUM_FOLDERS = range(2, 21)  # this many are groups of classes; more are treated as classes
 
 
-def slices_of(
+def make_slices(
     pairs: SplitPairs, train_sizes: npt.NDArray[np.int64]
-) -> tuple[dict[str, Mask], tuple[str, ...]]:
-    """Slices by name, as masks (n,) of the examples, and notes on what they hold.
+) -> tuple[dict[str, ExampleMask], tuple[str, ...]]:
+    """Divide the test split into slices.
 
-    ``all`` comes first, then those that hold an example of:
+    ``all`` comes first, followed by the non-empty slices among:
 
-    - ``seen`` and ``unseen``: examples whose class was, or was not, in the training split.
-    - ``rare`` and ``common``: of the seen classes, the third with the fewest and that with the most
-      training examples, where they differ.
-    - ``Latin/``: of nested labels such as ``Latin/character01``, a slice for each first folder,
-      where there are 2 to 20 of them.
+    - ``seen`` and ``unseen``: examples whose class is, or is not, in the training split.
+    - ``rare`` and ``common``: the third of the seen classes with the fewest and with the most
+      training examples, if these numbers differ.
+    - ``Latin/``: for nested labels such as ``Latin/character01``, one slice per top-level folder,
+      if there are 2 to 20 folders.
 
     Args:
-      pairs: of the test split, of labelled examples.
-      train_sizes: training examples of each class by its number, as ``class_sizes`` counts them.
+      pairs: Test pairs of labelled examples.
+      train_sizes: Training examples per class index, see ``count_examples_per_class``.
+
+    Returns:
+      (n,) masks of the examples by slice name, and notes that describe the slices.
     """
     seen = pairs.classes >= 0
     slices = {"all": np.ones(len(seen), bool), "seen": seen, "unseen": ~seen}
-    by_size, notes = _by_size(pairs.classes, train_sizes)
-    slices |= by_size | _by_folder(pairs.labels)
+    size_slices, notes = _slice_by_class_size(pairs.classes, train_sizes)
+    slices |= size_slices | _slice_by_label_folder(pairs.labels)
     return {name: mask for name, mask in slices.items() if mask.any()}, notes
 
 
-def class_sizes(folder: Path) -> npt.NDArray[np.int64]:
-    """Distinct examples of each class that are placed in a split, by the number of the class.
+def count_examples_per_class(folder: Path) -> npt.NDArray[np.int64]:
+    """Count the distinct examples of each class in a split, by class index.
 
-    Memory: ids and classes of all rows that are placed.
+    Memory: ids and classes of all rows of the split.
     """
-    manifest = Manifest.read(folder)
+    manifest = SplitManifest.read(folder)
     ids, classes = [], []
     for shard in range(manifest.num_shards):
         name = folder / shard_name("examples", shard, manifest.num_shards)
@@ -54,37 +63,36 @@ def class_sizes(folder: Path) -> npt.NDArray[np.int64]:
     return np.bincount(np.concatenate(classes)[first])
 
 
-def _by_size(
+def _slice_by_class_size(
     classes: npt.NDArray[np.int64], train_sizes: npt.NDArray[np.int64]
-) -> tuple[dict[str, Mask], tuple[str, ...]]:
+) -> tuple[dict[str, ExampleMask], tuple[str, ...]]:
     seen = classes >= 0
     if not seen.any():
         return {}, ()
     sizes = train_sizes[train_sizes > 0]
-    few, many = (
-        np.quantile(sizes, 1 / 3, method="lower"),
-        np.quantile(sizes, 2 / 3, method="higher"),
-    )
+    few = np.quantile(sizes, 1 / 3, method="lower")
+    many = np.quantile(sizes, 2 / 3, method="higher")
     if few == many:
         return {}, ()
-    none = np.zeros(max(0, classes.max() + 1 - len(train_sizes)), np.int64)
-    size = np.append(train_sizes, none)[classes]  # of the unseen, numbered -1, any
+    padding = np.zeros(max(0, classes.max() + 1 - len(train_sizes)), np.int64)
+    size = np.append(train_sizes, padding)[classes]  # unseen classes, index -1, get any value
     note = (
-        f"A class is rare with at most {few} examples in the training split, and common with "
-        f"{many} or more."
+        f"Rare classes have at most {few} training examples, common classes have at least {many}."
     )
     return {"rare": seen & (size <= few), "common": seen & (size >= many)}, (note,)
 
 
-def _by_folder(labels: npt.NDArray[np.object_]) -> dict[str, Mask]:
-    names, number = np.unique(labels, return_inverse=True)
-    folders = np.array([name.partition(b"/")[0] if b"/" in name else b"" for name in names], object)
-    kinds, kind = np.unique(folders, return_inverse=True)
-    if len(kinds) not in _FOLDERS:
+def _slice_by_label_folder(labels: npt.NDArray[np.object_]) -> dict[str, ExampleMask]:
+    names, label_index = np.unique(labels, return_inverse=True)
+    folder_of_label = np.array(
+        [name.partition(b"/")[0] if b"/" in name else b"" for name in names], object
+    )
+    folders, folder_index = np.unique(folder_of_label, return_inverse=True)
+    if len(folders) not in _NUM_FOLDERS:
         return {}
-    mine = kind[number]
+    example_folder = folder_index[label_index]
     return {
-        f"{folder.decode('utf-8', 'replace')}/": mine == row
-        for row, folder in enumerate(kinds)
+        f"{folder.decode('utf-8', 'replace')}/": example_folder == index
+        for index, folder in enumerate(folders)
         if folder
     }

@@ -1,4 +1,4 @@
-"""The tables beside the figures: embeddings, and the pairs that are worst, with pictures."""
+"""Parquet tables of an evaluation: pairs, embeddings and the worst pairs, with thumbnails."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,55 +8,53 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from diptych.components.evaluator.class_metrics import text_of
-from diptych.components.evaluator.retrieval import evenly
-from diptych.components.evaluator.scored_pairs import Judged
-from diptych.schemas.evaluation import PAIRS, WORST_PAIRS, embeddings_schema
-from diptych.schemas.files import whole_file
+from diptych.components.common.sampling import evenly_spaced
+from diptych.components.evaluator.class_metrics import decode_label
+from diptych.components.evaluator.model_predictions import ModelPredictions
+from diptych.components.evaluator.scored_pairs import ScoredPairs
+from diptych.schemas.evaluation import SCORED_PAIRS_SCHEMA, WORST_PAIRS_SCHEMA, embeddings_schema
+from diptych.schemas.files import atomic_write
 from diptych.schemas.shards import SplitPairs
 
 I64 = npt.NDArray[np.int64]
-_PICTURES = 2500  # of embeddings: a few MB
-_WORST = 12  # pairs of each kind
-_PAIRS_OF_ONE = 2  # worst pairs that one example is in, at most
+_MAX_THUMBNAILS = 2500  # of embeddings.parquet; a few MB
+_MAX_WORST_PAIRS = 12  # of false accepts, and of false rejects
+_MAX_PAIRS_PER_EXAMPLE = 2  # among the worst pairs
 
 
-def write_tables(
+def write_evaluation_tables(
     folder: Path,
-    judged: Judged,
-    threshold: float,
-    embeddings: npt.NDArray[np.float32],
+    predictions: ModelPredictions,
     split: SplitPairs,
-    pictures_of: Callable[[npt.NDArray[np.uint8]], list[bytes]],
+    render_thumbnails: Callable[[npt.NDArray[np.uint8]], list[bytes]],
 ) -> None:
-    """Writes ``pairs.parquet``, ``embeddings.parquet`` and ``worst_pairs.parquet``.
+    """Write ``pairs.parquet``, ``embeddings.parquet`` and ``worst_pairs.parquet``.
 
     Args:
-      folder: to write to; exists.
-      judged: the pairs.
-      threshold: the calibrated one.
-      embeddings: (n, size) of the examples.
-      split: the examples.
-      pictures_of: PNG pictures of examples by their ids (m, 16), each once, ordered.
+      folder: Existing folder to write to.
+      predictions: Predictions of the model on the test split.
+      split: Test examples.
+      render_thumbnails: Function from (m, 16) ids, distinct and sorted, to PNG thumbnails.
     """
-    ids = _fixed(split.ids)
-    labels = pa.array([text_of(label) for label in split.labels], pa.string())
-    pairs = {
-        "left": ids.take(pa.array(judged.left)),
-        "right": ids.take(pa.array(judged.right)),
-        "same": pa.array(judged.same, pa.int8()),
-        "distance": pa.array(judged.distance, pa.float32()),
+    pairs, embeddings = predictions.pairs, predictions.embeddings
+    ids = _to_fixed_size_binary(split.ids)
+    labels = pa.array([decode_label(label) for label in split.labels], pa.string())
+    pair_columns = {
+        "left": ids.take(pa.array(pairs.left)),
+        "right": ids.take(pa.array(pairs.right)),
+        "same": pa.array(pairs.same, pa.int8()),
+        "distance": pa.array(pairs.distance, pa.float32()),
     }
-    _write(pa.table(pairs, schema=PAIRS), folder / "pairs.parquet")
+    _write_parquet(pa.table(pair_columns, schema=SCORED_PAIRS_SCHEMA), folder / "pairs.parquet")
 
-    worst = worst_pairs(judged, threshold)
-    left, right = judged.left[worst], judged.right[worst]
-    shown = evenly(len(split.ids), _PICTURES)
-    drawn = np.unique(np.concatenate([shown, left, right]))
-    pictures = pa.array(pictures_of(split.ids[drawn]), pa.binary())
+    worst = find_worst_pairs(pairs, predictions.threshold)
+    left, right = pairs.left[worst], pairs.right[worst]
+    sampled = evenly_spaced(len(split.ids), _MAX_THUMBNAILS)
+    rendered = np.unique(np.concatenate([sampled, left, right]))
+    thumbnails = pa.array(render_thumbnails(split.ids[rendered]), pa.binary())
 
-    def pictures_at(rows: npt.NDArray[np.int64]) -> pa.Array:
-        return pictures.take(pa.array(np.searchsorted(drawn, rows)))
+    def thumbnails_of(rows: I64) -> pa.Array:
+        return thumbnails.take(pa.array(np.searchsorted(rendered, rows)))
 
     examples = pa.table(
         {
@@ -66,69 +64,74 @@ def write_tables(
             "embedding": pa.FixedSizeListArray.from_arrays(
                 pa.array(embeddings.ravel(), pa.float32()), embeddings.shape[1]
             ),
-            "picture": _scattered(pictures_at(shown), shown, len(ids)),
+            "thumbnail": _scatter_with_nulls(thumbnails_of(sampled), sampled, len(ids)),
         },
         schema=embeddings_schema(embeddings.shape[1]),
     )
-    _write(examples, folder / "embeddings.parquet")
-    found = {name: column.take(pa.array(worst)) for name, column in pairs.items()} | {
+    _write_parquet(examples, folder / "embeddings.parquet")
+    worst_columns = {
+        name: column.take(pa.array(worst)) for name, column in pair_columns.items()
+    } | {
         "left_label": labels.take(pa.array(left)),
         "right_label": labels.take(pa.array(right)),
-        "left_picture": pictures_at(left),
-        "right_picture": pictures_at(right),
+        "left_thumbnail": thumbnails_of(left),
+        "right_thumbnail": thumbnails_of(right),
     }
-    _write(pa.table(found, schema=WORST_PAIRS), folder / "worst_pairs.parquet")
+    _write_parquet(
+        pa.table(worst_columns, schema=WORST_PAIRS_SCHEMA), folder / "worst_pairs.parquet"
+    )
 
 
-def worst_pairs(judged: Judged, threshold: float) -> I64:
-    """Rows of the pairs furthest on the wrong side of the threshold.
+def find_worst_pairs(pairs: ScoredPairs, threshold: float) -> I64:
+    """Find the misclassified pairs that are furthest from the threshold.
 
-    Different pairs called same come first, then same pairs called different, 12 of each at most.
-    A pair that was drawn twice is there once. No example is in more than two: of its wrong pairs,
-    only the two worst are considered.
+    At most 12 false accepts come first, followed by at most 12 false rejects. Duplicate pairs are
+    returned once. Each example is in at most two of the pairs: only its two worst misclassified
+    pairs are considered.
 
     Args:
-      judged: the pairs.
-      threshold: the calibrated one.
+      pairs: Test pairs.
+      threshold: Calibrated threshold.
 
     Returns:
-      At most 24, each kind with the worst first.
+      At most 24 pair indices, the worst of each kind first.
     """
-    wrong = np.flatnonzero(~judged.right_at(threshold))
-    low = np.minimum(judged.left[wrong], judged.right[wrong])
-    high = np.maximum(judged.left[wrong], judged.right[wrong])
-    _, once = np.unique(low * np.int64(judged.num_examples) + high, return_index=True)
-    off = np.abs(judged.distance[wrong[once]] - threshold)
-    order = once[np.argsort(-off, kind="stable")]
+    wrong = np.flatnonzero(~pairs.is_correct(threshold))
+    low = np.minimum(pairs.left[wrong], pairs.right[wrong])
+    high = np.maximum(pairs.left[wrong], pairs.right[wrong])
+    _, distinct = np.unique(low * np.int64(pairs.num_examples) + high, return_index=True)
+    error = np.abs(pairs.distance[wrong[distinct]] - threshold)
+    order = distinct[np.argsort(-error, kind="stable")]
     wrong, low, high = wrong[order], low[order], high[order]
-    nth = _occurrence(np.stack([low, high], axis=1).ravel()).reshape(-1, 2).max(axis=1)
-    kept = wrong[nth < _PAIRS_OF_ONE]
-    same = judged.is_same[kept]
-    return np.concatenate([kept[~same][:_WORST], kept[same][:_WORST]])
+    occurrence = _number_occurrences(np.stack([low, high], axis=1).ravel())
+    kept = wrong[occurrence.reshape(-1, 2).max(axis=1) < _MAX_PAIRS_PER_EXAMPLE]
+    positive = pairs.is_positive[kept]
+    false_accepts, false_rejects = kept[~positive], kept[positive]
+    return np.concatenate([false_accepts[:_MAX_WORST_PAIRS], false_rejects[:_MAX_WORST_PAIRS]])
 
 
-def _occurrence(values: I64) -> I64:
-    """How often each value was there before."""
+def _number_occurrences(values: I64) -> I64:
+    """Count the earlier occurrences of each value: [5, 7, 5] becomes [0, 0, 1]."""
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.diff(values[order], prepend=-1))
-    nth = np.empty(len(values), np.int64)
+    occurrence = np.empty(len(values), np.int64)
     lengths = np.diff(np.append(starts, len(values)))
-    nth[order] = np.arange(len(values)) - np.repeat(starts, lengths)
-    return nth
+    occurrence[order] = np.arange(len(values)) - np.repeat(starts, lengths)
+    return occurrence
 
 
-def _scattered(values: pa.Array, rows: I64, count: int) -> pa.Array:
-    """The values at some rows of as many as ``count``; the others are null."""
-    place = np.full(count, -1)
-    place[rows] = np.arange(len(rows))
-    return values.take(pa.array(place, mask=place < 0))
+def _scatter_with_nulls(values: pa.Array, rows: I64, count: int) -> pa.Array:
+    """Place values at the given rows of an array of length ``count``; other rows are null."""
+    index = np.full(count, -1)
+    index[rows] = np.arange(len(rows))
+    return values.take(pa.array(index, mask=index < 0))
 
 
-def _fixed(ids: npt.NDArray[np.uint8]) -> pa.Array:
+def _to_fixed_size_binary(ids: npt.NDArray[np.uint8]) -> pa.Array:
     data = pa.py_buffer(np.ascontiguousarray(ids))
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(ids.shape[1]), len(ids), [None, data])
 
 
-def _write(table: pa.Table, path: Path) -> None:
-    with whole_file(path) as beside:
-        pq.write_table(table, beside)
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    with atomic_write(path) as tmp_path:
+        pq.write_table(table, tmp_path)

@@ -1,4 +1,4 @@
-"""Small pictures of examples."""
+"""Thumbnails of raw examples."""
 
 import io
 
@@ -7,54 +7,60 @@ import numpy.typing as npt
 from PIL import Image
 
 from diptych.components.common.images import decode_image
-from diptych.components.evaluator.colours import colours
-from diptych.components.evaluator.raw_examples import raw_examples_of
-from diptych.schemas.input_spec import Inputs
+from diptych.components.evaluator.colour_map import apply_colour_map
+from diptych.components.evaluator.raw_examples import iter_raw_examples_by_id
+from diptych.schemas.input_spec import InputSpec
 
-_SIDE = 64  # pixels, at most
-_STRIP = 16  # pixels of the width of a vector's strip
+_MAX_SIDE_PX = 64
+_STRIP_WIDTH_PX = 16  # of a vector's strip
 
 
-def pictures_of(files: list[str], inputs: Inputs, ids: npt.NDArray[np.uint8]) -> list[bytes]:
-    """PNG pictures of at most 64 x 64 pixels, of examples by their ids.
+def render_thumbnails(
+    files: list[str], inputs: InputSpec, ids: npt.NDArray[np.uint8]
+) -> list[bytes]:
+    """Render PNG thumbnails of at most 64 x 64 pixels.
 
-    Images are as the model decodes them, in their own proportions. A vector is a strip, its first
-    number on top: red above 0, blue below, white is 0, as deep as the number is large among those
-    of its column.
+    Images are decoded as for the model and keep their aspect ratio. A vector is a vertical strip
+    with its first number on top: red for positive numbers, blue for negative ones, white for 0. The
+    colour scale of each number is its largest absolute value among all vectors.
 
     Args:
-      files: TFRecords of raw examples.
-      inputs: what a raw example holds.
-      ids: (n, 16), each once, ordered.
+      files: TFRecord files of raw examples.
+      inputs: Features of a raw example.
+      ids: (n, 16) ids of the examples, distinct and sorted.
 
     Raises:
-      DataError: an id is not among the raw examples.
+      DataError: An id is missing from the raw examples.
     """
     if inputs.kind == "image":
-        pictures = [b""] * len(ids)
-        for places, raw in raw_examples_of(files, inputs, ids):
-            for place, encoded in zip(places.tolist(), raw, strict=True):
-                pictures[place] = _thumbnail(decode_image(encoded, inputs.channels).numpy())
-        return pictures
+        thumbnails = [b""] * len(ids)
+        for rows, raw in iter_raw_examples_by_id(files, inputs, ids):
+            for row, encoded in zip(rows.tolist(), raw, strict=True):
+                pixels = decode_image(encoded, inputs.channels).numpy()
+                thumbnails[row] = _shrink_image(pixels)
+        return thumbnails
     vectors = np.zeros((len(ids), *inputs.shape.shape), np.float32)
-    for places, raw in raw_examples_of(files, inputs, ids):
-        vectors[places] = raw
-    highest = np.abs(vectors).max(axis=0)
-    tiles = colours(vectors, highest)[:, :, None]
-    return [_png(Image.fromarray(tile).resize((_STRIP, _SIDE), _scaling(tile))) for tile in tiles]
+    for rows, raw in iter_raw_examples_by_id(files, inputs, ids):
+        vectors[rows] = raw
+    max_abs = np.abs(vectors).max(axis=0)
+    strips = apply_colour_map(vectors, max_abs)[:, :, None]
+    return [_resize_strip(strip) for strip in strips]
 
 
-def _scaling(tile: npt.NDArray[np.uint8]) -> Image.Resampling:
-    return Image.Resampling.NEAREST if len(tile) < _SIDE else Image.Resampling.BOX
+def _resize_strip(strip: npt.NDArray[np.uint8]) -> bytes:
+    is_enlarged = len(strip) < _MAX_SIDE_PX
+    resampling = Image.Resampling.NEAREST if is_enlarged else Image.Resampling.BOX
+    size = (_STRIP_WIDTH_PX, _MAX_SIDE_PX)
+    return _encode_thumbnail(Image.fromarray(strip).resize(size, resampling))
 
 
-def _thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
+def _shrink_image(pixels: npt.NDArray[np.uint8]) -> bytes:
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    image.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
-    return _png(image)
+    image.thumbnail((_MAX_SIDE_PX, _MAX_SIDE_PX), Image.Resampling.BOX)
+    return _encode_thumbnail(image)
 
 
-def _png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, format="PNG")
-    return file.getvalue()
+def _encode_thumbnail(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,4 +1,7 @@
-"""Figures of verification: are these two the same? A distance goes down when things are alike."""
+"""Verification metrics: do both examples of a pair belong to the same class?
+
+A lower distance means more similar examples; positive pairs are the positive class.
+"""
 
 import numpy as np
 from sklearn.metrics import (
@@ -11,15 +14,19 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from diptych.components.evaluator.bootstrap import draw_times, estimate, pair_weights
-from diptych.components.evaluator.curves import (
-    Accepted,
-    Ranked,
-    equal_error_rate,
-    true_accept_cut,
+from diptych.components.evaluator.bootstrap import (
+    bootstrap_pair_weights,
+    draw_bootstrap_counts,
+    make_estimate,
 )
-from diptych.components.evaluator.scored_pairs import Judged
-from diptych.schemas.config.evaluate import Evaluate
+from diptych.components.evaluator.curves import (
+    AcceptedCounts,
+    SortedPairs,
+    equal_error_rate,
+    operating_point_at_far,
+)
+from diptych.components.evaluator.scored_pairs import ScoredPairs
+from diptych.schemas.config.evaluate import EvaluateConfig
 from diptych.schemas.evaluation import (
     AtThreshold,
     Confusion,
@@ -28,120 +35,136 @@ from diptych.schemas.evaluation import (
     Verification,
 )
 
-_Resampled = dict[str, np.ndarray]  # figure -> (resamples,)
+_ResampledMetrics = dict[str, np.ndarray]  # metric name -> (resamples,)
 
 
-def verify(judged: Judged, threshold: float, settings: Evaluate) -> Verification:
-    """All figures, with 95 % intervals by bootstrap over examples.
+def compute_verification_metrics(
+    pairs: ScoredPairs, threshold: float, config: EvaluateConfig
+) -> Verification:
+    """Compute all verification metrics, with 95 % intervals by bootstrap over examples.
 
     Args:
-      judged: pairs, some same and some different.
-      threshold: the calibrated one, in the unit of the distance.
-      settings: the fixed threshold, false accept rates, resamples and seed.
+      pairs: Test pairs, at least one positive and one negative.
+      threshold: Calibrated threshold, in the unit of the distance.
+      config: Fixed threshold, false accept rates, number of resamples and seed.
     """
-    resampled = _resample(judged, threshold, settings)
-    false_accepts, true_accepts, scores = roc_curve(
-        judged.is_same, _score(judged), drop_intermediate=False
+    resampled = _bootstrap_metrics(pairs, threshold, config)
+    similarity = _similarity(pairs)
+    false_accepts, true_accepts, similarity_thresholds = roc_curve(
+        pairs.is_positive, similarity, drop_intermediate=False
     )
-    # Nothing is accepted at the first threshold, infinity to scikit-learn.
-    scores[0] = np.nextafter(scores[1], np.inf)
+    # scikit-learn uses infinity for the first threshold, which accepts no pair.
+    similarity_thresholds[0] = np.nextafter(similarity_thresholds[1], np.inf)
     equal_errors = equal_error_rate(false_accepts[None], true_accepts[None])[0]
 
-    def tar_at(far: float) -> TrueAcceptRate:
-        (cut,) = true_accept_cut(false_accepts[None], far)
-        rate = float(true_accepts[cut]) if can_tell(judged, far) else None
+    def tar_at_far(false_accept_rate: float) -> TrueAcceptRate:
+        (point,) = operating_point_at_far(false_accepts[None], false_accept_rate)
+        measurable = is_far_measurable(pairs, false_accept_rate)
         return TrueAcceptRate(
-            false_accept_rate=far,
-            threshold=-float(scores[cut]),
-            rate=estimate(rate, resampled[_tar(far)]),
+            false_accept_rate=false_accept_rate,
+            threshold=-float(similarity_thresholds[point]),
+            rate=make_estimate(
+                float(true_accepts[point]) if measurable else None,
+                resampled[_tar_key(false_accept_rate)],
+            ),
         )
 
     return Verification(
-        pairs=len(judged.same),
-        same_pairs=int(judged.is_same.sum()),
-        examples=judged.num_examples,
-        roc_auc=estimate(
-            float(roc_auc_score(judged.is_same, _score(judged))), resampled["roc_auc"]
+        pairs=len(pairs.same),
+        positive_pairs=pairs.num_positive,
+        examples=pairs.num_examples,
+        roc_auc=make_estimate(
+            float(roc_auc_score(pairs.is_positive, similarity)), resampled["roc_auc"]
         ),
-        equal_error_rate=estimate(float(equal_errors), resampled["equal_error_rate"]),
-        tar_at_far=tuple(tar_at(far) for far in settings.false_accept_rates),
-        fixed=_at(judged, "fixed", settings.threshold, resampled),
-        calibrated=_at(judged, "calibrated", threshold, resampled),
+        equal_error_rate=make_estimate(float(equal_errors), resampled["equal_error_rate"]),
+        tar_at_far=tuple(tar_at_far(rate) for rate in config.false_accept_rates),
+        fixed=_metrics_at_threshold(pairs, "fixed", config.threshold, resampled),
+        calibrated=_metrics_at_threshold(pairs, "calibrated", threshold, resampled),
     )
 
 
-def can_tell(judged: Judged, false_accept_rate: float) -> bool:
-    """Whether there are different pairs enough for a rate: one of them alone must not be above it.
+def is_far_measurable(pairs: ScoredPairs, false_accept_rate: float) -> bool:
+    """Return True if the negative pairs suffice to measure a false accept rate.
 
-    Of 500 different pairs, a rate of 1/1000 would be the rate 0.
+    One negative pair must not exceed the rate: with 500 negative pairs, a rate of 1/1000 would be
+    the same as a rate of 0.
     """
-    different = len(judged.same) - int(judged.is_same.sum())
-    return different > 0 and 1 / different <= false_accept_rate
+    return pairs.num_negative > 0 and 1 / pairs.num_negative <= false_accept_rate
 
 
-def _score(judged: Judged) -> np.ndarray:
-    """What scikit-learn wants: higher for the more alike."""
-    score: np.ndarray = -judged.distance
-    return score
+def _similarity(pairs: ScoredPairs) -> np.ndarray:
+    """Return scores as scikit-learn expects them: higher is more similar."""
+    similarity: np.ndarray = -pairs.distance
+    return similarity
 
 
-def _at(judged: Judged, name: str, threshold: float, resampled: _Resampled) -> AtThreshold:
-    called_same = judged.distance <= threshold
+def _metrics_at_threshold(
+    pairs: ScoredPairs, name: str, threshold: float, resampled: _ResampledMetrics
+) -> AtThreshold:
+    def with_interval(metric: str, value: float) -> Estimate:
+        return make_estimate(
+            None if np.isnan(value) else float(value), resampled[f"{name} {metric}"]
+        )
 
-    def figure(what: str, value: float) -> Estimate:
-        return estimate(None if np.isnan(value) else float(value), resampled[f"{name} {what}"])
-
-    same, called = judged.is_same, called_same
-    (right_different, wrong_same), (wrong_different, right_same) = confusion_matrix(
-        same, called, labels=[False, True]
+    actual, predicted = pairs.is_positive, pairs.distance <= threshold
+    (true_negatives, false_positives), (false_negatives, true_positives) = confusion_matrix(
+        actual, predicted, labels=[False, True]
     ).tolist()
+    precision = precision_score(actual, predicted, zero_division=np.nan)
     return AtThreshold(
         threshold=threshold,
-        accuracy=figure("accuracy", accuracy_score(same, called)),
-        precision=figure("precision", precision_score(same, called, zero_division=np.nan)),
-        recall=figure("recall", recall_score(same, called)),
-        f1=figure("f1", f1_score(same, called)),
+        accuracy=with_interval("accuracy", accuracy_score(actual, predicted)),
+        precision=with_interval("precision", precision),
+        recall=with_interval("recall", recall_score(actual, predicted)),
+        f1=with_interval("f1", f1_score(actual, predicted)),
         confusion=Confusion(
-            same_called_same=right_same,
-            same_called_different=wrong_different,
-            different_called_same=wrong_same,
-            different_called_different=right_different,
+            true_positives=true_positives,
+            false_negatives=false_negatives,
+            false_positives=false_positives,
+            true_negatives=true_negatives,
         ),
     )
 
 
-def _resample(judged: Judged, threshold: float, settings: Evaluate) -> _Resampled:
-    ranked = Ranked(judged)
-    cuts = {"fixed": ranked.cut(settings.threshold), "calibrated": ranked.cut(threshold)}
-    parts = [
-        _figures(
-            ranked.accepted(pair_weights(times, ranked.left, ranked.right)),
-            cuts,
-            settings.false_accept_rates,
+def _bootstrap_metrics(
+    pairs: ScoredPairs, threshold: float, config: EvaluateConfig
+) -> _ResampledMetrics:
+    ordered = SortedPairs(pairs)
+    points = {
+        "fixed": ordered.operating_point(config.threshold),
+        "calibrated": ordered.operating_point(threshold),
+    }
+    batches = [
+        _metrics_of_counts(
+            ordered.count_accepted(bootstrap_pair_weights(counts, ordered.left, ordered.right)),
+            points,
+            config.false_accept_rates,
         )
-        for times in draw_times(
-            judged.num_examples, settings.bootstrap, settings.seed, width=len(judged.same)
+        for counts in draw_bootstrap_counts(
+            pairs.num_examples, config.bootstrap, config.seed, width=len(pairs.same)
         )
     ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def _figures(accepted: Accepted, cuts: dict[str, int], rates: tuple[float, ...]) -> _Resampled:
-    false_accepts, true_accepts = accepted.rates()
-    figures = {
-        "roc_auc": accepted.roc_auc(),
+def _metrics_of_counts(
+    counts: AcceptedCounts, points: dict[str, int], false_accept_rates: tuple[float, ...]
+) -> _ResampledMetrics:
+    false_accepts, true_accepts = counts.rates()
+    metrics = {
+        "roc_auc": counts.roc_auc(),
         "equal_error_rate": equal_error_rate(false_accepts, true_accepts),
     }
-    for far in rates:
-        last = true_accept_cut(false_accepts, far)
-        figures[_tar(far)] = true_accepts[np.arange(len(last)), last]
-    for name, cut in cuts.items():
-        figures[f"{name} accuracy"] = accepted.accuracy(cut)
-        figures[f"{name} precision"] = accepted.precision(cut)
-        figures[f"{name} recall"] = accepted.recall(cut)
-        figures[f"{name} f1"] = accepted.f1(cut)
-    return figures
+    for rate in false_accept_rates:
+        last = operating_point_at_far(false_accepts, rate)
+        metrics[_tar_key(rate)] = true_accepts[np.arange(len(last)), last]
+    for name, point in points.items():
+        metrics[f"{name} accuracy"] = counts.accuracy(point)
+        metrics[f"{name} precision"] = counts.precision(point)
+        metrics[f"{name} recall"] = counts.recall(point)
+        metrics[f"{name} f1"] = counts.f1(point)
+    return metrics
 
 
-def _tar(false_accept_rate: float) -> str:
+def _tar_key(false_accept_rate: float) -> str:
     return f"tar at {false_accept_rate!r}"

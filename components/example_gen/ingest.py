@@ -1,16 +1,14 @@
-"""Reads the data and writes the shards, in Beam.
+"""Read the data and write the shards, in Beam.
 
-Elements are lists of image files, table files or groups of Parquet row groups, and come out as
-rows of one shard: (number of the shard, (name of the span, Arrow IPC bytes)). Coders for all are
-built in.
+Work items are JSON: lists of image files, a table file, or Parquet row groups of one. They become
+rows of one shard: (shard number, (span name, Arrow IPC bytes)). All of these types have built-in
+coders.
 """
 
 import dataclasses
-import io
 import json
 import os
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,281 +18,284 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from diptych.components.common.table_rows import is_parquet, row_group_sizes
-from diptych.components.example_gen.chunk import Chunk
 from diptych.components.example_gen.encoding import encode_examples
-from diptych.components.example_gen.files import Found
+from diptych.components.example_gen.example_batch import ExampleBatch
 from diptych.components.example_gen.images import read_images
-from diptych.components.example_gen.pair_tables import read_pairs
-from diptych.components.example_gen.rejections import Reading, Summary, judge
+from diptych.components.example_gen.ingest_checks import (
+    count_batch,
+    count_rejected,
+    skip_unusable_spans,
+)
+from diptych.components.example_gen.pair_tables import read_pair_table
+from diptych.components.example_gen.span_files import SpanFiles
 from diptych.components.example_gen.splits import assign_splits, hash_keys
-from diptych.components.example_gen.tables import read_table
+from diptych.components.example_gen.tables import read_vector_table
 from diptych.components.example_gen.tfrecords import read_tfrecords
-from diptych.schemas.config.data import Data, ImageFolder, PairTable, Table
-from diptych.schemas.config.split import Split
+from diptych.schemas.config.data import DataConfig, ImageFolder, PairTable, Table
+from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import DataError
-from diptych.schemas.input_spec import ID, SOURCE, Inputs
+from diptych.schemas.files import PARTIAL_SUFFIX, atomic_write
+from diptych.schemas.input_spec import ID, SOURCE, InputSpec
+from diptych.schemas.rejected_rows import (
+    REJECTED_ROWS,
+    SUMMARY_FILE,
+    IngestCounts,
+    IngestSummary,
+    rejected_rows_file,
+    to_rejected_table,
+)
 from diptych.schemas.shards import SPLITS
 
 _SHARD_BYTES = 64 << 20  # of input; a shard is sorted in memory
 _MAX_SHARDS = 1024
-_WORK_BYTES, _WORK_FILES = 16 << 20, 256  # of images, read as one element
-_REJECTED = len(SPLITS)  # the shards behind those of the splits
-_HALF = ".part-"  # begins the name of a file that is not whole yet
-_SHARD_SALT = 0x5EED  # any number: shards must not follow the order of the splits' hash
+_MAX_WORK_BYTES, _MAX_WORK_FILES = 16 << 20, 256  # of images in one work item
+_REJECTED = len(SPLITS)  # rejected rows are numbered like a further split
+_SHARD_SALT = 0x5EED  # any constant: the shard must not correlate with the hash of the split
 
 
 @dataclasses.dataclass(eq=False)
 class Ingest(beam.PTransform):
-    """Writes the examples of each split, the rejected rows and the summary.
+    """Write the examples of each split, the rejected rows and the summary.
 
     Input:  the pipeline.
     Output: a PCollection of the paths written: ``<examples>/Split-<name>/data_tfrecord-*.gz``,
-      ``<rejected>/rejected-*.parquet`` and ``<rejected>/_summary.json`` (a ``Reading``). Nothing of
-      spans that are left out is in the first two. Nothing that depends on the runner is in them:
-      rows are sorted by id, and the number of shards depends on the data.
-    Memory: one shard a worker, some 64 MB of input.
-    Errors: a file that cannot be read is a failure in the summary.
+      ``<rejected>/rejected-*.parquet`` and ``<rejected>/_summary.json`` (an ``IngestSummary``).
+      Skipped spans appear in the summary only. The content does not depend on the runner: rows are
+      sorted by id, and the number of shards depends on the data alone.
+    Memory: one shard per worker, about 64 MB of input.
+    Errors: a file that cannot be read is recorded as a failure in the summary.
     """
 
-    parts: Sequence[Found]  # of the spans, the newest last
-    data: Data
-    split: Split
-    inputs: Inputs
-    examples: str
-    rejected: str
+    spans: Sequence[SpanFiles]  # newest last
+    data: DataConfig
+    split: SplitConfig
+    input_spec: InputSpec
+    examples_dir: str
+    rejected_dir: str
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def expand(self, pipeline: beam.Pipeline) -> Any:
         """See the class."""
-        num_bytes = sum(part.num_bytes for part in self.parts)
+        num_bytes = sum(span.num_bytes for span in self.spans)
         num_shards = max(1, min(_MAX_SHARDS, -(-num_bytes // _SHARD_BYTES)))
-        work: list[str] = []
-        # An element for every shard, so that each is written, with rows or without.
-        shards = [(shard, ("", b"")) for shard in range((len(SPLITS) + 1) * num_shards)]
-        start: list[tuple[str, str]] = []
-        for part in self.parts:
-            rejected = _unopened(part)
-            failures = [part.fault] if part.fault else []
+        work_items: list[str] = []
+        # One element per shard, so that empty shards are written as well.
+        shard_rows = [(shard, ("", b"")) for shard in range((len(SPLITS) + 1) * num_shards)]
+        initial_counts: list[tuple[str, str]] = []
+        for span in self.spans:
+            rejected = _list_unopened_files(span)
+            failures = [span.error] if span.error else []
             try:
-                work += list(plan(part, self.data))
+                work_items += list(plan_work_items(span, self.data))
             except DataError as error:
                 failures.append(str(error))
             if rejected:
-                shards.append((_REJECTED * num_shards, (part.name, _rejected_rows(rejected))))
-            summary = Summary.of_rejected(rejected).model_copy(update={"failures": failures})
-            start.append((part.name, summary.model_dump_json()))
+                rows = _to_ipc_bytes(to_rejected_table(rejected))
+                shard_rows.append((_REJECTED * num_shards, (span.name, rows)))
+            counts = count_rejected(rejected).model_copy(update={"failures": failures})
+            initial_counts.append((span.name, counts.model_dump_json()))
         read = (
             pipeline
-            | "Files" >> beam.Create(work)
-            | "SpreadFiles" >> beam.Reshuffle()
+            | "WorkItems" >> beam.Create(work_items)
+            | "SpreadWorkItems" >> beam.Reshuffle()
             | "Read"
-            >> beam.ParDo(_Read(self.data, self.split, self.inputs, num_shards)).with_outputs(
-                "summary", main="rows"
-            )
+            >> beam.ParDo(
+                _ReadWorkItem(self.data, self.split, self.input_spec, num_shards)
+            ).with_outputs("counts", main="rows")
         )
-        reading = (
-            (read.summary, pipeline | "Unopened" >> beam.Create(start))
-            | "Summaries" >> beam.Flatten()
-            | "SumOfSpan" >> beam.CombinePerKey(_add_summaries)
+        summary = (
+            (read.counts, pipeline | "InitialCounts" >> beam.Create(initial_counts))
+            | "Counts" >> beam.Flatten()
+            | "SumPerSpan" >> beam.CombinePerKey(_add_counts)
             | "Spans" >> beam.combiners.ToList()
-            | "Judge"
-            >> beam.Map(_judge, [part.name for part in self.parts], self.data.max_rejected)
+            | "Summarize"
+            >> beam.Map(_summarize, [span.name for span in self.spans], self.data.max_rejected)
         )
-        written = (
+        shards = (
             (
                 read.rows,
-                pipeline | "Shards" >> beam.Create(shards),
+                pipeline | "Shards" >> beam.Create(shard_rows),
             )
             | beam.Flatten()
             | "ByShard" >> beam.GroupByKey()
             | "Write"
             >> beam.ParDo(
-                _WriteShard(num_shards, self.examples, self.rejected),
-                beam.pvalue.AsSingleton(reading),
+                _WriteShard(num_shards, self.examples_dir, self.rejected_dir),
+                beam.pvalue.AsSingleton(summary),
             )
         )
-        summary = reading | "WriteSummary" >> beam.Map(_write_summary, self.rejected)
-        return (written, summary) | "Paths" >> beam.Flatten()
+        summary_file = summary | "WriteSummary" >> beam.Map(_write_summary, self.rejected_dir)
+        return (shards, summary_file) | "Paths" >> beam.Flatten()
 
 
-def summary_path(rejected: str) -> str:
-    """Where the summary is, in the folder of the rejected rows."""
-    return os.path.join(rejected, "_summary.json")
+def plan_work_items(span: SpanFiles, data: DataConfig) -> Iterator[str]:
+    """Divide the files of a span into work items of similar size, as JSON.
 
-
-def plan(found: Found, data: Data) -> Iterator[str]:
-    """Cuts the files of a span into elements of work, as JSON.
-
-    Each has the span, the folder, the names in it and, for Parquet, the row groups.
+    Each names the span, the folder, the files in it and, for Parquet, the row groups.
 
     Raises:
-      DataError: a Parquet file is damaged.
+      DataError: A Parquet file is damaged.
     """
 
-    def element(**work: Any) -> str:
-        return json.dumps({"span": found.name, "root": str(found.root), **work})
+    def to_item(**fields: Any) -> str:
+        return json.dumps({"span": span.name, "root": str(span.root), **fields})
 
     if isinstance(data, ImageFolder):
         names: list[str] = []
         size = 0
-        for file in found.files:
-            if names and (len(names) == _WORK_FILES or size + file.size > _WORK_BYTES):
-                yield element(names=names)
+        for file in span.files:
+            if names and (len(names) == _MAX_WORK_FILES or size + file.size > _MAX_WORK_BYTES):
+                yield to_item(names=names)
                 names, size = [], 0
             names.append(file.name)
             size += file.size
         if names:
-            yield element(names=names)
+            yield to_item(names=names)
         return
-    for file in found.files:
-        if not is_parquet(found.root / file.name) or not isinstance(data, Table | PairTable):
-            yield element(names=[file.name])
+    for file in span.files:
+        if not is_parquet(span.root / file.name) or not isinstance(data, Table | PairTable):
+            yield to_item(names=[file.name])
             continue
         groups: list[int] = []
         size = 0
-        for group, (_, num_bytes) in enumerate(row_group_sizes(found.root / file.name)):
+        for group, (_, num_bytes) in enumerate(row_group_sizes(span.root / file.name)):
             if groups and size + num_bytes > _SHARD_BYTES:
-                yield element(names=[file.name], row_groups=groups)
+                yield to_item(names=[file.name], row_groups=groups)
                 groups, size = [], 0
             groups.append(group)
             size += num_bytes
         if groups:
-            yield element(names=[file.name], row_groups=groups)
+            yield to_item(names=[file.name], row_groups=groups)
 
 
 @beam.typehints.with_output_types(tuple[int, tuple[str, bytes]])
 @dataclasses.dataclass(eq=False)
-class _Read(beam.DoFn):
-    data: Data
-    split: Split
-    inputs: Inputs
+class _ReadWorkItem(beam.DoFn):
+    data: DataConfig
+    split: SplitConfig
+    input_spec: InputSpec
     num_shards: int
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def process(self, element: str) -> Iterator[Any]:
-        work = json.loads(element)
-        span = work["span"]
+        item = json.loads(element)
+        span = item["span"]
         try:
-            for in_span in self._chunks(work):
-                chunk = in_span.of_span(span) if span else in_span
-                splits = assign_splits(chunk.keys, self.split)
-                counts = np.bincount(splits, minlength=len(SPLITS)).tolist()
-                summary = Summary.of(chunk, counts)
-                beam.metrics.Metrics.counter("example_gen", "read").inc(summary.num_read)
-                beam.metrics.Metrics.counter("example_gen", "rejected").inc(summary.num_rejected)
-                yield beam.pvalue.TaggedOutput("summary", (span, summary.model_dump_json()))
-                for shard, rows in self._example_rows(chunk, splits):
+            for file_batch in self._read_batches(item):
+                batch = file_batch.with_span(span) if span else file_batch
+                splits = assign_splits(batch.split_keys, self.split)
+                num_examples = np.bincount(splits, minlength=len(SPLITS)).tolist()
+                counts = count_batch(batch, num_examples)
+                beam.metrics.Metrics.counter("example_gen", "read").inc(counts.num_read)
+                beam.metrics.Metrics.counter("example_gen", "rejected").inc(counts.num_rejected)
+                yield beam.pvalue.TaggedOutput("counts", (span, counts.model_dump_json()))
+                for shard, rows in self._shard_examples(batch, splits):
                     yield shard, (span, rows)
-                if chunk.rejected:
-                    yield self._rejected_shard(chunk), (span, _rejected_rows(chunk.rejected))
+                if batch.rejected:
+                    rows = _to_ipc_bytes(to_rejected_table(batch.rejected))
+                    yield self._rejected_shard(batch), (span, rows)
         except DataError as error:
-            # Raised here, it would reach the user inside Beam's own error, with its trace.
-            failed = Summary(failures=[str(error)])
-            yield beam.pvalue.TaggedOutput("summary", (span, failed.model_dump_json()))
+            # If raised here, the error would be wrapped in a Beam error with a stack trace.
+            failed = IngestCounts(failures=[str(error)])
+            yield beam.pvalue.TaggedOutput("counts", (span, failed.model_dump_json()))
 
-    def _chunks(self, work: dict[str, Any]) -> Iterable[Chunk]:
-        root, names, groups = Path(work["root"]), work["names"], work.get("row_groups")
+    def _read_batches(self, item: dict[str, Any]) -> Iterable[ExampleBatch]:
+        root, names, groups = Path(item["root"]), item["names"], item.get("row_groups")
         if isinstance(self.data, ImageFolder):
             return [read_images(root, names, self.data, self.split)]
         if isinstance(self.data, Table):
-            return read_table(root, names[0], groups, self.data, self.inputs, self.split)
+            return read_vector_table(root, names[0], groups, self.data, self.input_spec, self.split)
         if isinstance(self.data, PairTable):
-            return read_pairs(root, names[0], groups, self.data, self.inputs, self.split)
-        return read_tfrecords(root, names[0], self.data, self.inputs, self.split)
+            return read_pair_table(root, names[0], groups, self.data, self.input_spec, self.split)
+        return read_tfrecords(root, names[0], self.data, self.input_spec, self.split)
 
-    def _example_rows(self, chunk: Chunk, splits: np.ndarray) -> Iterator[tuple[int, bytes]]:
-        if not chunk.features.num_rows:
+    def _shard_examples(
+        self, batch: ExampleBatch, splits: np.ndarray
+    ) -> Iterator[tuple[int, bytes]]:
+        if not batch.features.num_rows:
             return
-        ids = chunk.features.column(ID).flatten()
+        ids = batch.features.column(ID).flatten()
         rows = pa.record_batch(
             {
                 "id": ids,
-                "source": chunk.features.column(SOURCE).flatten(),
-                "example": pa.array(encode_examples(chunk.features), pa.large_binary()),
+                "source": batch.features.column(SOURCE).flatten(),
+                "example": pa.array(encode_examples(batch.features), pa.large_binary()),
             }
         )
-        within = hash_keys(ids.to_pylist(), _SHARD_SALT) % np.uint64(self.num_shards)
-        shards = splits * self.num_shards + within.astype(np.int64)
+        within_split = hash_keys(ids.to_pylist(), _SHARD_SALT) % np.uint64(self.num_shards)
+        shards = splits * self.num_shards + within_split.astype(np.int64)
         for shard in np.unique(shards):
-            yield int(shard), _to_bytes(rows.filter(pa.array(shards == shard)))
+            yield int(shard), _to_ipc_bytes(rows.filter(pa.array(shards == shard)))
 
-    def _rejected_shard(self, chunk: Chunk) -> int:
-        first = os.fsencode(chunk.rejected[0][0])
+    def _rejected_shard(self, batch: ExampleBatch) -> int:
+        first_source = os.fsencode(batch.rejected[0][0])
         return _REJECTED * self.num_shards + int(
-            hash_keys([first], 0)[0] % np.uint64(self.num_shards)
+            hash_keys([first_source], 0)[0] % np.uint64(self.num_shards)
         )
 
 
 @dataclasses.dataclass(eq=False)
 class _WriteShard(beam.DoFn):
     num_shards: int
-    examples: str
-    rejected: str
+    examples_dir: str
+    rejected_dir: str
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def process(
-        self, element: tuple[int, Iterable[tuple[str, bytes]]], reading: str
+        self, element: tuple[int, Iterable[tuple[str, bytes]]], summary: str
     ) -> Iterator[str]:
-        shard, parts = element
-        kind, number = divmod(shard, self.num_shards)
-        left_out = Reading.model_validate_json(reading).left_out
+        shard, span_rows = element
+        split, number = divmod(shard, self.num_shards)
+        skipped = IngestSummary.model_validate_json(summary).skipped_spans
         tables = [
             pa.ipc.open_stream(rows).read_all()
-            for span, rows in parts
-            if rows and span not in left_out
+            for span, rows in span_rows
+            if rows and span not in skipped
         ]
-        name = f"{number:05d}-of-{self.num_shards:05d}"
-        if kind == _REJECTED:
-            path = os.path.join(self.rejected, f"rejected-{name}.parquet")
-            table = pa.concat_tables([_REJECTED_SCHEMA.empty_table(), *tables])
-            _write_whole(
-                self.rejected, path, lambda beside: _write_rejected(table.sort_by("source"), beside)
-            )
+        if split == _REJECTED:
+            path = rejected_rows_file(Path(self.rejected_dir), number, self.num_shards)
         else:
-            folder = os.path.join(self.examples, f"Split-{SPLITS[kind]}")
-            path = os.path.join(folder, f"data_tfrecord-{name}.gz")
-            _write_whole(self.examples, path, lambda beside: _write_examples(tables, beside))
-        yield path
+            folder = Path(self.examples_dir, f"Split-{SPLITS[split]}")
+            path = folder / f"data_tfrecord-{number:05d}-of-{self.num_shards:05d}.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as tmp_path:
+            if split == _REJECTED:
+                table = pa.concat_tables([REJECTED_ROWS.empty_table(), *tables])
+                pq.write_table(table.sort_by("source"), tmp_path)
+            else:
+                _write_tfrecords(tables, tmp_path)
+        yield str(path)
 
 
-_REJECTED_SCHEMA = pa.schema([("source", pa.string()), ("reason", pa.string())])
+def _list_unopened_files(span: SpanFiles) -> list[tuple[str, str]]:
+    """List files rejected by name, with the span in front as in the sources of examples."""
+    prefix = f"{span.name}/" if span.name else ""
+    return [(prefix + source, reason) for source, reason in span.rejected]
 
 
-def _unopened(part: Found) -> list[tuple[str, str]]:
-    prefix = f"{part.name}/" if part.name else ""
-    return [(prefix + source, reason) for source, reason in part.rejected]
-
-
-def _rejected_rows(rejected: Iterable[tuple[str, str]]) -> bytes:
-    sources, reasons = zip(*rejected, strict=True)
-    return _to_bytes(
-        pa.record_batch([pa.array(sources), pa.array(reasons)], schema=_REJECTED_SCHEMA)
-    )
-
-
-def _to_bytes(batch: pa.RecordBatch) -> bytes:
+def _to_ipc_bytes(rows: pa.RecordBatch | pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write(rows)
     return bytes(sink.getvalue())
 
 
-def _write_examples(tables: list[pa.Table], path: str) -> None:
+def _write_tfrecords(tables: list[pa.Table], path: Path) -> None:
     import tensorflow as tf
 
-    # Level 1: the default, 6, takes several times as long as all the rest of the step.
+    # Level 1: the default, 6, takes several times as long as the rest of the step.
     options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
-    with tf.io.TFRecordWriter(path, options) as writer:
+    with tf.io.TFRecordWriter(str(path), options) as writer:
         if not tables:
             return
         table = pa.concat_tables(tables)
-        # The example too: rows of the same content may come from the same source twice.
+        # By the example as well: one source may hold the same content twice.
         ordered = table.sort_by(
             [("id", "ascending"), ("source", "ascending"), ("example", "ascending")]
         )
@@ -303,58 +304,28 @@ def _write_examples(tables: list[pa.Table], path: str) -> None:
                 writer.write(example)
 
 
-def _write_rejected(table: pa.Table, path: str) -> None:
-    import tensorflow as tf
-
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(buffer.getvalue())
+def remove_partial_files(folder: str) -> None:
+    """Remove temporary files of workers that were killed. Call it after the Beam pipeline."""
+    # TFX reads every file in the folder of a split as data.
+    for path in Path(folder).rglob(f"*{PARTIAL_SUFFIX}"):
+        path.unlink()
 
 
-def _write_whole(root: str, path: str, write: Callable[[str], None]) -> None:
-    """Writes into ``root`` and renames to ``path``: a reader finds the whole file or none."""
-    import tensorflow as tf
-
-    tf.io.gfile.makedirs(os.path.dirname(path))
-    # Not into the folder of a split: TFX takes every file in there for data.
-    beside = os.path.join(root, f"{_HALF}{os.path.basename(path)}-{uuid.uuid4().hex}")
-    try:
-        write(beside)
-        tf.io.gfile.rename(beside, path, overwrite=True)
-    except BaseException:
-        if tf.io.gfile.exists(beside):
-            tf.io.gfile.remove(beside)
-        raise
+def _add_counts(counts: Iterable[str]) -> str:
+    return IngestCounts.total(map(IngestCounts.model_validate_json, counts)).model_dump_json()
 
 
-def remove_halves(root: str) -> None:
-    """Removes what workers that were killed left of ``_write_whole``; call it after the run."""
-    import tensorflow as tf
-
-    for name in tf.io.gfile.listdir(root):
-        if name.startswith(_HALF):
-            tf.io.gfile.remove(os.path.join(root, name))
-
-
-def _add_summaries(parts: Iterable[str]) -> str:
-    return Summary.total(Summary.model_validate_json(part) for part in parts).model_dump_json()
+def _summarize(
+    counts: Iterable[tuple[str, str]], span_names: Sequence[str], max_rejected: float
+) -> str:
+    by_span = dict(counts)
+    spans = {name: IngestCounts.model_validate_json(by_span[name]) for name in span_names}
+    return skip_unusable_spans(spans, max_rejected).model_dump_json()
 
 
-def _judge(summaries: Iterable[tuple[str, str]], names: Sequence[str], max_rejected: float) -> str:
-    found = dict(summaries)
-    spans = {name: Summary.model_validate_json(found[name]) for name in names}
-    return judge(spans, max_rejected).model_dump_json()
-
-
-def _write_summary(summary: str, folder: str) -> str:
-    path = summary_path(folder)
-
-    def write(beside: str) -> None:
-        import tensorflow as tf
-
-        with tf.io.gfile.GFile(beside, "w") as file:
-            file.write(summary)
-
-    _write_whole(folder, path, write)
-    return path
+def _write_summary(summary: str, rejected_dir: str) -> str:
+    path = Path(rejected_dir, SUMMARY_FILE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(summary, encoding="utf-8")
+    return str(path)

@@ -1,4 +1,4 @@
-"""Guesses, from a look at the data, what kind they are and which column has which part."""
+"""Profile the data to propose a configuration: their kind, and the role of each column."""
 
 import collections
 import dataclasses
@@ -15,40 +15,49 @@ import pydantic
 from PIL import Image
 
 from diptych.components.common import cell_values as values
-from diptych.components.common.table_rows import listed, read_rows
-from diptych.components.example_gen.columns import Sample
-from diptych.components.example_gen.files import Found, find_files
-from diptych.components.example_gen.preflight import first_rows, settle
-from diptych.components.example_gen.spans import find_spans, guess_pattern, has_spans
+from diptych.components.common.table_rows import format_names, read_table_rows
+from diptych.components.example_gen.columns import ColumnSample
+from diptych.components.example_gen.infer_spec import infer_input_spec, read_first_rows
+from diptych.components.example_gen.span_files import SpanFiles, find_files
+from diptych.components.example_gen.spans import find_spans, guess_span_pattern, has_spans
 from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
-from diptych.schemas.config.data import Data, ImageFolder, Table, TFRecords
-from diptych.schemas.config.pairs import Pairs
-from diptych.schemas.config.split import Split
+from diptych.schemas.config.data import DataConfig, ImageFolder, Table, TFRecords
+from diptych.schemas.config.pairs import PairsConfig
+from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import ConfigError, DataError, DiptychError
 from diptych.schemas.input_spec import RESERVED
 
-_SAMPLE_IMAGES, _SAMPLE_ROWS, _COUNTED_ROWS = 64, 1000, 1_000_000
-_DECODED_PIXELS = 25_000_000  # in the header; larger images are not decoded
-_SIDES = (28, 224)  # of images after resizing: bounds of the guess
-_LABELS = ("label", "labels", "class", "target", "species", "y", "category")
-_SAMES = ("same", "is_same", "match", "is_match", "alike", "similar", "duplicate", "is_duplicate")
+_SAMPLE_IMAGES, _MAX_COUNTED_ROWS = 64, 1_000_000
+_MAX_DECODED_PIXELS = 25_000_000  # by the header; larger images are not decoded
+_SIDE_LENGTHS = (28, 224)  # smallest and largest proposal for resized images
+_LABEL_NAMES = ("label", "labels", "class", "target", "species", "y", "category")
+_SAME_NAMES = (
+    "same",
+    "is_same",
+    "match",
+    "is_match",
+    "alike",
+    "similar",
+    "duplicate",
+    "is_duplicate",
+)
 _SAME_VALUES = {"1": 1, "yes": "yes", "same": "same", "match": "match", "y": "y"}
 _SIDE_NAMES = (("left", "right"), ("first", "second"), ("a", "b"), ("x1", "x2"), ("1", "2"))
-_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")
+_IMAGE_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")
 
-_DATA: pydantic.TypeAdapter[Data] = pydantic.TypeAdapter(
-    Annotated[Data, pydantic.Field(discriminator="kind")]
+_DATA: pydantic.TypeAdapter[DataConfig] = pydantic.TypeAdapter(
+    Annotated[DataConfig, pydantic.Field(discriminator="kind")]
 )
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
-    """What was found.
+class DataProfile:
+    """Proposed configuration for some data.
 
     Attributes:
-      data: keys of the section ``data``.
-      settings: keys of other sections that the data ask for.
-      notes: what a person should know or check.
+      data: Keys of the section ``data``.
+      settings: Keys of other sections, by section.
+      notes: Notes for the user; those that start with CHECK need attention.
     """
 
     data: Mapping[str, Any]
@@ -56,229 +65,243 @@ class Look:
     notes: Sequence[str]
 
 
-def look_at_data(path: Path) -> Look:
-    """Looks at names, headers, some first rows and the labels.
+def profile_data(path: Path) -> DataProfile:
+    """Profile data by file names, headers, some first rows and the labels.
 
     Raises:
-      ConfigError: there is nothing, or nothing of a known kind, at ``path``.
-      DataError: the data have no rows, or a file cannot be read.
+      ConfigError: The path does not exist, or has no data of a known kind.
+      DataError: The data have no rows, or a file cannot be read.
     """
-    place = str(path)
-    pattern = place if has_spans(place) else guess_pattern(place)
+    text = str(path)
+    pattern = text if has_spans(text) else guess_span_pattern(text)
     if pattern is None:
-        return _checked(_look_at(place))
+        return _with_check_note(_profile_path(text))
     *_, newest = spans = find_spans(pattern)
-    look = _look_at(newest.path)
-    note = f"{len(spans)} spans, see window; looked at is the newest, {newest.name}."
-    data = {**look.data, "path": pattern}
-    return _checked(dataclasses.replace(look, data=data, notes=[note, *look.notes]))
+    profile = _profile_path(newest.path)
+    note = f"{len(spans)} spans, see window; this profile is of the newest, {newest.name}."
+    data = {**profile.data, "path": pattern}
+    return _with_check_note(dataclasses.replace(profile, data=data, notes=[note, *profile.notes]))
 
 
-def _look_at(place: str) -> Look:
-    kind = _kind(place)
+def _profile_path(path: str) -> DataProfile:
+    kind = _detect_kind(path)
     if kind == "images":
-        return _look_at_images(place)
+        return _profile_images(path)
     if kind == "tfrecord":
-        return _look_at_tfrecords(place)
-    return _look_at_table(place)
+        return _profile_tfrecords(path)
+    return _profile_table(path)
 
 
-def _checked(look: Look) -> Look:
-    """With a note of what is wrong, if anything is."""
+def _with_check_note(profile: DataProfile) -> DataProfile:
+    """Add a note if the proposed configuration is invalid."""
     try:
-        settle(_DATA.validate_python(look.data), Split())
+        infer_input_spec(_DATA.validate_python(profile.data), SplitConfig())
     except DiptychError as error:
         note = " ".join(f"CHECK: {error}".split())
-        return dataclasses.replace(look, notes=[*look.notes, note])
-    return look
+        return dataclasses.replace(profile, notes=[*profile.notes, note])
+    return profile
 
 
-def _kind(place: str) -> str:
-    if not os.path.isdir(place):
-        lower = place.lower()
-        return "tfrecord" if "tfrecord" in lower or _bare_gz(lower) else "table"
-    names = [entry for entry in sorted(os.listdir(place)) if not entry.startswith(".")]
-    files = [name.lower() for name in names if os.path.isfile(os.path.join(place, name))]
+def _detect_kind(path: str) -> str:
+    if not os.path.isdir(path):
+        lower = path.lower()
+        return "tfrecord" if "tfrecord" in lower or _is_gzipped_tfrecord(lower) else "table"
+    names = [entry for entry in sorted(os.listdir(path)) if not entry.startswith(".")]
+    files = [name.lower() for name in names if os.path.isfile(os.path.join(path, name))]
     if any(name.endswith((".csv", ".tsv", ".parquet", ".pq", ".csv.gz")) for name in files):
         return "table"
-    if any("tfrecord" in name or _bare_gz(name) for name in files):
+    if any("tfrecord" in name or _is_gzipped_tfrecord(name) for name in files):
         return "tfrecord"
     if len(files) < len(names) or files:
         return "images"
-    raise ConfigError(f"Nothing in {place}. Give a folder of images, or CSV, Parquet or TFRecords.")
+    raise ConfigError(
+        f"{path} is empty. Name a folder of images, or CSV, Parquet or TFRecord files."
+    )
 
 
-def _bare_gz(name: str) -> bool:
+def _is_gzipped_tfrecord(name: str) -> bool:
     return name.endswith((".gz", ".tfr")) and not name.endswith((".csv.gz", ".tsv.gz"))
 
 
-def _look_at_images(place: str) -> Look:
-    found = find_files(ImageFolder(kind="images", path=place))
-    step = -(-len(found.files) // _SAMPLE_IMAGES)
-    settings, note = _look_at_pixels(found.root / file.name for file in found.files[::step])
-    counts = collections.Counter(os.path.dirname(file.name) for file in found.files)
-    data = {"kind": "images", "path": place, **settings}
-    notes = [f"{len(found.files)} images, {note}"]
-    if found.rejected:
-        name, reason = found.rejected[0]
-        notes.append(f"{len(found.rejected)} files are set aside, such as {name!r}: {reason}.")
-    return _with_classes(data, counts, notes)
+def _profile_images(path: str) -> DataProfile:
+    span_files = find_files(ImageFolder(kind="images", path=path))
+    step = -(-len(span_files.files) // _SAMPLE_IMAGES)
+    settings, note = _infer_image_settings(
+        span_files.root / file.name for file in span_files.files[::step]
+    )
+    counts = collections.Counter(os.path.dirname(file.name) for file in span_files.files)
+    data = {"kind": "images", "path": path, **settings}
+    notes = [f"{len(span_files.files)} images, {note}"]
+    if span_files.rejected:
+        name, reason = span_files.rejected[0]
+        notes.append(f"{len(span_files.rejected)} files are rejected, such as {name!r}: {reason}.")
+    return _with_class_settings(data, counts, notes)
 
 
-def _look_at_pixels(images: Iterable[Any]) -> tuple[dict[str, Any], str]:
-    """Size and channels that fit some images, given as paths or open files; and a note."""
-    heights, widths, colours = [], [], []
+def _infer_image_settings(images: Iterable[Any]) -> tuple[dict[str, Any], str]:
+    """Propose size and channels for images, given as paths or open files; and a note."""
+    heights, widths, has_color = [], [], []
     for encoded in images:
         try:
             with Image.open(encoded) as image:
-                height, width, colour = image.height, image.width, _has_colour(image)
-        except Exception:  # Pillow raises nearly anything; ExampleGen will say what is wrong
+                height, width, is_color = image.height, image.width, _has_color(image)
+        except Exception:  # damaged images raise many exception types; ExampleGen reports them
             continue
         heights.append(height)
         widths.append(width)
-        colours.append(colour)
+        has_color.append(is_color)
     if not heights:
-        raise DataError("Not one image in a sample can be read. Check the files.")
+        raise DataError("None of the sampled images can be read. Check the files.")
     note = f"of {min(heights)} x {min(widths)} to {max(heights)} x {max(widths)} pixels"
     settings = {
-        "size": (_side(heights), _side(widths)),
-        "channels": 3 if any(colours) else 1,
+        "size": (_choose_side_length(heights), _choose_side_length(widths)),
+        "channels": 3 if any(has_color) else 1,
     }
     return settings, f"{note} (in a sample of {len(heights)})."
 
 
-def _has_colour(image: Image.Image) -> bool:
+def _has_color(image: Image.Image) -> bool:
     if image.mode in ("1", "L", "LA", "I", "I;16", "F"):
         return False
-    if image.width * image.height > _DECODED_PIXELS:
+    if image.width * image.height > _MAX_DECODED_PIXELS:
         return True
-    image.thumbnail((64, 64))  # enough to see colour
+    image.thumbnail((64, 64))  # enough to detect color
     red, green, blue = (channel.tobytes() for channel in image.convert("RGB").split())
     return not red == green == blue
 
 
-def _side(lengths: Sequence[int]) -> int:
-    smallest, largest = _SIDES
-    # A multiple of 4 halves twice without a rest.
+def _choose_side_length(lengths: Sequence[int]) -> int:
+    smallest, largest = _SIDE_LENGTHS
+    # A multiple of 4 can be halved twice.
     return min(largest, max(smallest, 4 * round(statistics.median(lengths) / 4)))
 
 
-def _with_classes(
-    data: dict[str, Any], counts: Mapping[str, int], notes: list[str], more: bool = False
-) -> Look:
-    """Adds what the classes allow: P at most their number, K at most what most of them have."""
-    defaults = Pairs()
+def _with_class_settings(
+    data: dict[str, Any],
+    counts: Mapping[str, int],
+    notes: list[str],
+    is_partial: bool = False,
+) -> DataProfile:
+    """Add P and K: at most the number of classes, and at most the median size of a class."""
+    defaults = PairsConfig()
     sizes = sorted(counts.values())
     if not sizes:
-        return Look(data, {}, notes)
+        return DataProfile(data, {}, notes)
     median = sizes[len(sizes) // 2]
-    in_training = int(median * Split().train)
+    in_training = int(median * SplitConfig().train)
     p = max(2, min(defaults.classes_per_batch, len(sizes)))
     k = max(2, min(defaults.examples_per_class, in_training))
     notes = [
         *notes,
-        f"{'At least ' if more else ''}{len(sizes)} classes "
-        f"with {sizes[0]} to {sizes[-1]} examples, {median} in the middle.",
+        f"{'At least ' if is_partial else ''}{len(sizes)} classes "
+        f"with {sizes[0]} to {sizes[-1]} examples, median {median}.",
     ]
     if len(sizes) >= 20:
-        notes.append("To test on classes never seen in training, set split.by: class.")
+        notes.append("To evaluate on unseen classes, set split.by: class.")
     pairs = {"classes_per_batch": p, "examples_per_class": k}
-    return Look(data, {"pairs": pairs}, notes)
+    return DataProfile(data, {"pairs": pairs}, notes)
 
 
-def _look_at_table(place: str) -> Look:
-    found = find_files(Table(kind="table", path=place, label=""))
-    sample, batch = first_rows(found)
-    paired = _paired(place, sample, batch)
+def _profile_table(path: str) -> DataProfile:
+    span_files = find_files(Table(kind="table", path=path, label=""))
+    sample, batch = read_first_rows(span_files)
+    paired = _profile_pair_table(path, sample, batch)
     if paired is not None:
         return paired
-    label, sure = _guess_label(sample, batch)
-    notes = [] if sure else [f"CHECK: the label column {label!r} is a guess."]
-    data: dict[str, Any] = {"kind": "table", "path": place, "label": label}
-    lists = [name for name in sample.widths if name != label]
+    label, is_certain = _guess_label_column(sample, batch)
+    notes = [] if is_certain else [f"CHECK: the label column {label!r} is a guess."]
+    data: dict[str, Any] = {"kind": "table", "path": path, "label": label}
+    lists = [name for name in sample.list_widths if name != label]
     numeric = [name for name in sample.names if name in sample.numeric and name != label]
-    if "id" in sample.names and label != "id" and _distinct(batch, "id") == batch.num_rows:
+    if "id" in sample.names and label != "id" and _count_distinct(batch, "id") == batch.num_rows:
         data["id"] = "id"
         numeric = [name for name in numeric if name != "id"]
     if lists:
-        data["columns"] = max(lists, key=lambda name: sample.widths[name])
+        data["columns"] = max(lists, key=lambda name: sample.list_widths[name])
         notes.append(f"The vector is the list column {data['columns']!r}.")
     elif set(numeric) & set(RESERVED):
         data["columns"] = [name for name in numeric if name not in RESERVED]
-        notes.append(f"Left out, for their names: {listed(sorted(set(numeric) & set(RESERVED)))}.")
+        reserved = sorted(set(numeric) & set(RESERVED))
+        notes.append(f"Columns with reserved names are not used: {format_names(reserved)}.")
     else:
-        notes.append(f"The vector is made of {len(numeric)} numeric columns: {listed(numeric, 6)}.")
-    counts, more = _count(found, label)
-    return _with_classes(data, counts, notes, more)
+        notes.append(f"The vector has {len(numeric)} numeric columns: {format_names(numeric, 6)}.")
+    counts, is_partial = _count_labels(span_files, label)
+    return _with_class_settings(data, counts, notes, is_partial)
 
 
-def _paired(place: str, sample: Sample, batch: pa.RecordBatch) -> Look | None:
-    same, sure = _guess_same(sample, batch)
+def _profile_pair_table(
+    path: str, sample: ColumnSample, batch: pa.RecordBatch
+) -> DataProfile | None:
+    same, is_certain = _guess_same_column(sample, batch)
     if same is None:
         return None
-    usable = [name for name in sample.names if name in sample.numeric or name in sample.widths]
+    usable = [name for name in sample.names if name in sample.numeric or name in sample.list_widths]
     usable = [name for name in usable if name != same]
-    sides = _sides(usable) or _halves([name for name in usable if name in sample.numeric])
+    sides = _find_sides_by_affix(usable) or _find_sides_by_number(
+        [name for name in usable if name in sample.numeric]
+    )
     if sides is None:
         return None
     left, right = sides
-    notes = [f"Paired already: {same!r} says whether the left and the right side are alike."]
+    notes = [f"Table of pairs: {same!r} marks positive pairs."]
     if isinstance(left, int):
-        notes.append(f"The first {left} numeric columns are one side, the next {right} the other.")
-        if not sure:
-            notes.append(
-                f"CHECK: if {same!r} is the class of a whole row, use kind: table instead."
-            )
-    texts = [str(value) for value in _texts(batch, same)]
-    alike = next(
+        notes.append(
+            f"The first {left} numeric columns are the left side, the next {right} the right side."
+        )
+        if not is_certain:
+            notes.append(f"CHECK: if {same!r} is the class of a row, use kind: table instead.")
+    texts = [str(value) for value in _distinct_same_texts(batch, same)]
+    positive = next(
         (value for text, value in _SAME_VALUES.items() if text in map(str.lower, texts)), 1
     )
-    if isinstance(alike, str):  # as it is written in the data
-        alike = next(text for text in texts if text.lower() == alike)
-    data = {"kind": "pairs", "path": place, "same": same, "same_value": alike}
-    return Look({**data, "left": left, "right": right}, {}, notes)
+    if isinstance(positive, str):  # with the capitalization of the data
+        positive = next(text for text in texts if text.lower() == positive)
+    data = {"kind": "pairs", "path": path, "same": same, "same_value": positive}
+    return DataProfile({**data, "left": left, "right": right}, {}, notes)
 
 
-def _guess_same(sample: Sample, batch: pa.RecordBatch) -> tuple[str | None, bool]:
-    """A column with two values by a name that fits; and whether the name says it for sure."""
-    for candidates, sure in ((_SAMES, True), (_LABELS, False)):
+def _guess_same_column(sample: ColumnSample, batch: pa.RecordBatch) -> tuple[str | None, bool]:
+    """Find a column with two values and a typical name; and whether the name is conclusive."""
+    for candidates, is_certain in ((_SAME_NAMES, True), (_LABEL_NAMES, False)):
         for name in sample.names:
             if name.lower() in candidates and name in batch.schema.names:
-                texts = {text.lower() for text in _texts(batch, name)}
+                texts = {text.lower() for text in _distinct_same_texts(batch, name)}
                 if len(texts) == 2 and texts & set(_SAME_VALUES):
-                    return name, sure
+                    return name, is_certain
     return None, False
 
 
-def _texts(batch: pa.RecordBatch, name: str) -> list[str]:
+def _distinct_same_texts(batch: pa.RecordBatch, name: str) -> list[str]:
     if values.is_list(batch.column(name).type):
         return []
-    found = values.same_text(batch.column(name)).unique().to_pylist()
-    return sorted(text for text in found if text is not None)
+    texts = values.as_same_text(batch.column(name)).unique().to_pylist()
+    return sorted(text for text in texts if text is not None)
 
 
-def _sides(names: Sequence[str]) -> tuple[Any, Any] | None:
-    """Two sides told apart by a prefix (left_x) or a suffix (x_left), with the same rest."""
+def _find_sides_by_affix(names: Sequence[str]) -> tuple[Any, Any] | None:
+    """Find two sides that differ only by a prefix (left_x) or a suffix (x_left)."""
     for left, right in _SIDE_NAMES:
         for separator in ("_", ".", "-"):
             one, other = left + separator, right + separator
-            if _rest(names, one, True) and _rest(names, one, True) == _rest(names, other, True):
+            if _strip_affix(names, one, True) and _strip_affix(names, one, True) == _strip_affix(
+                names, other, True
+            ):
                 return f"{one}*", f"{other}*"
             one, other = separator + left, separator + right
-            rest = _rest(names, one, False)
-            if rest and sorted(rest) == sorted(_rest(names, other, False)):
-                return [name + one for name in rest], [name + other for name in rest]
+            stems = _strip_affix(names, one, False)
+            if stems and sorted(stems) == sorted(_strip_affix(names, other, False)):
+                return [stem + one for stem in stems], [stem + other for stem in stems]
     return None
 
 
-def _rest(names: Iterable[str], part: str, is_prefix: bool) -> list[str]:
+def _strip_affix(names: Iterable[str], affix: str, is_prefix: bool) -> list[str]:
     if is_prefix:
-        return [name.removeprefix(part) for name in names if name.startswith(part)]
-    return [name.removesuffix(part) for name in names if name.endswith(part)]
+        return [name.removeprefix(affix) for name in names if name.startswith(affix)]
+    return [name.removesuffix(affix) for name in names if name.endswith(affix)]
 
 
-def _halves(names: Sequence[str]) -> tuple[int, int] | None:
-    """Half and half of columns that are numbered through: v0 to v399."""
+def _find_sides_by_number(names: Sequence[str]) -> tuple[int, int] | None:
+    """Split consecutively numbered columns (v0 to v399) into two halves."""
     matches = [re.fullmatch(r"(.*?)(\d+)", name) for name in names]
     if len(names) < 4 or len(names) % 2 or not all(matches):
         return None
@@ -289,105 +312,111 @@ def _halves(names: Sequence[str]) -> tuple[int, int] | None:
     return len(names) // 2, len(names) // 2
 
 
-def _guess_label(sample: Sample, batch: pa.RecordBatch) -> tuple[str, bool]:
-    """The label column; and whether its name or its being the only one says it for sure."""
+def _guess_label_column(sample: ColumnSample, batch: pa.RecordBatch) -> tuple[str, bool]:
+    """Guess the label column; and whether its name or the lack of others is conclusive."""
     names = [
-        name for name in sample.names if name not in sample.widths and name in batch.schema.names
+        name
+        for name in sample.names
+        if name not in sample.list_widths and name in batch.schema.names
     ]
-    for wanted in _LABELS:
+    for wanted in _LABEL_NAMES:
         for name in names:
             if name.lower() == wanted:
                 return name, True
-    few = [name for name in names if 2 <= _distinct(batch, name) <= max(2, batch.num_rows // 2)]
-    words = [name for name in few if name not in sample.numeric]
-    whole = [name for name in few if name in sample.numeric and _is_whole(batch, name)]
-    for candidates in (words, whole):
+    few = [
+        name for name in names if 2 <= _count_distinct(batch, name) <= max(2, batch.num_rows // 2)
+    ]
+    text_columns = [name for name in few if name not in sample.numeric]
+    integer_columns = [
+        name for name in few if name in sample.numeric and _is_integer_column(batch, name)
+    ]
+    for candidates in (text_columns, integer_columns):
         if candidates:
-            return candidates[-1], len(candidates) == 1 and candidates is words
+            return candidates[-1], len(candidates) == 1 and candidates is text_columns
     if not names:
-        raise DataError(f"No column can be a label: {listed(sample.names)}. Add one.")
+        raise DataError(f"No column can be a label: {format_names(sample.names)}. Add one.")
     return names[-1], False
 
 
-def _distinct(batch: pa.RecordBatch, name: str) -> int:
+def _count_distinct(batch: pa.RecordBatch, name: str) -> int:
     return len(values.as_text(batch.column(name)).unique().drop_null())
 
 
-def _is_whole(batch: pa.RecordBatch, name: str) -> bool:
+def _is_integer_column(batch: pa.RecordBatch, name: str) -> bool:
     texts = values.as_text(batch.column(name)).unique().drop_null().to_pylist()
     return all(re.fullmatch(r"-?\d+", text) for text in texts)
 
 
-def _count(found: Found, label: str) -> tuple[collections.Counter[str], bool]:
+def _count_labels(span_files: SpanFiles, label: str) -> tuple[collections.Counter[str], bool]:
     counts: collections.Counter[str] = collections.Counter()
-    for file in found.files:
-        path = found.root / file.name
-        for rows in read_rows(path, [label], batch_size=65536):
+    for file in span_files.files:
+        path = span_files.root / file.name
+        for rows in read_table_rows(path, [label], batch_size=65536):
             text = values.as_text(rows.batch.column(label)).drop_null()
             for pair in text.value_counts().to_pylist():
                 counts[pair["values"]] += pair["counts"]
-            if counts.total() >= _COUNTED_ROWS:
+            if counts.total() >= _MAX_COUNTED_ROWS:
                 return counts, True
     return counts, False
 
 
-def _look_at_tfrecords(place: str) -> Look:
-    probe = TFRecords(kind="tfrecord", path=place, image="image")
-    found = find_files(probe)
+def _profile_tfrecords(path: str) -> DataProfile:
+    span_files = find_files(TFRecords(kind="tfrecord", path=path, image="image"))
     counts: collections.Counter[str] = collections.Counter()
     data: dict[str, Any] = {}
     notes: list[str] = []
-    num_records, more = 0, False
-    for file in found.files:
+    num_records, is_partial = 0, False
+    for file in span_files.files:
         if not file.size:
             continue
-        for number, records in read_records(found.root / file.name):
+        for number, records in read_records(span_files.root / file.name):
             for _, rows, _ in decode_examples(records, number):
                 if rows is None:
                     continue
                 if not data:
-                    data, notes = _guess_features(place, rows.batch)
+                    data, notes = _profile_features(path, rows.batch)
                 labels = values.as_text(single_values(rows.batch, data["label"])).drop_null()
                 counts.update(labels.to_pylist())
             num_records += len(records)
-            if num_records >= _COUNTED_ROWS // 10:
-                more = True
+            if num_records >= _MAX_COUNTED_ROWS // 10:
+                is_partial = True
                 break
-        if more:
+        if is_partial:
             break
     if not data:
-        raise DataError(f"No record in {place} is a tf.Example. Check how they were written.")
-    return _with_classes(data, counts, notes, more)
+        raise DataError(f"No record in {path} is a tf.Example. Check how the records were written.")
+    return _with_class_settings(data, counts, notes, is_partial)
 
 
-def _guess_features(place: str, batch: pa.RecordBatch) -> tuple[dict[str, Any], list[str]]:
+def _profile_features(path: str, batch: pa.RecordBatch) -> tuple[dict[str, Any], list[str]]:
     names = sorted(batch.schema.names)
     singles = {name: single_values(batch, name) for name in names}
-    images, vectors, words = [], [], []
+    images, vectors, scalars = [], [], []
     for name in names:
-        kind = batch.column(name).type
-        if not values.is_list(kind):
+        data_type = batch.column(name).type
+        if not values.is_list(data_type):
             continue
         first = next((value for value in singles[name].to_pylist() if value is not None), None)
-        if isinstance(first, bytes) and first.startswith(_MAGIC):
+        if isinstance(first, bytes) and first.startswith(_IMAGE_SIGNATURES):
             images.append(name)
-        elif values.is_number(kind.value_type) and first is None:
+        elif values.is_number(data_type.value_type) and first is None:
             vectors.append(name)
         elif first is not None:
-            words.append(name)
+            scalars.append(name)
     vectors = [name for name in vectors if name not in RESERVED]
-    named = [name for wanted in _LABELS for name in words if name.lower() == wanted]
-    label = (named or words or ["label"])[0]
+    named = [name for wanted in _LABEL_NAMES for name in scalars if name.lower() == wanted]
+    label = (named or scalars or ["label"])[0]
     notes = [] if named else [f"CHECK: the label feature {label!r} is a guess."]
-    notes.append(f"The features are: {listed(names)}.")
+    notes.append(f"The features are: {format_names(names)}.")
     if not images and not vectors:
         raise ConfigError(
-            f"No feature in {place} holds an encoded image or several numbers: {listed(names)}."
+            f"No feature in {path} contains an encoded image or a vector of numbers: "
+            f"{format_names(names)}. Check data.path."
         )
-    data: dict[str, Any] = {"kind": "tfrecord", "path": place, "label": label}
+    data: dict[str, Any] = {"kind": "tfrecord", "path": path, "label": label}
     if images:
         encoded = singles[images[0]].drop_null().slice(0, _SAMPLE_IMAGES).to_pylist()
-        settings, note = _look_at_pixels(io.BytesIO(image) for image in encoded)
+        settings, note = _infer_image_settings(io.BytesIO(image) for image in encoded)
         return {**data, "image": images[0], **settings}, [*notes, f"Images {note}"]
     widths = {name: len(batch.column(name).drop_null()[0]) for name in vectors}
     data["vector"] = max(vectors, key=lambda name: widths[name])

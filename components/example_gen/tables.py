@@ -1,4 +1,4 @@
-"""Tables: a label, and the vector in numeric columns or one list column."""
+"""Read tables with a label column, and the vector in numeric columns or one list column."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,69 +7,84 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from diptych.components.common.cells import encoded, no_reasons, read_text, read_vectors, sort_out
-from diptych.components.common.table_rows import read_rows
-from diptych.components.example_gen.chunk import Chunk, bytes_feature, content_ids, lists_of
+from diptych.components.common.row_parsing import (
+    encode_text,
+    no_rejections,
+    parse_text_column,
+    parse_vector_columns,
+    split_rejected,
+)
+from diptych.components.common.table_rows import read_table_rows
+from diptych.components.example_gen.example_batch import (
+    ExampleBatch,
+    bytes_feature,
+    compute_ids,
+    list_feature,
+)
 from diptych.schemas.config.data import PairTable, Table
-from diptych.schemas.config.split import Split
-from diptych.schemas.input_spec import ID, LABEL, SOURCE, Column, Inputs
+from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.input_spec import ID, LABEL, SOURCE, Column, InputSpec
 
 
-def read_table(
+def read_vector_table(
     root: Path,
     name: str,
     row_groups: Sequence[int] | None,
     data: Table,
-    inputs: Inputs,
-    split: Split,
-) -> Iterator[Chunk]:
-    """Reads a file of vectors; ``row_groups`` of a Parquet file, None for all.
+    inputs: InputSpec,
+    split: SplitConfig,
+) -> Iterator[ExampleBatch]:
+    """Read a file of vectors; ``row_groups`` of a Parquet file, None for all.
 
     Raises:
-      DataError: a column is not there, or the file is damaged.
+      DataError: A column is missing, or the file is damaged.
     """
-    wanted = wanted_columns(data, [data.label], inputs.columns)
-    for rows in read_rows(root / name, wanted, row_groups):
-        reasons = no_reasons(rows)
-        label = read_text(rows, data.label, reasons)
-        key = read_text(rows, data.id, reasons) if data.id else None
-        group = read_text(rows, data.group, reasons) if split.by == "group" and data.group else None
-        vector = read_vectors(rows, inputs.columns, reasons)
-        good, sources, rejected = sort_out(name, rows, reasons)
-        vector = vector[good]
-        ids = content_ids(vector if key is None else encoded(key, good))
-        labels = encoded(label, good)
+    names = required_columns(data, [data.label], inputs.columns)
+    for rows in read_table_rows(root / name, names, row_groups):
+        reasons = no_rejections(rows)
+        label = parse_text_column(rows, data.label, reasons)
+        key = parse_text_column(rows, data.id, reasons) if data.id else None
+        group = (
+            parse_text_column(rows, data.group, reasons)
+            if split.by == "group" and data.group
+            else None
+        )
+        vector = parse_vector_columns(rows, inputs.columns, reasons)
+        usable, sources, rejected = split_rejected(name, rows, reasons)
+        vector = vector[usable]
+        ids = compute_ids(vector if key is None else encode_text(key, usable))
+        labels = encode_text(label, usable)
         features = {
             **vector_features(vector, inputs.columns),
             LABEL: bytes_feature(labels),
             ID: bytes_feature(ids),
             SOURCE: bytes_feature(sources),
         }
-        keys = [i.encode() for i in ids]
+        split_keys = [i.encode() for i in ids]
         if split.by == "class":
-            keys = labels
+            split_keys = labels
         elif group is not None:
-            keys = encoded(group, good)
-        yield Chunk(pa.record_batch(features), keys, rejected)
+            split_keys = encode_text(group, usable)
+        yield ExampleBatch(pa.record_batch(features), split_keys, rejected)
 
 
-def wanted_columns(
+def required_columns(
     data: Table | PairTable, first: Sequence[str], *columns: Sequence[Column]
 ) -> list[str]:
-    """Names of the columns to read, each once."""
-    extra = [name for name in (data.id, data.group) if name]
+    """List the columns to read, each once."""
+    optional = [name for name in (data.id, data.group) if name]
     return list(
-        dict.fromkeys([*first, *extra, *(column.name for part in columns for column in part)])
+        dict.fromkeys([*first, *optional, *(column.name for group in columns for column in group)])
     )
 
 
 def vector_features(
     matrix: npt.NDArray[np.float32], columns: Sequence[Column]
 ) -> dict[str, pa.Array]:
-    """Each column as its own float feature."""
-    features, at = {}, 0
+    """Convert a matrix to one float feature per column."""
+    features, start = {}, 0
     for column in columns:
-        part = np.ascontiguousarray(matrix[:, at : at + column.width]).ravel()
-        features[column.name] = lists_of(pa.array(part, pa.float32()), column.width)
-        at += column.width
+        values = np.ascontiguousarray(matrix[:, start : start + column.width]).ravel()
+        features[column.name] = list_feature(pa.array(values, pa.float32()), column.width)
+        start += column.width
     return features

@@ -1,1 +1,1 @@
-"""From transformed examples to P x K batches of pairs and triplets."""
+"""The PairGen step: P x K batches of pairs and triplets from transformed examples."""

@@ -1,8 +1,8 @@
-"""Seats of classes in the layers of a round, along lines on which similar classes are neighbours.
+"""Positions of classes in the layers of a round, along orderings in which neighbours are similar.
 
-A layer holds the classes with so many chunks or more. Its classes sit in the order of the round's
-line, which is turned by an offset drawn for each layer: what is one batch in a layer is cut at
-another place in the next.
+Layer j contains the classes with more than j chunks, in the order of the round's similarity
+ordering, rotated by a random offset per layer. The rotation moves the batch boundaries, so that
+classes separated by a boundary in one layer share a batch in another.
 """
 
 import dataclasses
@@ -11,51 +11,54 @@ from typing import Any
 import numpy as np
 
 from diptych.components.pair_gen.hashing import I64, U64
-from diptych.components.pair_gen.sorting import order_by
+from diptych.components.pair_gen.sorting import argsort_columns
 
 
 @dataclasses.dataclass(frozen=True)
-class Seats:
-    """The lines, and how many classes sit in the layers.
+class ClassOrdering:
+    """The similarity orderings and the number of classes in the layers.
 
     Attributes:
-      lines: (rounds, classes) place on each round's line, of the class that is first, second ...
-        by its number of chunks.
-      num_classes: of each run of layers: it is the first classes that sit there.
+      orderings: (rounds, classes) position in each round's ordering; classes are sorted by
+        descending number of chunks.
+      num_classes: Number of classes in each segment of layers. They are the first ones.
     """
 
-    lines: I64
+    orderings: I64
     num_classes: I64
     _ranks: dict[int, I64] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
-    def of(self, number: int, run: I64, order: I64, salt: U64) -> I64:
-        """The seat of each chunk.
+    def positions(self, round_index: int, segment: I64, class_rank: I64, salt: U64) -> I64:
+        """Return the position of each chunk in its layer.
 
         Args:
-          number: of the round.
-          run: of layers in which the chunk lies.
-          order: of its class, by the number of chunks.
-          salt: one value for all chunks of a layer.
+          round_index: Index of the round.
+          segment: Segment of layers that contains the chunk.
+          class_rank: Rank of the chunk's class, by descending number of chunks.
+          salt: Hash that is the same for all chunks of a layer.
         """
-        if number not in self._ranks:
-            self._ranks[number] = self._all_ranks(self.lines[number])
-        num_classes = self.num_classes[run]
+        if round_index not in self._ranks:
+            self._ranks[round_index] = self._rank_in_segments(self.orderings[round_index])
+        num_classes = self.num_classes[segment]
         first = self.num_classes.cumsum() - self.num_classes
-        turn = (salt % num_classes.astype(np.uint64)).astype(np.int64)
-        seats: I64 = (self._ranks[number][first[run] + order] + turn) % num_classes
-        return seats
+        rotation = (salt % num_classes.astype(np.uint64)).astype(np.int64)
+        rotated: I64 = (
+            self._ranks[round_index][first[segment] + class_rank] + rotation
+        ) % num_classes
+        return rotated
 
-    def _all_ranks(self, line: I64) -> I64:
-        """Ranks among the classes of a run, run after run.
+    def _rank_in_segments(self, ordering: I64) -> I64:
+        """Rank the classes of each segment by the ordering; concatenated over segments.
 
-        A run has a layer at least, so there are no more of these than chunks in a round.
+        Each segment has at least one layer, so the result is no longer than the list of chunks in a
+        round.
         """
-        run = np.repeat(np.arange(self.num_classes.size), self.num_classes)
-        inside = np.arange(run.size) - (self.num_classes.cumsum() - self.num_classes)[run]
-        ranks = np.empty(run.size, np.int64)
-        ranks[order_by(run, line[inside])] = inside
+        segment = np.repeat(np.arange(self.num_classes.size), self.num_classes)
+        inside = np.arange(segment.size) - (self.num_classes.cumsum() - self.num_classes)[segment]
+        ranks = np.empty(segment.size, np.int64)
+        ranks[argsort_columns(segment, ordering[inside])] = inside
         return ranks
 
     def __getstate__(self) -> dict[str, Any]:
-        """Ranks are found anew by each worker; they would make the side input many times larger."""
+        """Drop the cached ranks, which would make the side input many times larger."""
         return {**self.__dict__, "_ranks": {}}

@@ -1,4 +1,4 @@
-"""PairGen, the TFX component."""
+"""TFX component PairGen."""
 # No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
 
 import re
@@ -15,15 +15,15 @@ from tfx.dsl.component.experimental.annotations import (
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
-from diptych.components.pair_gen.spool import spool_of
+from diptych.components.pair_gen.spool import spool_folder
 from diptych.components.pair_gen.transforms import MakePairs
 from diptych.schemas.artifacts import Balance, Centroids, PairSet
 from diptych.schemas.balance import SplitBalance
-from diptych.schemas.config.pairs import Pairs
+from diptych.schemas.config.pairs import PairsConfig
 from diptych.schemas.errors import DataError
-from diptych.schemas.files import HALF
-from diptych.schemas.input_spec import Inputs
-from diptych.schemas.shards import SPLITS, Manifest
+from diptych.schemas.files import PARTIAL_SUFFIX
+from diptych.schemas.input_spec import InputSpec
+from diptych.schemas.shards import SPLITS, SplitManifest
 
 
 @component(use_beam=True)
@@ -37,102 +37,111 @@ def PairGen(
     class_centroids: InputArtifact[Centroids] = None,
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Draws the pairs of each split within itself: a pair across two would leak its examples.
+    """Generate the pairs within each split; pairs across splits would leak evaluation examples.
 
     Args:
-      transformed_examples: what Transform wrote.
-      pairs: a folder of shards a split, see ``diptych.schemas.shards``.
-      balance: a JSON file a split, see ``diptych.schemas.balance``.
-      settings: ``config.Pairs`` as JSON.
-      inputs: ``inputs.Inputs`` as JSON.
-      code_hash: of our code; a new one runs the step anew.
-      class_centroids: of the training split, for ``confusable``; without rows, it is as random.
-      beam_pipeline: given by TFX.
+      transformed_examples: Output of Transform.
+      pairs: One folder of shards per split, see ``diptych.schemas.shards``.
+      balance: One JSON file per split, see ``diptych.schemas.balance``.
+      settings: ``PairsConfig`` as JSON.
+      inputs: ``InputSpec`` as JSON.
+      code_hash: Hash of the step's code; a new hash invalidates the cache.
+      class_centroids: Centroids of the training split, for ``similar_classes``. Without rows,
+        negatives are random.
+      beam_pipeline: Provided by TFX.
 
     Raises:
-      DataError: a split has no same or no different pairs.
+      DataError: If a split has no positive or no negative pairs.
     """
     del code_hash
     folder = Path(pairs.uri)
-    difficulty, known = difficulty_of(class_centroids)
+    negatives, centroids_folder = resolve_negatives(class_centroids)
     try:
-        files = {name: _files(transformed_examples, name) for name in SPLITS}
-        make_all(
+        files = {name: _list_split_files(transformed_examples, name) for name in SPLITS}
+        generate_pairs(
             beam_pipeline,
             files,
             folder,
             Path(balance.uri),
-            Pairs.model_validate_json(settings),
-            Inputs.model_validate_json(inputs),
-            known,
+            PairsConfig.model_validate_json(settings),
+            InputSpec.model_validate_json(inputs),
+            centroids_folder,
         )
     except BaseException:
         for name in SPLITS:
             shutil.rmtree(folder / f"Split-{name}", ignore_errors=True)
         shutil.rmtree(balance.uri, ignore_errors=True)
         raise
-    manifests = {name: Manifest.read(folder / f"Split-{name}") for name in SPLITS}
+    manifests = {name: SplitManifest.read(folder / f"Split-{name}") for name in SPLITS}
     for name in ("num_examples", "num_batches", "num_pairs", "num_triplets"):
         total = sum(getattr(manifest, name) for manifest in manifests.values())
         pairs.set_int_custom_property(name, total)
     pairs.set_int_custom_property("num_classes", manifests["train"].num_classes)
-    pairs.set_string_custom_property("difficulty", difficulty)
+    pairs.set_string_custom_property("negatives", negatives)
     training = SplitBalance.read(Path(balance.uri), "train")
     balance.set_float_custom_property("coverage", training.coverage)
 
 
-def make_all(
+def generate_pairs(
     pipeline: beam.Pipeline,
     files: dict[str, list[str]],
     folder: Path,
     balance: Path,
-    settings: Pairs,
-    inputs: Inputs,
+    settings: PairsConfig,
+    inputs: InputSpec,
     centroids: str | None = None,
 ) -> None:
-    """Runs one Beam pipeline for all splits.
+    """Run one Beam pipeline for all splits.
 
     Args:
-      pipeline: empty; it is run.
-      files: of transformed examples, for each split.
-      folder: gets a folder ``Split-<name>`` for each.
-      balance: folder that gets a report of each.
-      settings, inputs: of the run.
-      centroids: folder of the classes' centroids, for batches of similar classes in training.
+      pipeline: Empty pipeline, which is run.
+      files: Transformed examples of each split.
+      folder: Parent of the folders ``Split-<name>``.
+      balance: Folder of the balance reports.
+      settings, inputs: Settings of the run.
+      centroids: Folder of the class centroids, for training batches of similar classes.
     """
     try:
         with pipeline:
             for name, paths in files.items():
-                # Evaluation stays random, so that models are compared on the same pairs.
-                near = centroids if name == "train" else None
-                split = str(folder / f"Split-{name}")
-                made = MakePairs(name, split, settings, inputs, str(balance), near)
-                pipeline | f"Files[{name}]" >> beam.Create(paths) | f"MakePairs[{name}]" >> made
+                # Evaluation pairs stay random, so that all models are evaluated on the same pairs.
+                split_centroids = centroids if name == "train" else None
+                split_uri = str(folder / f"Split-{name}")
+                make_pairs = MakePairs(
+                    name, split_uri, settings, inputs, str(balance), split_centroids
+                )
+                (
+                    pipeline
+                    | f"Files[{name}]" >> beam.Create(paths)
+                    | f"MakePairs[{name}]" >> make_pairs
+                )
     except Exception as error:
-        # Runners report what a worker raised as text.
+        # Runners report an exception of a worker as text.
         text = f"DataError: {error}" if isinstance(error, DataError) else str(error)
-        found = re.search(r"DataError: (.+?)(?: \[while running|\n|$)", text)
-        if found is None:
+        match = re.search(r"DataError: (.+?)(?: \[while running|\n|$)", text)
+        if match is None:
             raise
-        raise DataError(found.group(1)) from error
+        raise DataError(match.group(1)) from error
     finally:
         for name in files:
-            made_in = folder / f"Split-{name}"
-            shutil.rmtree(spool_of(str(made_in)), ignore_errors=True)
-            for half in made_in.glob(f"*{HALF}"):  # of a worker that was killed
-                half.unlink(missing_ok=True)
+            split_folder = folder / f"Split-{name}"
+            shutil.rmtree(spool_folder(str(split_folder)), ignore_errors=True)
+            # Partial files of workers that were killed.
+            for partial in split_folder.glob(f"*{PARTIAL_SUFFIX}"):
+                partial.unlink(missing_ok=True)
 
 
-def difficulty_of(centroids: Centroids | None) -> tuple[str, str | None]:
-    """The difficulty in words, and the folder of the centroids if there are some."""
+def resolve_negatives(centroids: Centroids | None) -> tuple[str, str | None]:
+    """Return a description of the negatives, and the centroids folder if it has rows."""
     if centroids is None:
         return "random", None
     if not centroids.get_int_custom_property("num_classes"):
         return f"random: {centroids.get_string_custom_property('reason')}", None
-    return "confusable", centroids.uri
+    return "similar_classes", centroids.uri
 
 
-def _files(examples: standard_artifacts.Examples, split: str) -> list[str]:
+def _list_split_files(examples: standard_artifacts.Examples, split: str) -> list[str]:
+    """List the files of a split."""
     folder = Path(artifact_utils.get_split_uri([examples], split))
     paths = folder.iterdir() if folder.is_dir() else []
     files = sorted(str(path) for path in paths if not path.name.startswith((".", "_")))

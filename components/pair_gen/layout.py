@@ -1,20 +1,21 @@
-"""From the counts of the classes to the places of their examples in P x K batches.
+"""Map class sizes to the slots of examples in P x K batches.
 
-A class has an endless *sequence of chunks*. Pass 0, 1, 2 ... of it is a fresh keyed permutation of
-the examples, cut in chunks of K. A last chunk that is short is filled up with the first places
-of the same pass (*fill* rows); a class smaller than K is one chunk a pass, unfilled. So a chunk
-never holds an example twice, and a pass holds each example once but for the fills.
+Each class has an endless *sequence of chunks*. Every pass 0, 1, 2 ... over the class is a new keyed
+permutation of its examples, cut into chunks of K. If the last chunk of a pass is short, the first
+examples of the same pass complete it (*padding* rows). A class smaller than K is one chunk per
+pass, without padding. A chunk therefore never contains an example twice, and a pass contains each
+example once, not counting padding.
 
-A round takes a number of chunks of each class, by the policy. Its chunk number j lies in *layer*
-j, which so holds all classes with more than j chunks, each once, in an order permuted anew, or in
-every other layer, where that is asked for, along a line of similar classes (see ``seats``). A
-layer is cut in batches of at least P classes; where fewer than P classes are left, several
-layers make a batch. Chunks of a class that is left alone could make no different pairs, and join
-the other batches of the round in turn, up to as many a batch as P asked for. What is left even
-then goes without pairs, as ``notes`` tells.
+A round takes a number of chunks from each class, which depends on the sampling. Chunk j of a class
+lies in *layer* j of the round, so layer j contains every class with more than j chunks, once each.
+A keyed permutation orders the classes of a layer; on request, every other layer follows an
+ordering by similarity instead (see ``class_ordering``). A layer is cut into batches of at least P
+classes. Where fewer than P classes remain, several layers form one batch. The chunks of a class
+that remains alone have no negative pairs, so they join the other batches of the round in turn, at
+most P per batch. Any chunks left after that produce no pairs, and ``plan_warnings`` reports them.
 
-All of it is arithmetic on the table of the classes: a row's places follow from its class and its
-rank there, wherever the row is.
+Everything is arithmetic on the table of classes: the slots of a row follow from its class and its
+rank within the class, on whichever worker the row is.
 """
 
 import dataclasses
@@ -22,269 +23,302 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from diptych.components.pair_gen.class_ordering import Seats
-from diptych.components.pair_gen.hashing import I64, U64, hash_of, permute
-from diptych.components.pair_gen.sorting import distinct
-from diptych.schemas.config.pairs import Pairs, Policy
+from diptych.components.pair_gen.class_ordering import ClassOrdering
+from diptych.components.pair_gen.hashing import I64, U64, hash_integers, permute
+from diptych.components.pair_gen.sorting import unique_inverse
+from diptych.schemas.config.pairs import PairsConfig, Sampling
 
-_PASS, _LAYER, _BATCH = 1, 2, 3  # what a key is for
-# Every other layer is in line. A model that met neighbours alone would put classes that never
-# meet in one place.
-_IN_LINE = 2
+_PASS, _LAYER, _BATCH = 1, 2, 3  # purposes of the hashed keys
+# Every other layer follows the similarity ordering. A model trained on neighbours alone would embed
+# classes that never share a batch in the same region.
+_ORDERED_LAYER_INTERVAL = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Quotas:
-    """What each class puts into every round; one entry a class.
+class ClassQuotas:
+    """The contribution of each class to every round; one entry per class.
 
     Attributes:
-      keys: of the classes.
-      counts: examples.
-      chunk_size: K, or fewer where a policy lowers it.
-      fill: rows that fill up the last chunk of a pass.
-      per_pass: chunks of one pass.
-      per_round: chunks of one round.
-      advance: chunks by which a round starts after the round before it.
+      keys: Hashes of the labels.
+      counts: Number of examples.
+      chunk_size: K, or less where the sampling lowers it.
+      padding: Rows that complete the last chunk of a pass.
+      chunks_per_pass: Number of chunks in one pass.
+      chunks_per_round: Number of chunks in one round.
+      round_stride: Number of chunks between the starts of two consecutive rounds.
     """
 
     keys: U64
     counts: I64
     chunk_size: I64
-    fill: I64
-    per_pass: I64
-    per_round: I64
-    advance: I64
+    padding: I64
+    chunks_per_pass: I64
+    chunks_per_round: I64
+    round_stride: I64
 
     @property
     def rows(self) -> I64:
-        """Rows placed in a round; fills count where they may come to lie."""
-        return self.per_round * np.minimum(self.counts, self.chunk_size)
+        """Number of slots per round, including those that padding may occupy."""
+        return self.chunks_per_round * np.minimum(self.counts, self.chunk_size)
 
 
 @dataclasses.dataclass(frozen=True)
 class Segments:
-    """Runs of layers with the same classes; one entry a run.
+    """Consecutive layers with the same classes; one entry per segment.
 
     Attributes:
-      first_layer: of the run.
-      num_classes: with a chunk in each layer of the run.
-      first_batch: of the run, among the batches of a round before they are permuted.
-      per_layer: batches a layer is cut in; 0 where layers go together.
-      layers_per_batch: layers that make a batch together.
-      num_batches: of a round.
-      joining: chunks of a class left alone that each batch before them takes in, at most.
-      unpaired: chunks that are left even then, in batches of their own.
+      first_layer: First layer of the segment.
+      num_classes: Classes with a chunk in each layer of the segment.
+      first_batch: First batch of the segment, numbered within a round before batches are permuted.
+      batches_per_layer: Batches that a layer is cut into; 0 where layers are merged.
+      layers_per_batch: Layers that are merged into one batch.
+      num_batches: Batches of a round.
+      max_joining: Maximum number of chunks of a class that remains alone that join each of the
+        preceding batches.
+      num_unpaired: Chunks that remain even then, in batches without other classes.
     """
 
     first_layer: I64
     num_classes: I64
     first_batch: I64
-    per_layer: I64
+    batches_per_layer: I64
     layers_per_batch: I64
     num_batches: int
-    joining: int
-    unpaired: int
+    max_joining: int
+    num_unpaired: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """All that places rows; the same for every round but for its number."""
+    """Everything that determines the slots of rows. Rounds differ only by their index."""
 
-    quotas: Quotas
+    quotas: ClassQuotas
     segments: Segments
-    order: I64  # of each class: its rank by descending number of chunks
+    class_rank: I64  # of each class, by descending number of chunks
     classes_per_batch: int
     rounds: int
     seed: int
-    seats: Seats | None = None  # None: random ones
+    ordering: ClassOrdering | None = None  # None: random in all layers
 
     @property
     def num_batches(self) -> int:
-        """Of all rounds."""
+        """Number of batches in all rounds."""
         return self.segments.num_batches * self.rounds
 
 
 @dataclasses.dataclass(frozen=True)
-class Places:
-    """Where rows go, one entry a place.
+class Slots:
+    """Batch positions of rows; one entry per slot.
 
     Attributes:
-      row: index of the row, as it was asked for.
-      batch: number in the split.
-      chunk: number of the chunk among those of its class in the round. Rows of a class and
-        batch with the same chunk lie in one chunk.
-      index: in the chunk.
-      fill: whether the row is in the same pass of its class already.
+      row: Index of the row in the arguments of ``assign_slots``.
+      batch: Number of the batch in the split.
+      chunk: Number of the chunk among those of its class in the round. Rows of the same class,
+        batch and chunk number belong to one chunk.
+      index: Position within the chunk.
+      padding: Whether the same pass over the class already contains the row.
     """
 
     row: I64
     batch: I64
     chunk: I64
     index: I64
-    fill: npt.NDArray[np.bool_]
+    padding: npt.NDArray[np.bool_]
 
 
-def quotas(keys: U64, counts: I64, settings: Pairs, policy: Policy) -> Quotas:
-    """What each class puts into a round, by the policy.
+def compute_quotas(
+    keys: U64, counts: I64, settings: PairsConfig, sampling: Sampling
+) -> ClassQuotas:
+    """Compute how many chunks each class contributes to a round.
 
-    ``natural`` and ``inverse_frequency``: one pass. ``oversample``: as many chunks as a pass of
-    the largest class has, at most ``max_repeats`` passes. ``undersample``: as many as a pass of
-    the smallest class that has at least two examples, of equal size; the next round goes on
-    where this one ends.
+    ``natural`` and ``inverse_frequency``: one pass. ``oversample``: the number of chunks in a pass
+    over the largest class, at most ``max_repeats`` passes. ``undersample``: the number of chunks in
+    a pass over the smallest class with at least two examples, and chunks of equal size; the next
+    round continues where this one ends.
     """
     size = settings.examples_per_class
     usable = counts[counts >= 2]
-    if policy == "undersample" and usable.size:
+    if sampling == "undersample" and usable.size:
         size = min(size, int(usable.min()))
-    per_pass = -(-counts // size)
-    per_round, advance = per_pass, per_pass
-    if policy == "oversample":
-        per_round = np.minimum(per_pass.max(initial=0), settings.max_repeats * per_pass)
-        advance = -(-per_round // per_pass) * per_pass
-    elif policy == "undersample":
+    chunks_per_pass = -(-counts // size)
+    chunks_per_round, round_stride = chunks_per_pass, chunks_per_pass
+    if sampling == "oversample":
+        chunks_per_round = np.minimum(
+            chunks_per_pass.max(initial=0), settings.max_repeats * chunks_per_pass
+        )
+        round_stride = -(-chunks_per_round // chunks_per_pass) * chunks_per_pass
+    elif sampling == "undersample":
         chunks = max(int(usable.min()) // size, 1) if usable.size else 1
-        per_round = advance = np.full_like(counts, chunks)
-    fill = np.where(counts >= size, per_pass * size - counts, 0)
-    return Quotas(keys, counts, np.full_like(counts, size), fill, per_pass, per_round, advance)
+        chunks_per_round = round_stride = np.full_like(counts, chunks)
+    padding = np.where(counts >= size, chunks_per_pass * size - counts, 0)
+    return ClassQuotas(
+        keys,
+        counts,
+        np.full_like(counts, size),
+        padding,
+        chunks_per_pass,
+        chunks_per_round,
+        round_stride,
+    )
 
 
-def class_weights(amounts: Quotas, policy: Policy) -> npt.NDArray[np.float64]:
-    """Weight of the pairs of each class: what selection could not make equal.
+def compute_class_weights(quotas: ClassQuotas, sampling: Sampling) -> npt.NDArray[np.float64]:
+    """Compute the weight of each class's pairs, which corrects what sampling leaves unequal.
 
-    ``natural``: 1. ``inverse_frequency``: N / (C * n). ``oversample`` and ``undersample``: rows
-    that the largest class places in a round, for each row of this class: 1 where a class has as
-    many, more for one that ``max_repeats`` or its size (fewer than K examples) kept smaller. A
-    class with one example follows the same formula; it is in different pairs only.
+    ``natural``: 1. ``inverse_frequency``: N / (C * n). ``oversample`` and ``undersample``: the rows
+    of the largest class in a round, divided by those of this class. This is 1 for a class with as
+    many rows, and more for one that ``max_repeats`` or its size (fewer than K examples) keeps
+    smaller. The same formula applies to classes with one example, which occur in negative pairs
+    only.
     """
-    counts = amounts.counts.astype(np.float64)
-    if policy == "natural" or counts.size == 0:
+    counts = quotas.counts.astype(np.float64)
+    if sampling == "natural" or counts.size == 0:
         return np.ones_like(counts)
-    if policy == "inverse_frequency":
+    if sampling == "inverse_frequency":
         weights: npt.NDArray[np.float64] = counts.sum() / (counts.size * counts)
         return weights
-    rows = amounts.rows.astype(np.float64)
+    rows = quotas.rows.astype(np.float64)
     weights = rows[np.argmax(counts)] / rows
     return weights
 
 
-def make_layout(amounts: Quotas, settings: Pairs, rounds: int, lines: I64 | None = None) -> Layout:
-    """Lays out the chunks of a round in batches.
+def make_layout(
+    quotas: ClassQuotas, settings: PairsConfig, rounds: int, orderings: I64 | None = None
+) -> Layout:
+    """Lay out the chunks of a round in batches.
 
-    P above the number of classes is lowered to it; ``notes`` tells of it.
+    If P exceeds the number of classes, P is lowered to it, and ``plan_warnings`` reports it.
 
     Args:
-      amounts: of the classes.
-      settings: of the pairs.
-      rounds: number of them.
-      lines: (rounds, classes) place of each class on the line of each round, where neighbours
-        on the line shall share batches in every other layer; None: in no layer.
+      quotas: Contributions of the classes.
+      settings: Pair settings of the run.
+      rounds: Number of rounds.
+      orderings: (rounds, classes) position of each class in the ordering of each round. In every
+        other layer, batches consist of neighbours in this ordering. None: all layers are random.
     """
-    classes = min(settings.classes_per_batch, amounts.counts.size)
-    order = np.empty_like(amounts.counts)
-    order[np.argsort(-amounts.per_round, kind="stable")] = np.arange(order.size)
-    segments = _segments(amounts.per_round, classes, settings.classes_per_batch)
-    seats = None
-    if lines is not None:
-        seats = Seats(lines[:, np.argsort(order)], segments.num_classes)
-    return Layout(amounts, segments, order, classes, rounds, settings.seed, seats)
+    classes = min(settings.classes_per_batch, quotas.counts.size)
+    class_rank = np.empty_like(quotas.counts)
+    class_rank[np.argsort(-quotas.chunks_per_round, kind="stable")] = np.arange(class_rank.size)
+    segments = _make_segments(quotas.chunks_per_round, classes, settings.classes_per_batch)
+    ordering = None
+    if orderings is not None:
+        ordering = ClassOrdering(orderings[:, np.argsort(class_rank)], segments.num_classes)
+    return Layout(quotas, segments, class_rank, classes, rounds, settings.seed, ordering)
 
 
-def _segments(per_round: I64, classes_per_batch: int, joining: int) -> Segments:
-    ends, ending = np.unique(per_round, return_counts=True)
-    num_classes = ending[::-1].cumsum()[::-1]
-    first_layer = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[: ends.size]
-    layers = ends - first_layer
-    together = num_classes < classes_per_batch
-    per_layer = np.where(together, 0, num_classes // max(classes_per_batch, 1))
-    layers_per_batch = np.where(together, -(-classes_per_batch // num_classes), 1)
-    batches = np.where(together, -(-layers // layers_per_batch), layers * per_layer)
-    alone = (num_classes == 1) & (ends.size > 1)
-    before = batches[~alone].sum()
-    left = np.where(alone, np.maximum(layers - before * joining, 0), 0)
-    batches = np.where(alone, -(-left // joining), batches)
+def _make_segments(chunks_per_round: I64, classes_per_batch: int, max_joining: int) -> Segments:
+    """Group the layers of a round into segments and number their batches."""
+    layer_ends, num_ending = np.unique(chunks_per_round, return_counts=True)
+    num_classes = num_ending[::-1].cumsum()[::-1]
+    first_layer = np.concatenate([np.zeros(1, np.int64), layer_ends[:-1]])[: layer_ends.size]
+    layers = layer_ends - first_layer
+    merged = num_classes < classes_per_batch
+    batches_per_layer = np.where(merged, 0, num_classes // max(classes_per_batch, 1))
+    layers_per_batch = np.where(merged, -(-classes_per_batch // num_classes), 1)
+    batches = np.where(merged, -(-layers // layers_per_batch), layers * batches_per_layer)
+    is_alone = (num_classes == 1) & (layer_ends.size > 1)
+    num_shared = batches[~is_alone].sum()
+    num_left = np.where(is_alone, np.maximum(layers - num_shared * max_joining, 0), 0)
+    batches = np.where(is_alone, -(-num_left // max_joining), batches)
     first_batch = batches.cumsum() - batches
     return Segments(
-        *(first_layer, num_classes, first_batch, per_layer, layers_per_batch),
+        *(first_layer, num_classes, first_batch, batches_per_layer, layers_per_batch),
         num_batches=int(batches.sum()),
-        joining=joining,
-        unpaired=int(left.sum()),
+        max_joining=max_joining,
+        num_unpaired=int(num_left.sum()),
     )
 
 
-def place(layout: Layout, classes: I64, ranks: I64) -> Places:
-    """All places of some rows, in all rounds.
+def assign_slots(layout: Layout, classes: I64, ranks: I64) -> Slots:
+    """Return all slots of the given rows, in all rounds.
 
     Args:
-      layout: of the split.
-      classes: (n,) index of each row's class in the table.
-      ranks: (n,) dense rank of each row in its class, by the hash of its id.
+      layout: Layout of the split.
+      classes: (n,) index of each row's class in the table of classes.
+      ranks: (n,) dense rank of each row within its class, by the hash of its id.
     """
-    rounds = [_place_round(layout, number, classes, ranks) for number in range(layout.rounds)]
-    return Places(
+    rounds = [
+        _assign_round_slots(layout, round_index, classes, ranks)
+        for round_index in range(layout.rounds)
+    ]
+    return Slots(
         *(
-            np.concatenate([getattr(places, field.name) for places in rounds])
-            for field in dataclasses.fields(Places)
+            np.concatenate([getattr(slots, field.name) for slots in rounds])
+            for field in dataclasses.fields(Slots)
         )
     )
 
 
-def _place_round(layout: Layout, number: int, classes: I64, ranks: I64) -> Places:
-    amounts = layout.quotas
-    start = number * amounts.advance
-    first_pass = start // amounts.per_pass
-    passes = (start + amounts.per_round - 1) // amounts.per_pass - first_pass + 1
+def _assign_round_slots(layout: Layout, round_index: int, classes: I64, ranks: I64) -> Slots:
+    quotas = layout.quotas
+    start = round_index * quotas.round_stride
+    first_pass = start // quotas.chunks_per_pass
+    passes = (start + quotas.chunks_per_round - 1) // quotas.chunks_per_pass - first_pass + 1
 
-    # One entry a row and pass.
+    # One entry per row and pass.
     repeats = passes[classes]
     row = np.repeat(np.arange(classes.size), repeats)
     nth = np.arange(row.size) - np.repeat(repeats.cumsum() - repeats, repeats)
-    kind = classes[row]
-    pass_number = first_pass[kind] + nth
-    keys = hash_of(layout.seed, _PASS, amounts.keys[kind], pass_number)
-    position = permute(ranks[row], amounts.counts[kind], keys)
+    class_index = classes[row]
+    pass_number = first_pass[class_index] + nth
+    keys = hash_integers(layout.seed, _PASS, quotas.keys[class_index], pass_number)
+    position = permute(ranks[row], quotas.counts[class_index], keys)
 
-    # The first places of a pass also fill up its last chunk.
-    size, per_pass = amounts.chunk_size[kind], amounts.per_pass[kind]
-    filling = np.flatnonzero(position < amounts.fill[kind])
-    last_index = amounts.counts[kind[filling]] % size[filling] + position[filling]
-    entry = np.concatenate([np.arange(row.size), filling])
-    chunk = np.concatenate([position // size, per_pass[filling] - 1])
+    # The first rows of a pass also complete its last chunk.
+    size, chunks_per_pass = quotas.chunk_size[class_index], quotas.chunks_per_pass[class_index]
+    padded = np.flatnonzero(position < quotas.padding[class_index])
+    last_index = quotas.counts[class_index[padded]] % size[padded] + position[padded]
+    entry = np.concatenate([np.arange(row.size), padded])
+    chunk = np.concatenate([position // size, chunks_per_pass[padded] - 1])
     index = np.concatenate([position % size, last_index])
-    fill = entry.size - filling.size <= np.arange(entry.size)
+    padding = entry.size - padded.size <= np.arange(entry.size)
 
-    kind, row = kind[entry], row[entry]
-    chunk = chunk + pass_number[entry] * per_pass[entry] - start[kind]
-    kept = (chunk >= 0) & (chunk < amounts.per_round[kind])
-    row, kind, chunk, index, fill = (part[kept] for part in (row, kind, chunk, index, fill))
-    # Rows of a chunk go to one batch, which is found once.
-    span = int(amounts.per_round.max())
-    pairs, chunk_of = distinct(kind * span + chunk)
-    batch = _batches(layout, number, layout.order[pairs // span], pairs % span)[chunk_of]
-    return Places(row, batch, chunk, index, fill)
+    class_index, row = class_index[entry], row[entry]
+    chunk = chunk + pass_number[entry] * chunks_per_pass[entry] - start[class_index]
+    in_round = (chunk >= 0) & (chunk < quotas.chunks_per_round[class_index])
+    row, class_index, chunk, index, padding = (
+        part[in_round] for part in (row, class_index, chunk, index, padding)
+    )
+    # All rows of a chunk share a batch, which is computed once per chunk.
+    span = int(quotas.chunks_per_round.max())
+    chunk_ids, chunk_of = unique_inverse(class_index * span + chunk)
+    batch = _assign_batches(
+        layout, round_index, layout.class_rank[chunk_ids // span], chunk_ids % span
+    )[chunk_of]
+    return Slots(row, batch, chunk, index, padding)
 
 
-def _batches(layout: Layout, number: int, order: I64, layer: I64) -> I64:
-    """Number of the batch in the split of chunks that lie in some layers of a round."""
+def _assign_batches(layout: Layout, round_index: int, class_rank: I64, layer: I64) -> I64:
+    """Return the batch, numbered within the split, of chunks in the given layers of a round."""
     segments = layout.segments
-    run = np.searchsorted(segments.first_layer, layer, side="right") - 1
-    num_classes = segments.num_classes[run]
-    since = layer - segments.first_layer[run]
-    salt = hash_of(layout.seed, _LAYER, number, layer)
-    seat = permute(order, num_classes, salt)
-    if layout.seats is not None:
-        near = (number + layer) % _IN_LINE == 0
-        seat[near] = layout.seats.of(number, run[near], order[near], salt[near])
-    cut = since * segments.per_layer[run] + seat * segments.per_layer[run] // num_classes
-    together = since // segments.layers_per_batch[run]
-    batch = segments.first_batch[run] + np.where(segments.per_layer[run] == 0, together, cut)
+    segment = np.searchsorted(segments.first_layer, layer, side="right") - 1
+    num_classes = segments.num_classes[segment]
+    layer_in_segment = layer - segments.first_layer[segment]
+    salt = hash_integers(layout.seed, _LAYER, round_index, layer)
+    position_in_layer = permute(class_rank, num_classes, salt)
+    if layout.ordering is not None:
+        ordered = (round_index + layer) % _ORDERED_LAYER_INTERVAL == 0
+        position_in_layer[ordered] = layout.ordering.positions(
+            round_index, segment[ordered], class_rank[ordered], salt[ordered]
+        )
+    cut = (
+        layer_in_segment * segments.batches_per_layer[segment]
+        + position_in_layer * segments.batches_per_layer[segment] // num_classes
+    )
+    merged = layer_in_segment // segments.layers_per_batch[segment]
+    batch = segments.first_batch[segment] + np.where(
+        segments.batches_per_layer[segment] == 0, merged, cut
+    )
 
     if segments.num_classes.size > 1 and segments.num_classes[-1] == 1:
-        before = int(segments.first_batch[-1])
-        room = before * segments.joining
-        joined = np.where(since < room, since % before, before)
-        joined += np.maximum(since - room, 0) // segments.joining
-        batch = np.where(num_classes == 1, joined, batch)
+        num_shared = int(segments.first_batch[-1])
+        capacity = num_shared * segments.max_joining
+        joining_batch = np.where(
+            layer_in_segment < capacity, layer_in_segment % num_shared, num_shared
+        )
+        joining_batch += np.maximum(layer_in_segment - capacity, 0) // segments.max_joining
+        batch = np.where(num_classes == 1, joining_batch, batch)
 
     total = np.full(1, segments.num_batches)
-    mixed = permute(batch, total, hash_of(layout.seed, _BATCH, number))
-    return number * segments.num_batches + mixed
+    permuted = permute(batch, total, hash_integers(layout.seed, _BATCH, round_index))
+    return round_index * segments.num_batches + permuted

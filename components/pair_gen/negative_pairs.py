@@ -1,17 +1,18 @@
-"""Different pairs of a batch, spread evenly over its rows.
+"""Sample the negative pairs of a batch, spread evenly over its rows.
 
-The R rows of a batch are laid on a circle. *Orbit* d holds the pairs of rows that are d places
-apart, so a whole orbit has every row exactly twice (d = R / 2, the half orbit: once). An orbit is
-*clean* if all its pairs are of different classes:
+Arrange the R rows of a batch on a circle. *Orbit* d contains the pairs of rows at distance d on the
+circle, so a complete orbit contains every row exactly twice (d = R / 2, the half orbit: once). An
+orbit is *clean* if all its pairs have different classes:
 
-- Classes of equal size, interleaved (abcabc): every d that is no multiple of the number of
-  classes. Together these are all different pairs there are.
-- Unequal classes, one after the other (aaabbc): every d from the size of the largest class on.
+- Classes of equal size, interleaved (abcabc): every d that is not a multiple of the number of
+  classes. Together, these orbits contain all negative pairs.
+- Classes of unequal size, as consecutive blocks (aaabbc): every d that is at least the size of the
+  largest class.
 
-Whole orbits, chosen by key, keep the rows equal; what remains comes from one more orbit of which
-every other pair is taken first, so that rows differ by at most one pair (or two, where all clean
-orbits are cycles of odd length: an odd R, or an even one with unequal classes). Where clean orbits
-do not suffice, the different pairs of the others are taken too.
+Complete orbits, chosen by key, use all rows equally. The remainder comes from one partial orbit, in
+which every other pair is taken first, so that rows differ by at most one pair (or two, where all
+clean orbits are cycles of odd length: an odd R, or an even R with unequal classes). Where the clean
+orbits do not suffice, the negative pairs of the other orbits are used as well.
 """
 
 import dataclasses
@@ -19,52 +20,54 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from diptych.components.pair_gen.hashing import I64, U64, hash_of
+from diptych.components.pair_gen.hashing import I64, U64, hash_integers
 
-_ORBIT, _TURN, _CLASS, _ROW = 11, 12, 13, 14  # what a key is for
-_NEVER = np.uint64(2**64 - 1)
-_AT_ONCE = 2**22  # pairs listed together where all pairs of a batch must be
+_ORBIT, _ROTATION, _CLASS, _ROW = 11, 12, 13, 14  # purposes of the hashed keys
+_LAST_KEY = np.uint64(2**64 - 1)
+_PAIRS_PER_BLOCK = 2**22  # pairs listed at once, where all pairs of a batch are listed
 
 
 @dataclasses.dataclass(frozen=True)
-class Batches:
-    """Batches of equally many rows R, so that they can be drawn from together.
+class BatchGroup:
+    """Batches with the same number of rows R, which are sampled together.
 
     Attributes:
-      number: (b,) of the batch in the split.
-      classes: (b, R) of the rows; equal where the class is.
-      needed: (b,) different pairs to draw, at most as many as there are.
+      batch_numbers: (b,) numbers of the batches in the split.
+      classes: (b, R) classes of the rows.
+      needed: (b,) negative pairs to sample, at most the number that exists.
     """
 
-    number: I64
+    batch_numbers: I64
     classes: I64
     needed: I64
 
 
-def different_pairs(batches: Batches, seed: int) -> tuple[I64, I64, I64]:
-    """Draws ``needed`` different pairs in each batch; no pair twice.
+def sample_negative_pairs(batches: BatchGroup, seed: int) -> tuple[I64, I64, I64]:
+    """Sample ``needed`` distinct negative pairs in each batch.
 
     Returns:
-      Index of the batch, and columns (0 to R - 1) of the two rows; one entry a pair.
+      Index of the batch and columns (0 to R - 1) of the two rows; one entry per pair.
     """
     rows = batches.classes.shape[1]
-    sizes, num_classes = _class_sizes(batches.classes)
+    sizes, num_classes = _count_class_sizes(batches.classes)
     largest = sizes.max(axis=1)
     equal = (sizes == largest[:, None]).all(axis=1)
-    block_capacity = np.maximum((rows - 1) // 2 - largest + 1, 0) * rows
-    listed = ~equal & (batches.needed > block_capacity)
+    clean_capacity = np.maximum((rows - 1) // 2 - largest + 1, 0) * rows
+    listed = ~equal & (batches.needed > clean_capacity)
     parts = []
-    for chosen, draw, interleaved in (
-        (np.flatnonzero(equal), _from_orbits, True),
-        (np.flatnonzero(~equal & ~listed), _from_orbits, False),
-        (np.flatnonzero(listed), _from_list, True),
+    for chosen, sample, interleaved in (
+        (np.flatnonzero(equal), _sample_orbits, True),
+        (np.flatnonzero(~equal & ~listed), _sample_orbits, False),
+        (np.flatnonzero(listed), _sample_listed_pairs, True),
     ):
         if not chosen.size:
             continue
-        some = Batches(batches.number[chosen], batches.classes[chosen], batches.needed[chosen])
-        circle = _circle(some, sizes[chosen], seed, interleaved)
+        some = BatchGroup(
+            batches.batch_numbers[chosen], batches.classes[chosen], batches.needed[chosen]
+        )
+        circle = _order_on_circle(some, sizes[chosen], seed, interleaved)
         step, lowest = num_classes[chosen], largest[chosen]
-        batch, first, second = draw(some, seed, circle, step if interleaved else None, lowest)
+        batch, first, second = sample(some, seed, circle, step if interleaved else None, lowest)
         parts.append((chosen[batch], circle[batch, first], circle[batch, second]))
     if not parts:
         nothing = np.zeros(0, np.int64)
@@ -73,8 +76,12 @@ def different_pairs(batches: Batches, seed: int) -> tuple[I64, I64, I64]:
     return batch, left, right
 
 
-def _class_sizes(classes: I64) -> tuple[I64, I64]:
-    """For each row the size of its class in the batch, and the number of classes of each batch."""
+def _count_class_sizes(classes: I64) -> tuple[I64, I64]:
+    """Count the rows of each row's class in the batch, and the classes of each batch.
+
+    Returns:
+      (b, R) class sizes and (b,) numbers of classes.
+    """
     order = np.argsort(classes, axis=1, kind="stable")
     ordered = np.take_along_axis(classes, order, axis=1)
     new = np.ones(classes.shape, bool)
@@ -85,29 +92,29 @@ def _class_sizes(classes: I64) -> tuple[I64, I64]:
     return sizes, new.sum(axis=1)
 
 
-def _circle(batches: Batches, sizes: I64, seed: int, interleaved: bool) -> I64:
-    """Columns in the order of the circle: classes and the rows in them in keyed orders."""
+def _order_on_circle(batches: BatchGroup, sizes: I64, seed: int, interleaved: bool) -> I64:
+    """Order the columns on the circle: classes, and the rows within them, by key."""
     rows = batches.classes.shape[1]
-    number = batches.number[:, None]
-    class_key = hash_of(seed, _CLASS, number, batches.classes)
-    row_key = hash_of(seed, _ROW, number, np.arange(rows)[None])
+    batch_numbers = batches.batch_numbers[:, None]
+    class_key = hash_integers(seed, _CLASS, batch_numbers, batches.classes)
+    row_key = hash_integers(seed, _ROW, batch_numbers, np.arange(rows)[None])
     blocks = np.lexsort((row_key, batches.classes, class_key), axis=1)
     if not interleaved:
         return blocks
-    # The k-th of a class with g rows comes at (2 k + 1) / 2 g of the way round.
+    # The k-th row of a class with g rows is at (2 k + 1) / 2 g of the circumference.
     ordered = np.take_along_axis(batches.classes, blocks, axis=1)
     new = np.ones(ordered.shape, bool)
     new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    place = np.broadcast_to(np.arange(rows), ordered.shape)
-    nth = place - np.maximum.accumulate(np.where(new, place, 0), axis=1)
-    way = (2 * nth + 1) / (2 * np.take_along_axis(sizes, blocks, axis=1))
-    return np.take_along_axis(blocks, np.argsort(way, axis=1, kind="stable"), axis=1)
+    position = np.broadcast_to(np.arange(rows), ordered.shape)
+    nth = position - np.maximum.accumulate(np.where(new, position, 0), axis=1)
+    angle = (2 * nth + 1) / (2 * np.take_along_axis(sizes, blocks, axis=1))
+    return np.take_along_axis(blocks, np.argsort(angle, axis=1, kind="stable"), axis=1)
 
 
-def _from_orbits(
-    batches: Batches, seed: int, circle: I64, step: I64 | None, largest: I64
+def _sample_orbits(
+    batches: BatchGroup, seed: int, circle: I64, step: I64 | None, largest: I64
 ) -> tuple[I64, I64, I64]:
-    """Whole clean orbits and a part of one more; places on the circle."""
+    """Sample complete clean orbits and one partial orbit; returns positions on the circle."""
     rows = circle.shape[1]
     distances = np.arange(1, (rows - 1) // 2 + 1)
     half = rows // 2 if rows % 2 == 0 else 0
@@ -118,69 +125,72 @@ def _from_orbits(
         clean = distances[None] >= largest[:, None]
         half_clean = (half >= largest) if half else np.zeros(largest.size, bool)
 
-    rest = batches.needed % rows
-    use_half = (rest > 0) & (2 * rest <= rows) & half_clean
-    keys = hash_of(seed, _ORBIT, batches.number[:, None], distances[None])
-    keys = np.where(clean, keys >> np.uint64(2), _NEVER)
-    # The orbit that is taken in part comes first, by preference one with cycles of even length.
-    part = (rest > 0) & ~use_half
-    if part.any():
+    remainder = batches.needed % rows
+    use_half = (remainder > 0) & (2 * remainder <= rows) & half_clean
+    keys = hash_integers(seed, _ORBIT, batches.batch_numbers[:, None], distances[None])
+    keys = np.where(clean, keys >> np.uint64(2), _LAST_KEY)
+    # The partial orbit comes first, preferably one with cycles of even length.
+    has_partial = (remainder > 0) & ~use_half
+    if has_partial.any():
         odd = (rows // np.gcd(distances, rows)) % 2 == 1
-        liking = np.where(clean & odd[None], keys | np.uint64(2**62), keys)
-        favourite = np.flatnonzero(part)
-        keys[favourite, np.argmin(liking[favourite], axis=1)] = 0
+        preference = np.where(clean & odd[None], keys | np.uint64(2**62), keys)
+        with_partial = np.flatnonzero(has_partial)
+        keys[with_partial, np.argmin(preference[with_partial], axis=1)] = 0
     order = np.argsort(keys, axis=1, kind="stable")
 
-    batch = np.repeat(np.arange(rest.size), batches.needed)
+    batch = np.repeat(np.arange(remainder.size), batches.needed)
     nth = np.arange(batch.size) - np.repeat(
         batches.needed.cumsum() - batches.needed, batches.needed
     )
-    from_whole = nth - rest[batch]
-    in_part = from_whole < 0
-    orbit = np.maximum(from_whole, 0) // rows + part[batch]
+    nth_in_full = nth - remainder[batch]
+    in_partial = nth_in_full < 0
+    orbit = np.maximum(nth_in_full, 0) // rows + has_partial[batch]
     distance = np.full(batch.size, half)
-    by_order = np.flatnonzero(~in_part | ~use_half[batch])
-    orbit[in_part] = 0
+    by_order = np.flatnonzero(~in_partial | ~use_half[batch])
+    orbit[in_partial] = 0
     distance[by_order] = distances[order[batch[by_order], orbit[by_order]]]
-    first = np.where(in_part, 0, from_whole % rows)
-    first[in_part] = _nth_of_orbit(distance[in_part], nth[in_part], rows)
-    turn = hash_of(seed, _TURN, batches.number) % np.uint64(max(rows, 1))
-    first = (first + turn.astype(np.int64)[batch]) % rows
+    first = np.where(in_partial, 0, nth_in_full % rows)
+    first[in_partial] = _orbit_position(distance[in_partial], nth[in_partial], rows)
+    rotation = hash_integers(seed, _ROTATION, batches.batch_numbers) % np.uint64(max(rows, 1))
+    first = (first + rotation.astype(np.int64)[batch]) % rows
     return batch, first, (first + distance) % rows
 
 
-def _nth_of_orbit(distance: I64, nth: I64, rows: int) -> I64:
-    """Place q of the nth pair (q, q + d) to take of an orbit: every other of a cycle first."""
+def _orbit_position(distance: I64, nth: I64, rows: int) -> I64:
+    """Return the position q of the nth pair (q, q + d) of an orbit.
+
+    Every other pair of a cycle comes first.
+    """
     cycles = np.gcd(distance, rows)
-    turns = rows // cycles // 2  # pairs of a cycle that have no row in common
-    other = nth >= cycles * turns
-    along = 2 * (nth // cycles - np.where(other, turns, 0)) + other
-    # A cycle of odd length has one pair left over.
-    along = np.where(nth >= 2 * cycles * turns, rows // cycles - 1, along)
-    place: I64 = ((nth % cycles + along * distance) % rows).astype(np.int64)
-    return place
+    disjoint = rows // cycles // 2  # pairs of a cycle without a common row
+    second_half = nth >= cycles * disjoint
+    step_in_cycle = 2 * (nth // cycles - np.where(second_half, disjoint, 0)) + second_half
+    # A cycle of odd length has one remaining pair.
+    step_in_cycle = np.where(nth >= 2 * cycles * disjoint, rows // cycles - 1, step_in_cycle)
+    position: I64 = ((nth % cycles + step_in_cycle * distance) % rows).astype(np.int64)
+    return position
 
 
-def _from_list(
-    batches: Batches, seed: int, circle: I64, step: I64 | None, largest: I64
+def _sample_listed_pairs(
+    batches: BatchGroup, seed: int, circle: I64, step: I64 | None, largest: I64
 ) -> tuple[I64, I64, I64]:
-    """Different pairs of all orbits, orbit after orbit; places on the circle."""
+    """Sample from a list of all negative pairs, orbit by orbit; returns positions on the circle."""
     del step, largest
     rows = circle.shape[1]
     distance = np.repeat(np.arange(1, rows // 2 + 1), rows)
-    first = _nth_of_orbit(distance, np.tile(np.arange(rows), rows // 2), rows)
+    first = _orbit_position(distance, np.tile(np.arange(rows), rows // 2), rows)
     once = (2 * distance < rows) | (first < rows // 2)
     distance, first = distance[once], first[once]
     second = (first + distance) % rows
     parts: list[tuple[I64, ...]] = []
-    block = max(_AT_ONCE // max(first.size, 1), 1)
+    block = max(_PAIRS_PER_BLOCK // max(first.size, 1), 1)
     for start in range(0, circle.shape[0], block):
         chosen = np.arange(start, min(start + block, circle.shape[0]))
         classes = np.take_along_axis(batches.classes[chosen], circle[chosen], axis=1)
-        number = batches.number[chosen, None]
-        orbit_key = hash_of(seed, _ORBIT, number, np.arange(rows // 2 + 1)[None])
+        batch_numbers = batches.batch_numbers[chosen, None]
+        orbit_key = hash_integers(seed, _ORBIT, batch_numbers, np.arange(rows // 2 + 1)[None])
         keys: U64 = orbit_key[:, distance] >> np.uint64(1)
-        keys = np.where(classes[:, first] != classes[:, second], keys, _NEVER)
+        keys = np.where(classes[:, first] != classes[:, second], keys, _LAST_KEY)
         order = np.argsort(keys, axis=1, kind="stable")
         taken: npt.NDArray[np.bool_] = np.arange(first.size) < batches.needed[chosen, None]
         batch, nth = np.nonzero(taken)

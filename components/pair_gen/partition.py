@@ -1,4 +1,4 @@
-"""What is done with the rows of one batch or one partition: count, deal, rank, place."""
+"""Operations on the rows of one record batch or one partition: count, partition, rank, route."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,40 +6,41 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from diptych.components.pair_gen.hashing import I64, U64, id_words
-from diptych.components.pair_gen.layout import Layout, Places
+from diptych.components.pair_gen.hashing import I64, U64, ids_to_words
+from diptych.components.pair_gen.layout import Layout, Slots
 from diptych.components.pair_gen.plan import Plan
-from diptych.components.pair_gen.rows import bytes_of, joined, row_schema, sort_order
-from diptych.components.pair_gen.shard import Own, placed_rows
-from diptych.components.pair_gen.sorting import order_by
-from diptych.schemas.input_spec import LEFT_ID, RIGHT_ID, Inputs
+from diptych.components.pair_gen.rows import argsort_rows, concat_batches, row_schema
+from diptych.components.pair_gen.shard import RowMetadata, route_rows
+from diptych.components.pair_gen.sorting import argsort_columns
+from diptych.schemas.input_spec import LEFT_ID, RIGHT_ID, InputSpec
+from diptych.schemas.shards import ID_BYTES, fixed_binary_to_numpy
 
-_PLACES_AT_ONCE = 2**19  # bounds the memory, changes nothing
+_SLOTS_PER_BLOCK = 2**19  # bounds the memory, does not affect the result
 
-Counts = tuple[U64, I64]  # keys, sorted, and a count for each
+KeyCounts = tuple[U64, I64]  # sorted keys and their counts
 
 
-def count_keys(rows: pa.RecordBatch) -> Counts:
-    """Rows of each class."""
+def count_keys(rows: pa.RecordBatch) -> KeyCounts:
+    """Count the rows of each class."""
     keys, counts = np.unique(rows.column("key").to_numpy(), return_counts=True)
     return keys, counts.astype(np.int64)
 
 
-def sum_counts(parts: Iterable[Counts]) -> Counts:
-    """Adds up the counts of each key."""
-    nothing = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
-    every, amounts = (np.concatenate(column) for column in zip(nothing, *parts, strict=True))
-    keys, place = np.unique(every, return_inverse=True)
+def sum_counts(parts: Iterable[KeyCounts]) -> KeyCounts:
+    """Sum the counts of each key."""
+    empty = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
+    all_keys, counts = (np.concatenate(column) for column in zip(empty, *parts, strict=True))
+    keys, inverse = np.unique(all_keys, return_inverse=True)
     sums = np.zeros(keys.size, np.int64)
-    np.add.at(sums, place, amounts)
+    np.add.at(sums, inverse, counts)
     return keys, sums
 
 
-def deal(rows: pa.RecordBatch, plan: Plan) -> list[tuple[int, pa.RecordBatch]]:
-    """Rows by partition."""
-    classes = plan.classes_of(rows.column("key").to_numpy())
-    partitions = plan.partitions_of(classes, rows.column("hash").to_numpy())
-    order = order_by(partitions)
+def partition_rows(rows: pa.RecordBatch, plan: Plan) -> list[tuple[int, pa.RecordBatch]]:
+    """Group rows by partition."""
+    classes = plan.find_classes(rows.column("key").to_numpy())
+    partitions = plan.find_partitions(classes, rows.column("hash").to_numpy())
+    order = argsort_columns(partitions)
     rows, partitions = rows.take(pa.array(order)), partitions[order]
     numbers, starts = np.unique(partitions, return_index=True)
     ends = np.append(starts[1:], partitions.size)
@@ -49,57 +50,67 @@ def deal(rows: pa.RecordBatch, plan: Plan) -> list[tuple[int, pa.RecordBatch]]:
     ]
 
 
-def place_partition(
-    dealt: tuple[int, Iterable[pa.RecordBatch]],
+def assign_partition_slots(
+    partitioned: tuple[int, Iterable[pa.RecordBatch]],
     plan: Plan,
-    partition_sizes: Counts,
-    inputs: Inputs,
+    partition_sizes: KeyCounts,
+    inputs: InputSpec,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Ranks the rows of a partition and gives each its places, by shard.
+    """Rank the rows of a partition, assign their slots and group them by shard.
 
-    Memory: the rows, and what belongs to ``_PLACES_AT_ONCE`` places.
+    Memory: the rows, and ``_SLOTS_PER_BLOCK`` slots.
 
     Args:
-      dealt: number of the partition, and its rows in any order.
-      plan: of the split.
-      partition_sizes: rows of each partition.
-      inputs: of the run.
+      partitioned: Number of the partition, and its rows in any order.
+      plan: Plan of the split.
+      partition_sizes: Number of rows in each partition.
+      inputs: Inputs of the run.
+
+    Yields:
+      Shard and rows.
     """
-    partition, batches = dealt
-    rows = joined(batches, row_schema(inputs))
-    classes = plan.classes_of(rows.column("key").to_numpy())
-    order = sort_order(rows, classes)
+    partition, batches = partitioned
+    rows = concat_batches(batches, row_schema(inputs))
+    classes = plan.find_classes(rows.column("key").to_numpy())
+    order = argsort_rows(rows, classes)
     classes = classes[order]
-    sizes = np.zeros(plan.partitions.total, np.int64)
+    sizes = np.zeros(plan.partitions.num_partitions, np.int64)
     sizes[partition_sizes[0].astype(np.int64)] = partition_sizes[1]
     first = np.searchsorted(classes, classes)
     ranks = np.arange(classes.size) - first + plan.first_ranks(partition, sizes)[classes]
     numbers = (plan.counts.cumsum() - plan.counts)[classes] + ranks
-    step = max(_PLACES_AT_ONCE // plan.most_places, 1)
+    step = max(_SLOTS_PER_BLOCK // plan.max_slots_per_row, 1)
     for start in range(0, classes.size, step):
         block = slice(start, start + step)
-        places = plan.places_of(classes[block], ranks[block])
-        own = Own(classes[block], numbers[block], _most_in_round(places, plan.chunks))
-        yield from placed_rows(rows, order[block], own, places, plan.num_shards, inputs)
+        slots = plan.assign_slots(classes[block], ranks[block])
+        metadata = RowMetadata(
+            classes[block], numbers[block], _max_slots_per_round(slots, plan.chunk_layout)
+        )
+        yield from route_rows(rows, order[block], metadata, slots, plan.num_shards, inputs)
 
 
-def _most_in_round(places: Places, chunks: Layout) -> I64:
-    """The most places of each row in any round."""
-    number = places.batch // max(chunks.segments.num_batches, 1)
-    amounts = np.bincount(places.row * chunks.rounds + number)
-    amounts.resize(-(-amounts.size // chunks.rounds) * chunks.rounds)
-    most: I64 = amounts.reshape(-1, chunks.rounds).max(axis=1)
+def _max_slots_per_round(slots: Slots, layout: Layout) -> I64:
+    """Return the maximum number of slots of each row in a round."""
+    round_index = slots.batch // max(layout.segments.num_batches, 1)
+    counts = np.bincount(slots.row * layout.rounds + round_index)
+    counts.resize(-(-counts.size // layout.rounds) * layout.rounds)
+    most: I64 = counts.reshape(-1, layout.rounds).max(axis=1)
     return most
 
 
-def example_ids(rows: pa.RecordBatch) -> list[tuple[int, U64]]:
-    """Ids of both sides of pairs, (n, 2) and distinct, by their first byte."""
-    ids = np.concatenate([id_words(bytes_of(rows.column(name))) for name in (LEFT_ID, RIGHT_ID)])
+def group_ids_by_first_byte(rows: pa.RecordBatch) -> list[tuple[int, U64]]:
+    """Group the distinct ids, (n, 2), of both sides of pairs by their first byte."""
+    ids = np.concatenate(
+        [
+            ids_to_words(fixed_binary_to_numpy(rows.column(name), ID_BYTES))
+            for name in (LEFT_ID, RIGHT_ID)
+        ]
+    )
     ids = np.unique(ids, axis=0)
     prefixes: npt.NDArray[np.uint64] = ids[:, 0] >> np.uint64(56)
     return [(int(prefix), ids[prefixes == prefix]) for prefix in np.unique(prefixes)]
 
 
-def count_distinct(group: tuple[int, Iterable[U64]]) -> int:
-    """How many different ids there are with a first byte."""
+def count_unique_ids(group: tuple[int, Iterable[U64]]) -> int:
+    """Count the distinct ids with a first byte."""
     return int(np.unique(np.concatenate(list(group[1])), axis=0).shape[0])

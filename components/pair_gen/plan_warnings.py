@@ -1,42 +1,46 @@
-"""What of a plan differs from what the configuration asks for, in words for the console."""
+"""Warnings about settings that a plan cannot follow."""
 
 from diptych.components.pair_gen.given_pairs import PairLayout
 from diptych.components.pair_gen.layout import Layout
-from diptych.schemas.config.pairs import Pairs, Policy
+from diptych.schemas.config.pairs import PairsConfig, Sampling
 
 
-def notes_of(layout: Layout | PairLayout, settings: Pairs, policy: Policy) -> tuple[str, ...]:
-    """A sentence for each setting that the data do not allow, or that leaves data out."""
+def find_plan_warnings(
+    layout: Layout | PairLayout, settings: PairsConfig, sampling: Sampling
+) -> tuple[str, ...]:
+    """Return a sentence for each setting that the data do not permit, or that excludes data."""
     if isinstance(layout, PairLayout):
-        return _of_pairs(layout, settings, policy)
-    amounts, segments = layout.quotas, layout.segments
-    notes = []
+        return _find_pair_plan_warnings(layout, settings, sampling)
+    quotas, segments = layout.quotas, layout.segments
+    warnings = []
     if layout.classes_per_batch < settings.classes_per_batch:
-        notes.append(
-            f"pairs.classes_per_batch is {settings.classes_per_batch}, but there are "
-            f"{amounts.counts.size} classes: batches hold all of them."
+        warnings.append(
+            f"pairs.classes_per_batch is {settings.classes_per_batch}, but the data have only "
+            f"{quotas.counts.size} classes: every batch contains all of them."
         )
-    largest = int(amounts.counts.max())
+    largest = int(quotas.counts.max())
     if settings.examples_per_class > largest:
-        notes.append(
+        warnings.append(
             f"pairs.examples_per_class is {settings.examples_per_class}, but the largest class "
-            f"has {largest} examples: batches hold whole classes."
+            f"has {largest} examples: batches contain all examples of a class."
         )
-    if segments.unpaired:
-        notes.append(
-            f"The largest class outweighs all others: {segments.unpaired:,} of its "
-            f"{int(amounts.per_round.max()):,} chunks of a round find no partner and give no "
-            "pairs. Add examples of other classes, or choose another pairs.policy."
+    if segments.num_unpaired:
+        warnings.append(
+            f"The largest class outweighs all others: {segments.num_unpaired:,} of its "
+            f"{int(quotas.chunks_per_round.max()):,} chunks per round have no negatives and give "
+            "no pairs. Add examples of other classes, or change pairs.sampling."
         )
-    return tuple(notes)
+    return tuple(warnings)
 
 
-def _of_pairs(layout: PairLayout, settings: Pairs, policy: Policy) -> tuple[str, ...]:
-    batches = int(layout.chunks.quotas.per_round.max())
-    needed = int(layout.chunks.quotas.per_pass.max())
-    if policy != "oversample" or batches == needed:
+def _find_pair_plan_warnings(
+    layout: PairLayout, settings: PairsConfig, sampling: Sampling
+) -> tuple[str, ...]:
+    batches = int(layout.chunk_layout.quotas.chunks_per_round.max())
+    needed = int(layout.chunk_layout.quotas.chunks_per_pass.max())
+    if sampling != "oversample" or batches == needed:
         return ()
     return (
         f"pairs.max_repeats of {settings.max_repeats} ends a round after {batches:,} of {needed:,} "
-        "batches; the next round goes on from there.",
+        "batches; the next round continues from there.",
     )

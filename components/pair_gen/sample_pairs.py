@@ -1,9 +1,9 @@
-"""Pairs and triplets of whole batches, from the rows of a shard in their order.
+"""Sample the pairs and triplets of complete batches, from the rows of a shard in their order.
 
-Same pairs are two rows of one chunk, unless both fill it up (such a pair is drawn in the first
-chunk of the pass already). Different pairs are rows of different classes, neither of them
-fill. So no pair comes twice in one pass of its classes. A batch with a ratio of a:b gives a * m
-same pairs and b * m different ones, with the largest m that it can.
+A positive pair is two rows of one chunk, unless both are padding: the first chunk of the pass
+already contains that pair. A negative pair is two rows of different classes, neither of them
+padding. No pair therefore occurs twice in one pass over its classes. With a ratio of a:b, a batch
+has a * m positive and b * m negative pairs, for the largest possible m.
 """
 
 import dataclasses
@@ -12,34 +12,34 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from diptych.components.pair_gen.hashing import I64, U64, hash_of
-from diptych.components.pair_gen.negative_pairs import Batches, different_pairs
-from diptych.components.pair_gen.sorting import order_by
+from diptych.components.pair_gen.hashing import I64, U64, hash_integers
+from diptych.components.pair_gen.negative_pairs import BatchGroup, sample_negative_pairs
+from diptych.components.pair_gen.sorting import argsort_columns
 
-_KEEP, _TURN = 21, 22  # what a key is for
-_ROWS_AT_ONCE = 2**16  # rows drawn from together; bounds the memory, changes nothing
+_KEEP, _SWAP = 21, 22  # purposes of the hashed keys
+_ROWS_PER_BLOCK = 2**16  # rows sampled together; bounds the memory, does not affect the result
 
 
 @dataclasses.dataclass(frozen=True)
-class Rows:
+class ShardRows:
     """Rows of a shard, sorted by (batch, class, chunk, index in the chunk).
 
     Attributes:
-      batch, classes, chunk: see ``layout.Places``.
-      fill: whether the row is in the pass already.
-      ids: (n, 2) of the examples; two rows with one id are never a same pair.
+      batch, classes, chunk: See ``layout.Slots``.
+      padding: Whether the pass already contains the row.
+      ids: (n, 2) ids of the examples. Two rows with the same id never form a positive pair.
     """
 
     batch: I64
     classes: I64
     chunk: I64
-    fill: npt.NDArray[np.bool_]
+    padding: npt.NDArray[np.bool_]
     ids: U64
 
 
 @dataclasses.dataclass(frozen=True)
-class Pairs:
-    """Rows of pairs, sorted by (batch, left, right)."""
+class SampledPairs:
+    """Row numbers of pairs, sorted by (batch, left, right)."""
 
     left: I64
     right: I64
@@ -47,178 +47,209 @@ class Pairs:
 
 
 @dataclasses.dataclass(frozen=True)
-class Triplets:
-    """Rows of triplets, in the order of the same pairs that they come from."""
+class SampledTriplets:
+    """Row numbers of triplets, in the order of the positive pairs that they extend."""
 
     anchor: I64
     positive: I64
     negative: I64
 
 
-def draw(rows: Rows, ratio: tuple[int, int], seed: int) -> tuple[Pairs, Triplets]:
-    """Draws the pairs of every batch, and a triplet for each same pair.
+def sample_pairs(
+    rows: ShardRows, ratio: tuple[int, int], seed: int
+) -> tuple[SampledPairs, SampledTriplets]:
+    """Sample the pairs of every batch, and a triplet for each positive pair.
 
-    Depends on a batch's number and its rows alone, so shards may be cut anyhow.
+    The result depends only on the number and the rows of a batch, so it is the same for any
+    division into shards.
 
     Args:
-      rows: whole batches.
-      ratio: same and different pairs, such as (1, 1).
-      seed: of the keys.
+      rows: Rows of complete batches.
+      ratio: Positive and negative pairs, such as (1, 1).
+      seed: Seed of the hashed keys.
 
     Returns:
-      Pairs and triplets, as row numbers into ``rows``. A batch of one class has neither.
+      Pairs and triplets, as row numbers into ``rows``. A batch with a single class has neither.
     """
-    starts = np.flatnonzero(_changes(rows.batch))
+    starts = np.flatnonzero(_mark_changes(rows.batch))
     ends = np.append(starts[1:], rows.batch.size)
     pairs: list[tuple[I64, ...]] = []
     triplets: list[tuple[I64, ...]] = []
-    sames: list[npt.NDArray[np.bool_]] = []
+    same: list[npt.NDArray[np.bool_]] = []
     begin = 0
     while begin < starts.size:
-        stop = int(np.searchsorted(ends, starts[begin] + _ROWS_AT_ONCE, side="right"))
+        stop = int(np.searchsorted(ends, starts[begin] + _ROWS_PER_BLOCK, side="right"))
         stop = max(stop, begin + 1)
         cut = slice(int(starts[begin]), int(ends[stop - 1]))
-        part = Rows(*(getattr(rows, field.name)[cut] for field in dataclasses.fields(rows)))
-        drawn, anchored = _draw_some(part, ratio, seed)
-        pairs.append((drawn.left + cut.start, drawn.right + cut.start))
-        sames.append(drawn.same)
-        sides = (anchored.anchor, anchored.positive, anchored.negative)
+        part = ShardRows(*(getattr(rows, field.name)[cut] for field in dataclasses.fields(rows)))
+        pairs_part, triplets_part = _sample_block(part, ratio, seed)
+        pairs.append((pairs_part.left + cut.start, pairs_part.right + cut.start))
+        same.append(pairs_part.same)
+        sides = (triplets_part.anchor, triplets_part.positive, triplets_part.negative)
         triplets.append(tuple(side + cut.start for side in sides))
         begin = stop
-    left, right = (_together([part[side] for part in pairs]) for side in (0, 1))
+    left, right = (_concat_parts([part[side] for part in pairs]) for side in (0, 1))
     anchor, positive, negative = (
-        _together([part[side] for part in triplets]) for side in (0, 1, 2)
+        _concat_parts([part[side] for part in triplets]) for side in (0, 1, 2)
     )
-    return Pairs(left, right, _together(sames).astype(bool)), Triplets(anchor, positive, negative)
+    is_positive = _concat_parts(same).astype(bool)
+    return SampledPairs(left, right, is_positive), SampledTriplets(anchor, positive, negative)
 
 
-def _draw_some(rows: Rows, ratio: tuple[int, int], seed: int) -> tuple[Pairs, Triplets]:
-    new_batch = _changes(rows.batch)
-    local = new_batch.cumsum() - 1  # index of each row's batch
+def _sample_block(
+    rows: ShardRows, ratio: tuple[int, int], seed: int
+) -> tuple[SampledPairs, SampledTriplets]:
+    """Sample the pairs and triplets of a few batches."""
+    new_batch = _mark_changes(rows.batch)
+    batch_index = new_batch.cumsum() - 1  # index of each row's batch
     starts = np.flatnonzero(new_batch)
-    number = rows.batch[starts]
-    first, second = _same_candidates(rows, local)
-    available_same = np.bincount(local[first], minlength=starts.size)
-    available_different = _count_different(rows, local, starts.size)
-    times = np.minimum(available_same // ratio[0], available_different // ratio[1])
-    keep = _keep_evenly(rows, local, number, (first, second), times * ratio[0], seed)
+    batch_numbers = rows.batch[starts]
+    first, second = _list_positive_candidates(rows, batch_index)
+    num_positives = np.bincount(batch_index[first], minlength=starts.size)
+    num_negatives = _count_negative_candidates(rows, batch_index, starts.size)
+    multiple = np.minimum(num_positives // ratio[0], num_negatives // ratio[1])
+    keep = _select_positives(
+        rows, batch_index, batch_numbers, (first, second), multiple * ratio[0], seed
+    )
     first, second = first[keep], second[keep]
-    third, fourth = _different(rows, local, number, times * ratio[1], seed)
+    neg_left, neg_right = _sample_negatives(
+        rows, batch_index, batch_numbers, multiple * ratio[1], seed
+    )
 
-    left, right = np.concatenate([first, third]), np.concatenate([second, fourth])
+    left, right = np.concatenate([first, neg_left]), np.concatenate([second, neg_right])
     same = np.arange(left.size) < first.size
     left, right = np.minimum(left, right), np.maximum(left, right)
-    turns = _pair_keys(_TURN, number, local, left, right, seed)
-    left, right = _turned(left, right, turns, bit=0)
-    order = order_by(local[left], left, right)
-    pairs = Pairs(left[order], right[order], same[order])
-    return pairs, _triplets(rows, local, starts, pairs, turns[order])
+    swap_keys = _hash_pairs(_SWAP, batch_numbers, batch_index, left, right, seed)
+    left, right = _swap_sides(left, right, swap_keys, bit=0)
+    order = argsort_columns(batch_index[left], left, right)
+    pairs = SampledPairs(left[order], right[order], same[order])
+    return pairs, _sample_triplets(rows, batch_index, starts, pairs, swap_keys[order])
 
 
-def _same_candidates(rows: Rows, local: I64) -> tuple[I64, I64]:
-    """All pairs of rows in a chunk that may be drawn."""
-    new = _changes(local) | _changes(rows.classes) | _changes(rows.chunk)
-    place = np.arange(local.size)
-    nth = place - np.maximum.accumulate(np.where(new, place, 0))
-    # Each row with all rows of its chunk that come before it.
-    second = np.repeat(place, nth)
+def _list_positive_candidates(rows: ShardRows, batch_index: I64) -> tuple[I64, I64]:
+    """List all pairs of rows in a chunk that can be positive pairs."""
+    new = _mark_changes(batch_index) | _mark_changes(rows.classes) | _mark_changes(rows.chunk)
+    position = np.arange(batch_index.size)
+    nth = position - np.maximum.accumulate(np.where(new, position, 0))
+    # Pair each row with all preceding rows of its chunk.
+    second = np.repeat(position, nth)
     first = second - 1 - (np.arange(second.size) - np.repeat(nth.cumsum() - nth, nth))
-    kept = ~(rows.fill[first] & rows.fill[second])
+    kept = ~(rows.padding[first] & rows.padding[second])
     kept &= (rows.ids[first] != rows.ids[second]).any(axis=1)
     return first[kept], second[kept]
 
 
-def _count_different(rows: Rows, local: I64, num_batches: int) -> I64:
-    """Pairs of rows of different classes, without fills, in each batch."""
-    group = (_changes(local) | _changes(rows.classes)).cumsum() - 1
-    sizes = np.bincount(group[~rows.fill], minlength=group.size and int(group[-1]) + 1)
+def _count_negative_candidates(rows: ShardRows, batch_index: I64, num_batches: int) -> I64:
+    """Count the pairs of rows of different classes in each batch, without padding."""
+    group = (_mark_changes(batch_index) | _mark_changes(rows.classes)).cumsum() - 1
+    sizes = np.bincount(group[~rows.padding], minlength=group.size and int(group[-1]) + 1)
     batch_of = np.zeros(sizes.size, np.int64)
-    batch_of[group] = local
-    total = np.bincount(local[~rows.fill], minlength=num_batches)
+    batch_of[group] = batch_index
+    total = np.bincount(batch_index[~rows.padding], minlength=num_batches)
     squares = np.zeros(num_batches, np.int64)
     np.add.at(squares, batch_of, sizes**2)
     return (total**2 - squares) // 2
 
 
-def _keep_evenly(
-    rows: Rows, local: I64, number: I64, pairs: tuple[I64, I64], needed: I64, seed: int
+def _select_positives(
+    rows: ShardRows,
+    batch_index: I64,
+    batch_numbers: I64,
+    pairs: tuple[I64, I64],
+    needed: I64,
+    seed: int,
 ) -> npt.NDArray[np.bool_]:
-    """Which same pairs to keep: as many as are needed in each batch, evenly of its classes."""
+    """Select the required number of positive pairs in each batch, evenly over its classes.
+
+    Returns:
+      A mask of the given pairs.
+    """
     first, second = pairs
-    available = np.bincount(local[first], minlength=needed.size)
-    keep = (available <= needed)[local[first]]
-    some = np.flatnonzero(~keep)
-    batch, kind = local[first[some]], rows.classes[first[some]]
-    keys = _pair_keys(_KEEP, number, local, first[some], second[some], seed)
-    order = order_by(batch, kind, keys)
-    nth = _nth_of_run(batch[order], kind[order])
-    order = order[order_by(batch[order], nth, keys[order])]
-    keep[some[order]] = _nth_of_run(batch[order]) < needed[batch[order]]
+    available = np.bincount(batch_index[first], minlength=needed.size)
+    keep = (available <= needed)[batch_index[first]]
+    surplus = np.flatnonzero(~keep)
+    batch, classes = batch_index[first[surplus]], rows.classes[first[surplus]]
+    keys = _hash_pairs(_KEEP, batch_numbers, batch_index, first[surplus], second[surplus], seed)
+    order = argsort_columns(batch, classes, keys)
+    nth = _index_in_run(batch[order], classes[order])
+    order = order[argsort_columns(batch[order], nth, keys[order])]
+    keep[surplus[order]] = _index_in_run(batch[order]) < needed[batch[order]]
     return keep
 
 
-def _different(rows: Rows, local: I64, number: I64, needed: I64, seed: int) -> tuple[I64, I64]:
-    usable = np.flatnonzero(~rows.fill & (needed > 0)[local])
-    counts = np.bincount(local[usable], minlength=needed.size)
+def _sample_negatives(
+    rows: ShardRows, batch_index: I64, batch_numbers: I64, needed: I64, seed: int
+) -> tuple[I64, I64]:
+    """Sample the required number of negative pairs in each batch."""
+    usable = np.flatnonzero(~rows.padding & (needed > 0)[batch_index])
+    counts = np.bincount(batch_index[usable], minlength=needed.size)
     starts = counts.cumsum() - counts
     lefts, rights = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for size in np.unique(counts[counts > 0]):
         chosen = np.flatnonzero(counts == size)
         members = usable[starts[chosen, None] + np.arange(size)]
-        some = Batches(number[chosen], rows.classes[members], needed[chosen])
-        batch, left, right = different_pairs(some, seed)
+        group = BatchGroup(batch_numbers[chosen], rows.classes[members], needed[chosen])
+        batch, left, right = sample_negative_pairs(group, seed)
         lefts.append(members[batch, left])
         rights.append(members[batch, right])
     return np.concatenate(lefts), np.concatenate(rights)
 
 
-def _triplets(rows: Rows, local: I64, starts: I64, pairs: Pairs, turns: U64) -> Triplets:
-    """Each same pair with a row of another class of its batch, all alike by key."""
-    turns = turns[pairs.same]
-    anchor, positive = _turned(pairs.left[pairs.same], pairs.right[pairs.same], turns, bit=1)
-    # The rows of a class lie together, so those of the others are two ranges.
-    new_class = _changes(local) | _changes(rows.classes)
+def _sample_triplets(
+    rows: ShardRows, batch_index: I64, starts: I64, pairs: SampledPairs, swap_keys: U64
+) -> SampledTriplets:
+    """Extend each positive pair by a row of another class in its batch, uniformly by its key."""
+    swap_keys = swap_keys[pairs.same]
+    anchor, positive = _swap_sides(
+        pairs.left[pairs.same], pairs.right[pairs.same], swap_keys, bit=1
+    )
+    # The rows of a class are contiguous, so the rows of all other classes form two ranges.
+    new_class = _mark_changes(batch_index) | _mark_changes(rows.classes)
     class_starts = np.flatnonzero(new_class)
-    class_sizes = np.diff(np.append(class_starts, local.size))
+    class_sizes = np.diff(np.append(class_starts, batch_index.size))
     group = (new_class.cumsum() - 1)[anchor]
-    sizes = np.diff(np.append(starts, local.size))[local[anchor]]
-    others = (sizes - class_sizes[group]).astype(np.uint64)
-    draws = (turns >> np.uint64(2)) % np.maximum(others, 1)
-    negative = starts[local[anchor]] + draws.astype(np.int64)
+    sizes = np.diff(np.append(starts, batch_index.size))[batch_index[anchor]]
+    num_others = (sizes - class_sizes[group]).astype(np.uint64)
+    offsets = (swap_keys >> np.uint64(2)) % np.maximum(num_others, 1)
+    negative = starts[batch_index[anchor]] + offsets.astype(np.int64)
     negative += np.where(negative >= class_starts[group], class_sizes[group], 0)
-    return Triplets(anchor, positive, negative)
+    return SampledTriplets(anchor, positive, negative)
 
 
-def _pair_keys(purpose: int, number: I64, local: I64, left: I64, right: I64, seed: int) -> U64:
-    """A key of each pair, from its batch's number and its rows' within the batch.
+def _hash_pairs(
+    purpose: int, batch_numbers: I64, batch_index: I64, left: I64, right: I64, seed: int
+) -> U64:
+    """Hash each pair, by the number of its batch and the positions of its rows in the batch.
 
-    Row numbers in the shard would depend on what other batches it holds.
+    Row numbers would depend on which other batches the shard contains.
     """
-    batch = hash_of(seed, purpose, number)[local[left]]
-    starts = np.flatnonzero(_changes(local))[local[left]]
-    return hash_of(batch, (left - starts) << np.int64(32) | (right - starts))
+    batch = hash_integers(seed, purpose, batch_numbers)[batch_index[left]]
+    starts = np.flatnonzero(_mark_changes(batch_index))[batch_index[left]]
+    return hash_integers(batch, (left - starts) << np.int64(32) | (right - starts))
 
 
-def _turned(
-    left: I64, right: I64, turns: U64, bit: int
+def _swap_sides(
+    left: I64, right: I64, swap_keys: U64, bit: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Left and right rows, exchanged where a bit of the key is set."""
-    turned = (turns >> np.uint64(bit)) & np.uint64(1) == 1
-    return np.where(turned, right, left), np.where(turned, left, right)
+    """Swap the left and right rows of pairs whose key has the given bit set."""
+    swapped = (swap_keys >> np.uint64(bit)) & np.uint64(1) == 1
+    return np.where(swapped, right, left), np.where(swapped, left, right)
 
 
-def _changes(values: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
-    """Where a value differs from the one before, true for the first."""
+def _mark_changes(values: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    """Mark the values that differ from the preceding one, and the first value."""
     changes = np.ones(values.size, bool)
     changes[1:] = values[1:] != values[:-1]
     return changes
 
 
-def _nth_of_run(*columns: I64) -> I64:
-    new = np.logical_or.reduce([_changes(column) for column in columns])
-    place = np.arange(new.size)
-    return place - np.maximum.accumulate(np.where(new, place, 0))
+def _index_in_run(*columns: I64) -> I64:
+    """Return the index of each row within its run of equal rows."""
+    new = np.logical_or.reduce([_mark_changes(column) for column in columns])
+    position = np.arange(new.size)
+    return position - np.maximum.accumulate(np.where(new, position, 0))
 
 
-def _together(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+def _concat_parts(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Concatenate arrays; an empty list gives an empty int64 array."""
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -1,10 +1,9 @@
-"""Record batches on disk between the steps, so that Beam only carries where they are.
+"""Record batches on disk between the steps, so that Beam only transports references to them.
 
-A runner copies each element some five times and keeps all of a step's input in its own way, the
-in-process one in memory. Files are written and read once, in large pieces, and are mapped into
-memory. They lie beside the shards, where every worker can reach them, and are removed with the
-end of the pipeline. A worker that is run twice writes another file; what nobody was told of is
-never read.
+A runner copies each element about five times and buffers all input of a step, the in-process runner
+in memory. Files are written and read once, in large pieces, and are memory-mapped. They are in a
+folder next to the shards that every worker can access, and are removed at the end of the pipeline.
+A retried bundle writes another file; a file that no element refers to is never read.
 """
 
 import itertools
@@ -14,29 +13,29 @@ from pathlib import Path
 
 import pyarrow as pa
 
-Piece = tuple[str, int, int]  # file, number of the record batch in it, rows
+BatchRef = tuple[str, int, int]  # file, number of the record batch in it, rows
 
 
-def spool_of(folder: str) -> str:
-    """Where the steps of a split hand record batches on; whoever runs the pipeline removes it.
+def spool_folder(folder: str) -> str:
+    """Return the folder for the record batches of a split; the caller of the pipeline removes it.
 
-    No step of the pipeline may: a runner that has lost a worker runs earlier steps again.
+    No step of the pipeline may remove it: a runner that has lost a worker runs earlier steps again.
     """
     return folder + ".spool"
 
 
-def spill(batches: Iterable[pa.RecordBatch], folder: str) -> list[Piece]:
-    """Writes record batches of one schema to a file.
+def spill_batches(batches: Iterable[pa.RecordBatch], folder: str) -> list[BatchRef]:
+    """Write record batches of one schema to a file.
 
     Args:
-      batches: written one by one, so that they need not be in memory together.
-      folder: made if it is not there.
+      batches: Written one by one, so that they are not in memory together.
+      folder: Created if it does not exist.
 
     Returns:
-      Where each is, when all are written.
+      References to the batches, once all are written.
     """
     path = Path(folder) / f"{os.getpid()}-{os.urandom(8).hex()}.arrow"
-    pieces: list[Piece] = []
+    refs: list[BatchRef] = []
     writer: pa.ipc.RecordBatchFileWriter | None = None
     try:
         for number, batch in enumerate(batches):
@@ -44,17 +43,17 @@ def spill(batches: Iterable[pa.RecordBatch], folder: str) -> list[Piece]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 writer = pa.ipc.new_file(str(path), batch.schema)
             writer.write_batch(batch)
-            pieces.append((str(path), number, batch.num_rows))
+            refs.append((str(path), number, batch.num_rows))
     finally:
         if writer is not None:
             writer.close()
-    return pieces
+    return refs
 
 
-def spill_by_key(
+def spill_keyed_batches(
     keyed: Iterable[tuple[int, pa.RecordBatch]], folder: str
-) -> list[tuple[int, Piece]]:
-    """The same for record batches with keys."""
+) -> list[tuple[int, BatchRef]]:
+    """Write record batches with keys to a file; returns their keys and references."""
     keys: list[int] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -62,22 +61,22 @@ def spill_by_key(
             keys.append(key)
             yield batch
 
-    pieces = spill(batches(), folder)
-    return list(zip(keys, pieces, strict=True))
+    refs = spill_batches(batches(), folder)
+    return list(zip(keys, refs, strict=True))
 
 
-def load(piece: Piece) -> pa.RecordBatch:
-    """A record batch, mapped from the file: what is not looked at is not read."""
-    path, number, _ = piece
+def load_batch(ref: BatchRef) -> pa.RecordBatch:
+    """Memory-map a record batch; unused columns are not read."""
+    path, number, _ = ref
     return pa.ipc.open_file(pa.memory_map(path)).get_batch(number)
 
 
-def load_all(pieces: Iterable[Piece]) -> Iterator[pa.RecordBatch]:
-    """Record batches that are needed together, read file by file in any order.
+def load_batches(refs: Iterable[BatchRef]) -> Iterator[pa.RecordBatch]:
+    """Read several record batches, file by file, in any order.
 
-    Thousands of files may not be open at once, as mapped ones would be.
+    Memory-mapping would keep thousands of files open at the same time.
     """
-    for path, group in itertools.groupby(sorted(pieces), key=lambda piece: piece[0]):
+    for path, group in itertools.groupby(sorted(refs), key=lambda ref: ref[0]):
         with pa.OSFile(path) as source:
             reader = pa.ipc.open_file(source)
             for _, number, _ in group:

@@ -1,4 +1,4 @@
-"""The Beam transforms of PairGen. Elements are pieces: where a record batch lies on disk."""
+"""Beam transforms of PairGen. Elements are references to record batches on disk."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -11,57 +11,57 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from diptych.components.common.table_sums import Sum
+from diptych.components.common.table_sums import TableSumFn
 from diptych.components.pair_gen.balance import (
-    Use,
-    by_range,
-    check_pairs,
-    count_covered,
+    ShardStats,
+    check_pair_counts,
+    compute_shard_stats,
+    count_unique_in_range,
     make_balance,
-    sum_uses,
-    use_of,
+    split_by_range,
+    sum_shard_stats,
 )
-from diptych.components.pair_gen.hashing import class_keys
+from diptych.components.pair_gen.hashing import hash_labels
 from diptych.components.pair_gen.partition import (
-    Counts,
-    count_distinct,
+    KeyCounts,
+    assign_partition_slots,
     count_keys,
-    deal,
-    example_ids,
-    place_partition,
+    count_unique_ids,
+    group_ids_by_first_byte,
+    partition_rows,
     sum_counts,
 )
 from diptych.components.pair_gen.plan import Plan, make_plan
-from diptych.components.pair_gen.read_examples import read_rows
-from diptych.components.pair_gen.rows import joined
-from diptych.components.pair_gen.shard import make_tables, placed_schema
-from diptych.components.pair_gen.similarity_ordering import Centroids
+from diptych.components.pair_gen.read_examples import read_transformed_rows
+from diptych.components.pair_gen.rows import concat_batches
+from diptych.components.pair_gen.shard import make_shard_tables, routed_schema
+from diptych.components.pair_gen.similarity_ordering import CentroidPoints
 from diptych.components.pair_gen.spool import (
-    Piece,
-    load,
-    load_all,
-    spill,
-    spill_by_key,
-    spool_of,
+    BatchRef,
+    load_batch,
+    load_batches,
+    spill_batches,
+    spill_keyed_batches,
+    spool_folder,
 )
 from diptych.components.pair_gen.write_shards import write_manifest, write_shard
 from diptych.schemas.centroids import read_centroids
-from diptych.schemas.config.pairs import Pairs
-from diptych.schemas.input_spec import Inputs
+from diptych.schemas.config.pairs import PairsConfig
+from diptych.schemas.input_spec import InputSpec
 
-_BUFFER_BYTES = 64 * 2**20  # rows gathered before they are dealt to partitions
+_BUFFER_BYTES = 64 * 2**20  # rows buffered before they are partitioned
 
 
 @dataclasses.dataclass(eq=False)
 class ReadRows(beam.PTransform):
-    """Reads transformed examples.
+    """Read transformed examples.
 
     Input:  paths of TFRecord files of tf.Examples, gzipped if they end in ``.gz``.
-    Output: pieces of rows, see ``rows``.
-    Errors: DataError where a feature lacks or has the wrong size, see ``read_rows``.
+    Output: references to rows, see ``rows``.
+    Errors: DataError if a feature is missing or has the wrong size, see ``read_transformed_rows``.
     """
 
-    inputs: Inputs
+    inputs: InputSpec
     seed: int
     spool: str
 
@@ -69,41 +69,41 @@ class ReadRows(beam.PTransform):
         return (
             paths
             | "SpreadFiles" >> beam.Reshuffle()
-            | "Decode" >> beam.FlatMap(self._read).with_output_types(Piece)
+            | "Decode" >> beam.FlatMap(self._read).with_output_types(BatchRef)
         )
 
-    def _read(self, path: str) -> list[Piece]:
-        return spill(read_rows(path, self.inputs, self.seed), self.spool)
+    def _read(self, path: str) -> list[BatchRef]:
+        return spill_batches(read_transformed_rows(path, self.inputs, self.seed), self.spool)
 
 
 @dataclasses.dataclass(eq=False)
 class CountClasses(beam.PTransform):
-    """Counts the rows of each class.
+    """Count the rows of each class.
 
-    Input:  pieces of rows, in any order.
+    Input:  references to rows, in any order.
     Output: one (keys, counts), sorted by key.
-    Memory: one entry a class and worker, whatever the number of rows.
+    Memory: one entry per class and worker, independent of the number of rows.
     """
 
     def expand(self, rows):
         return (
             rows
-            | "CountInBatch" >> beam.Map(lambda piece: count_keys(load(piece)))
-            | "SumCounts" >> beam.CombineGlobally(Sum(sum_counts, _entries))
+            | "CountInBatch" >> beam.Map(lambda ref: count_keys(load_batch(ref)))
+            | "SumCounts" >> beam.CombineGlobally(TableSumFn(sum_counts, _num_keys))
         )
 
 
-def _entries(counts: Counts) -> int:
+def _num_keys(counts: KeyCounts) -> int:
     return counts[0].size
 
 
 @dataclasses.dataclass(eq=False)
-class DealRows(beam.PTransform):
-    """Deals rows to partitions that a worker can sort.
+class PartitionRows(beam.PTransform):
+    """Divide rows into partitions that a worker can sort.
 
-    Input:  pieces of rows.
-    Output: (partition, piece); all rows of a class, or of a range of a large one, are in one
-            partition.
+    Input:  references to rows.
+    Output: (partition, reference); all rows of a class, or of a hash range of a large class, are in
+            one partition.
     Memory: 64 MB of rows, twice.
     """
 
@@ -111,12 +111,12 @@ class DealRows(beam.PTransform):
     plan: Any  # side input
 
     def expand(self, rows):
-        dealt = beam.ParDo(_Deal(self.spool), self.plan)
-        return rows | "Deal" >> dealt.with_output_types(tuple[int, Piece])
+        partitioned = beam.ParDo(_PartitionRowsFn(self.spool), self.plan)
+        return rows | "Partition" >> partitioned.with_output_types(tuple[int, BatchRef])
 
 
-class _Deal(beam.DoFn):
-    """Gathers rows first: dealt batch by batch, a thousand partitions would get single rows."""
+class _PartitionRowsFn(beam.DoFn):
+    """Partition rows from a buffer; partitioning single batches would give tiny pieces."""
 
     def __init__(self, spool: str):
         self._spool = spool
@@ -126,111 +126,113 @@ class _Deal(beam.DoFn):
         self._bytes = 0
         self._plan: Plan | None = None
 
-    def process(self, piece: Piece, plan: Plan) -> Iterable[tuple[int, Piece]]:
+    def process(self, ref: BatchRef, plan: Plan) -> Iterable[tuple[int, BatchRef]]:
         self._plan = plan
-        self._rows.append(load(piece))
+        self._rows.append(load_batch(ref))
         self._bytes += self._rows[-1].nbytes
-        return self._deal() if self._bytes >= _BUFFER_BYTES else []
+        return self._partition_buffer() if self._bytes >= _BUFFER_BYTES else []
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         window = GlobalWindow()
-        for element in self._deal():
+        for element in self._partition_buffer():
             yield WindowedValue(element, window.max_timestamp(), [window])
 
-    def _deal(self) -> list[tuple[int, Piece]]:
+    def _partition_buffer(self) -> list[tuple[int, BatchRef]]:
         if not self._rows or self._plan is None:
             return []
-        rows = joined(self._rows, self._rows[0].schema)
+        rows = concat_batches(self._rows, self._rows[0].schema)
         self._rows, self._bytes = [], 0
-        return spill_by_key(deal(rows, self._plan), self._spool)
+        return spill_keyed_batches(partition_rows(rows, self._plan), self._spool)
 
 
 @dataclasses.dataclass(eq=False)
-class PlaceRows(beam.PTransform):
-    """Ranks the rows of each class by hash, and finds their places.
+class AssignSlots(beam.PTransform):
+    """Rank the rows of each class by hash, and assign their slots.
 
-    Input:  (partition, piece).
-    Output: (shard, piece); each row once a shard and block, with all its places there.
-    Memory: a partition: 64 MB of rows, and what belongs to a block of them.
+    Input:  (partition, reference).
+    Output: (shard, reference); each row once per shard and block, with all its slots there.
+    Memory: a partition: 64 MB of rows, and the slots of a block of them.
     """
 
-    inputs: Inputs
+    inputs: InputSpec
     spool: str
     plan: Any  # side input
 
-    def expand(self, dealt):
+    def expand(self, partitioned):
         sizes = beam.pvalue.AsSingleton(
-            dealt
-            | "PartitionSizes" >> beam.Map(_partition_size)
-            | "SumSizes" >> beam.CombineGlobally(Sum(sum_counts, _entries))
+            partitioned
+            | "PartitionSizes" >> beam.Map(_count_partition_rows)
+            | "SumSizes" >> beam.CombineGlobally(TableSumFn(sum_counts, _num_keys))
         )
-        placed = beam.FlatMap(self._place, self.plan, sizes)
+        routed = beam.FlatMap(self._assign, self.plan, sizes)
         return (
-            dealt
+            partitioned
             | "GroupByPartition" >> beam.GroupByKey()
-            | "Place" >> placed.with_output_types(tuple[int, Piece])
+            | "AssignSlots" >> routed.with_output_types(tuple[int, BatchRef])
         )
 
-    def _place(
-        self, dealt: tuple[int, Iterable[Piece]], plan: Plan, sizes: Counts
-    ) -> list[tuple[int, Piece]]:
-        partition, pieces = dealt
-        placed = place_partition((partition, load_all(pieces)), plan, sizes, self.inputs)
-        return spill_by_key(placed, self.spool)
+    def _assign(
+        self, partitioned: tuple[int, Iterable[BatchRef]], plan: Plan, sizes: KeyCounts
+    ) -> list[tuple[int, BatchRef]]:
+        partition, refs = partitioned
+        routed = assign_partition_slots((partition, load_batches(refs)), plan, sizes, self.inputs)
+        return spill_keyed_batches(routed, self.spool)
 
 
-def _partition_size(dealt: tuple[int, Piece]) -> Counts:
-    partition, (_, _, rows) = dealt
+def _count_partition_rows(partitioned: tuple[int, BatchRef]) -> KeyCounts:
+    partition, (_, _, rows) = partitioned
     return np.array([partition], np.uint64), np.array([rows], np.int64)
 
 
 @dataclasses.dataclass(eq=False)
 class WriteShards(beam.PTransform):
-    """Draws the pairs of each shard and writes its three files.
+    """Sample the pairs of each shard and write its three files.
 
-    Input:  (shard, piece) with places.
-    Output: ``use``, what each shard holds, shards without rows included; and ``covered``, the
-            examples that are in a pair, by range.
-    Memory: a shard three times; there are as many as keep each below ``plan.SHARD_BYTES``.
+    Input:  (shard, reference) with slots.
+    Output: ``stats``, the statistics of each shard, including shards without rows; and ``covered``,
+            the examples that are in a pair, by range.
+    Memory: a shard three times; the number of shards keeps each below ``plan.SHARD_BYTES``.
     """
 
     folder: str
-    settings: Pairs
-    inputs: Inputs
-    plans: Any  # one plan
+    settings: PairsConfig
+    inputs: InputSpec
+    plans: Any  # a PCollection of one plan
 
-    def expand(self, placed):
-        markers = self.plans | "AllShards" >> beam.FlatMap(_all_shards).with_output_types(
-            tuple[int, Piece]
+    def expand(self, routed):
+        markers = self.plans | "AllShards" >> beam.FlatMap(_list_shard_markers).with_output_types(
+            tuple[int, BatchRef]
         )
         plan = beam.pvalue.AsSingleton(self.plans)
         return (
-            (placed, markers)
+            (routed, markers)
             | "WithEmpty" >> beam.Flatten()
             | "GroupByShard" >> beam.GroupByKey()
-            | "Write" >> beam.FlatMap(self._write, plan).with_outputs("covered", main="use")
+            | "Write" >> beam.FlatMap(self._write, plan).with_outputs("covered", main="stats")
         )
 
-    def _write(self, placed: tuple[int, Iterable[Piece]], plan: Plan) -> Iterator[Any]:
-        shard, pieces = placed
-        batches = load_all(piece for piece in pieces if piece[2])
-        rows = joined(batches, placed_schema(self.inputs))
-        tables = make_tables(rows, plan, self.settings, self.inputs)
-        yield use_of(tables, write_shard(tables, shard, plan.num_shards, Path(self.folder)))
-        for covered in by_range(tables.covered):
+    def _write(self, routed: tuple[int, Iterable[BatchRef]], plan: Plan) -> Iterator[Any]:
+        shard, refs = routed
+        batches = load_batches(ref for ref in refs if ref[2])
+        rows = concat_batches(batches, routed_schema(self.inputs))
+        tables = make_shard_tables(rows, plan, self.settings, self.inputs)
+        yield compute_shard_stats(
+            tables, write_shard(tables, shard, plan.num_shards, Path(self.folder))
+        )
+        for covered in split_by_range(tables.covered):
             yield beam.pvalue.TaggedOutput("covered", covered)
 
 
-def _all_shards(plan: Plan) -> list[tuple[int, Piece]]:
-    """A piece without rows for each shard, so that none is left out."""
+def _list_shard_markers(plan: Plan) -> list[tuple[int, BatchRef]]:
+    """List a reference without rows for each shard, so that empty shards are written too."""
     return [(shard, ("", 0, 0)) for shard in range(plan.num_shards)]
 
 
 @dataclasses.dataclass(eq=False)
-class CountExamples(beam.PTransform):
-    """Counts the distinct examples by their ids, of data that came in pairs.
+class CountUniqueExamples(beam.PTransform):
+    """Count the distinct examples of given pairs by their ids.
 
-    Input:  pieces of rows.
+    Input:  references to rows.
     Output: one number.
     Memory: a 256th of the ids.
     """
@@ -238,69 +240,74 @@ class CountExamples(beam.PTransform):
     def expand(self, rows):
         return (
             rows
-            | "IdsByFirstByte" >> beam.FlatMap(lambda piece: example_ids(load(piece)))
+            | "IdsByFirstByte" >> beam.FlatMap(lambda ref: group_ids_by_first_byte(load_batch(ref)))
             | "GroupIds" >> beam.GroupByKey()
-            | "Distinct" >> beam.Map(count_distinct)
-            | "SumDistinct" >> beam.CombineGlobally(sum)
+            | "CountUnique" >> beam.Map(count_unique_ids)
+            | "SumUnique" >> beam.CombineGlobally(sum)
         )
 
 
 @dataclasses.dataclass(eq=False)
 class MakePairs(beam.PTransform):
-    """All of PairGen, for one split.
+    """Run all of PairGen for one split.
 
     Input:  paths of transformed examples, see ``ReadRows``.
-    Output: the folder of the split, when all is written: the shards, the report of the balance in
-            a folder of its own, and last the manifest. All workers must reach these, and the
-            folder beside, see ``spool_of``.
-    Errors: DataError where no same or no different pairs could be drawn.
+    Output: the folder of the split, once complete: the shards, the balance report in a separate
+            folder, and last the manifest. All workers need access to these folders and to
+            ``spool_folder``.
+    Errors: DataError if the split has no positive or no negative pairs.
     """
 
     split: str
     folder: str
-    settings: Pairs
-    inputs: Inputs
+    settings: PairsConfig
+    inputs: InputSpec
     balance: str
-    centroids: str | None = None  # a folder: classes that lie close share batches
+    centroids: str | None = None  # folder; similar classes share batches
 
     def expand(self, paths):
-        spool = spool_of(self.folder)
+        spool = spool_folder(self.folder)
         rows = paths | ReadRows(self.inputs, self.settings.seed, spool)
         counts = rows | CountClasses()
         plans = counts | "Plan" >> beam.Map(self._plan).with_output_types(Plan)
         plan = beam.pvalue.AsSingleton(plans)
         if self.inputs.paired:
-            num_examples = rows | CountExamples()
+            num_examples = rows | CountUniqueExamples()
         else:
             num_examples = counts | "NumExamples" >> beam.Map(lambda counts: int(counts[1].sum()))
         written = (
             rows
-            | DealRows(spool, plan)
-            | PlaceRows(self.inputs, spool, plan)
+            | PartitionRows(spool, plan)
+            | AssignSlots(self.inputs, spool, plan)
             | WriteShards(self.folder, self.settings, self.inputs, plans)
         )
         num_covered = (
             written.covered
             | "GroupCovered" >> beam.GroupByKey()
-            | "CountCovered" >> beam.Map(count_covered)
+            | "CountCovered" >> beam.Map(count_unique_in_range)
         )
         numbers = beam.pvalue.AsSingleton(num_examples), beam.pvalue.AsIter(num_covered)
         return (
-            written.use
-            | "SumUse" >> beam.CombineGlobally(Sum(sum_uses, lambda use: use.pairs[0].size))
+            written.stats
+            | "SumStats"
+            >> beam.CombineGlobally(
+                TableSumFn(sum_shard_stats, lambda stats: stats.pairs_per_class[0].size)
+            )
             | "Finish" >> beam.Map(self._finish, plan, *numbers)
         )
 
-    def _plan(self, counts: Counts) -> Plan:
+    def _plan(self, counts: KeyCounts) -> Plan:
         centroids = None
         if self.centroids is not None:
             labels, points = read_centroids(Path(self.centroids))
-            centroids = Centroids(class_keys(labels), points)
+            centroids = CentroidPoints(hash_labels(labels), points)
         return make_plan(self.split, *counts, self.settings, self.inputs, centroids)
 
-    def _finish(self, use: Use, plan: Plan, num_examples: int, num_covered: Iterable[int]) -> str:
-        balance = make_balance(plan, use, num_examples, sum(num_covered))
-        check_pairs(balance, self.settings)
+    def _finish(
+        self, stats: ShardStats, plan: Plan, num_examples: int, num_covered: Iterable[int]
+    ) -> str:
+        balance = make_balance(plan, stats, num_examples, sum(num_covered))
+        check_pair_counts(balance, self.settings)
         balance.write(Path(self.balance))
-        write_manifest(use.stats, plan, num_examples, self.inputs, Path(self.folder))
+        write_manifest(stats.manifest_counts, plan, num_examples, self.inputs, Path(self.folder))
         return self.folder

@@ -1,1 +1,1 @@
-"""Push a blessed model into a folder of versions, atomically."""
+"""Push a blessed model to a folder of versions, atomically."""

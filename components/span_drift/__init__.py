@@ -1,1 +1,1 @@
-"""Drift of the newest span: from the one before it, and from all that the model is trained on."""
+"""The SpanDrift step: drift of the newest span from the previous span and the other spans."""

@@ -1,4 +1,4 @@
-"""SpanDrift, the TFX component."""
+"""TFX component SpanDrift."""
 # No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
 
 import json
@@ -15,13 +15,13 @@ from tfx.dsl.component.experimental.annotations import (
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 
-from diptych.schemas.config.validation import Validation
+from diptych.schemas.config.validation import ValidationConfig
 from diptych.schemas.errors import DataError
-from diptych.schemas.input_spec import Inputs
+from diptych.schemas.input_spec import InputSpec
 
-_log = logging.getLogger("diptych")
+_LOG = logging.getLogger("diptych")
 _PROGRESS = logging.getLogger("diptych.progress")
-_SHOWN = 5  # distances in a message; all of them are in the artifact
+_MAX_LISTED = 5  # drifts in a message; the artifact has all of them
 _SPLIT = "newest"
 
 
@@ -34,65 +34,74 @@ def SpanDrift(
     code_hash: Parameter[str],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Compares the newest span with the one before it, and with the rest of the window.
+    """Compare the newest span with the previous span and with the rest of the window.
 
     Args:
-      examples: raw ones, of all spans, which their property ``spans`` lists.
-      anomalies: TFDV's, with each distance, as of a split ``newest``. Custom property ``said``:
-        the farthest, or why nothing was compared, in words.
-      settings: ``config.Validation`` as JSON.
-      inputs: ``inputs.Inputs`` as JSON.
-      code_hash: of our code; a new one runs the step anew.
-      beam_pipeline: given by TFX.
+      examples: Raw examples of all spans, which their property ``spans`` lists.
+      anomalies: TFDV's anomalies with all drifts, as split ``newest``. The custom property
+        ``summary`` is the largest drift, or the reason why nothing was compared.
+      settings: ``ValidationConfig`` as JSON.
+      inputs: ``InputSpec`` as JSON.
+      code_hash: Hash of the step's code; a new hash invalidates the cache.
+      beam_pipeline: Provided by TFX.
 
     Raises:
-      DataError: a distance is above its threshold, and ``drift`` is "stop".
+      DataError: If a drift exceeds its threshold, and ``drift`` is "stop".
     """
     del code_hash
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-    from diptych.components.span_drift.drift_distance import compare, distances
-    from diptych.components.span_drift.sampling import sample_size
+    from diptych.components.span_drift.drift_distance import (
+        compute_drift_anomalies,
+        list_feature_drifts,
+    )
+    from diptych.components.span_drift.sampling import max_sample_size
     from diptych.components.span_drift.transforms import WriteSample, read_sample
 
-    rules, raw = Validation.model_validate_json(settings), Inputs.model_validate_json(inputs)
-    told = json.loads(examples.get_string_custom_property("spans"))
-    spans = [span["name"] for span in told]
-    target = Path(anomalies.uri) / f"Split-{_SPLIT}"
-    target.mkdir(parents=True, exist_ok=True)
+    validation = ValidationConfig.model_validate_json(settings)
+    input_spec = InputSpec.model_validate_json(inputs)
+    listed = json.loads(examples.get_string_custom_property("spans"))
+    spans = [span["name"] for span in listed]
+    split_folder = Path(anomalies.uri) / f"Split-{_SPLIT}"
+    split_folder.mkdir(parents=True, exist_ok=True)
     anomalies.split_names = artifact_utils.encode_split_names([_SPLIT])
-    found = "it is the only one"
+    result: anomalies_pb2.Anomalies | str = "it is the only one"
     if len(spans) > 1:
-        sample = target.parent / "sample.arrow"
-        folders = artifact_utils.decode_split_names(examples.split_names)
+        sample = split_folder.parent / "sample.arrow"
+        splits = artifact_utils.decode_split_names(examples.split_names)
         files = sorted(
             str(file)
-            for split in folders
+            for split in splits
             for file in Path(artifact_utils.get_split_uri([examples], split)).glob("[!._]*")
         )
         with beam_pipeline as pipeline:
-            pipeline | beam.Create(files) | WriteSample(raw, spans, sample)
-        found = compare(
-            read_sample(sample), sample_size(raw), rules.max_label_drift, rules.max_value_drift
+            pipeline | beam.Create(files) | WriteSample(input_spec, spans, sample)
+        result = compute_drift_anomalies(
+            read_sample(sample),
+            max_sample_size(input_spec),
+            validation.max_label_drift,
+            validation.max_value_drift,
         )
         sample.unlink()
-    content = anomalies_pb2.Anomalies() if isinstance(found, str) else found
-    (target / "SchemaDiff.pb").write_bytes(content.SerializeToString())
-    far = distances(content)
-    said = f"not compared: {found}"
-    if far:
-        said = f"{'unlike others' if far[0].too_far else 'farthest'}: {far[0]}"
-    anomalies.set_string_custom_property("said", f"{spans[-1]}, {said}")
-    _PROGRESS.info("span %s, %s", spans[-1], said)
-    far = [distance for distance in far if distance.too_far]
-    if not far:
+    content = anomalies_pb2.Anomalies() if isinstance(result, str) else result
+    (split_folder / "SchemaDiff.pb").write_bytes(content.SerializeToString())
+    drifts = list_feature_drifts(content)
+    if drifts:
+        label = "drifted" if drifts[0].exceeds_threshold else "largest drift"
+        summary = f"{label}: {drifts[0]}"
+    else:
+        summary = f"not compared: {result}"
+    anomalies.set_string_custom_property("summary", f"{spans[-1]}, {summary}")
+    _PROGRESS.info("span %s, %s", spans[-1], summary)
+    excessive = [drift for drift in drifts if drift.exceeds_threshold]
+    if not excessive:
         return
-    more = f"; and {len(far) - _SHOWN} more" if far[_SHOWN:] else ""
-    shown = "; ".join(str(distance) for distance in far[:_SHOWN]) + more
-    if rules.drift == "stop":
+    more = f"; and {len(excessive) - _MAX_LISTED} more" if excessive[_MAX_LISTED:] else ""
+    listing = "; ".join(str(drift) for drift in excessive[:_MAX_LISTED]) + more
+    if validation.drift == "stop":
         raise DataError(
-            f"The newest span, {spans[-1]}, is unlike others: {shown}. Look at its data; if they "
-            "are right, raise validation.max_label_drift or max_value_drift, or set "
+            f"The newest span, {spans[-1]}, has drifted: {listing}. Check its data. If they are "
+            "correct, raise validation.max_label_drift or max_value_drift, or set "
             "validation.drift to warn."
         )
-    _log.warning("The newest span, %s, is unlike others: %s.", spans[-1], shown)
+    _LOG.warning("The newest span, %s, has drifted: %s.", spans[-1], listing)

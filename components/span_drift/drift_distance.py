@@ -1,4 +1,4 @@
-"""How far the newest span is from others, by TensorFlow Data Validation."""
+"""Compute the drift of the newest span with TensorFlow Data Validation."""
 
 import dataclasses
 
@@ -7,106 +7,110 @@ import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from diptych.components.span_drift.sampling import BEFORE, EARLIER, NEWEST, rows_of
+from diptych.components.span_drift.sampling import EARLIER, NEWEST, PREVIOUS, select_groups
 
-AT_LEAST = 50  # examples; of fewer, chance alone looks like drift
+MIN_EXAMPLES = 50  # examples; with fewer, random variation resembles drift
 
 
 @dataclasses.dataclass(frozen=True)
-class Distance:
-    """How far a feature of the newest span is from the same of others.
+class FeatureDrift:
+    """Distance of a feature's distribution in the newest span from its distribution in other spans.
 
     Attributes:
-      feature: its name.
-      others: ``the span before`` or ``the rest of the window``.
-      measure: of labels L-infinity, the largest difference of the shares of a label; of numbers the
-        Jensen-Shannon divergence of their histograms. Both from 0, alike, to 1.
-      value: of the measure.
-      threshold: what it may be.
+      feature: Name of the feature.
+      reference: ``the previous span`` or ``the rest of the window``.
+      metric: L-infinity for labels, the largest difference of a label's share; the Jensen-Shannon
+        divergence of histograms for numbers. Both range from 0 (equal) to 1.
+      value: Value of the metric; lower is more similar.
+      threshold: Maximum value without drift.
     """
 
     feature: str
-    others: str
-    measure: str
+    reference: str
+    metric: str
     value: float
     threshold: float
 
     @property
-    def too_far(self) -> bool:
-        """Whether it is above the threshold."""
+    def exceeds_threshold(self) -> bool:
+        """True if the value is above the threshold."""
         return self.value > self.threshold
 
     def __str__(self) -> str:
-        """For people."""
+        """Format the drift for messages."""
         return (
-            f"{self.feature}, {self.measure} {self.value:.3f} from {self.others} "
+            f"{self.feature}, {self.metric} {self.value:.3f} from {self.reference} "
             f"(at most {self.threshold:g})"
         )
 
 
-def compare(
+def compute_drift_anomalies(
     sample: pa.Table, limit: int, max_label_drift: float, max_value_drift: float
 ) -> anomalies_pb2.Anomalies | str:
-    """Compares the newest span with the one before it and with the rest of the window.
+    """Compare the newest span with the previous span and with the rest of the window.
 
-    TFDV's names for the two are drift and skew.
+    TFDV calls the two comparisons drift and skew.
 
     Args:
-      sample: of the three groups, as ``first_of_each_group`` gives it.
-      limit: rows of each of the three.
-      max_label_drift: threshold of L-infinity.
-      max_value_drift: threshold of the Jensen-Shannon divergence of each feature of numbers.
+      sample: The three groups, as returned by ``take_first_per_group``.
+      limit: Maximum number of rows of each group.
+      max_label_drift: Threshold of L-infinity.
+      max_value_drift: Threshold of the Jensen-Shannon divergence of each numeric feature.
 
     Returns:
-      TFDV's anomalies with all distances; or why nothing can be compared.
+      TFDV's anomalies with all drifts, or the reason why a comparison is impossible.
     """
     groups = {
-        "the newest span": rows_of(sample, [NEWEST], limit),
-        "the span before": rows_of(sample, [BEFORE], limit),
-        "the rest of the window": rows_of(sample, [BEFORE, EARLIER], limit),
+        "the newest span": select_groups(sample, [NEWEST], limit),
+        "the previous span": select_groups(sample, [PREVIOUS], limit),
+        "the rest of the window": select_groups(sample, [PREVIOUS, EARLIER], limit),
     }
     for name, rows in groups.items():
-        if rows.num_rows < AT_LEAST:
-            return f"{name} has {rows.num_rows} examples, of the {AT_LEAST} that it takes"
-    newest, before, rest = (_statistics(rows) for rows in groups.values())
-    schema = _schema(groups["the newest span"].schema, max_label_drift, max_value_drift)
+        if rows.num_rows < MIN_EXAMPLES:
+            return f"{name} has {rows.num_rows} examples, but needs at least {MIN_EXAMPLES}"
+    newest, previous, rest = (_compute_statistics(rows) for rows in groups.values())
+    schema = _make_drift_schema(groups["the newest span"].schema, max_label_drift, max_value_drift)
     return tfdv.validate_statistics(
-        newest, schema, previous_statistics=before, serving_statistics=rest
+        newest, schema, previous_statistics=previous, serving_statistics=rest
     )
 
 
-def distances(anomalies: anomalies_pb2.Anomalies) -> list[Distance]:
-    """All that was measured, the farthest above its threshold first."""
-    found = [
-        Distance(
+def list_feature_drifts(anomalies: anomalies_pb2.Anomalies) -> list[FeatureDrift]:
+    """List all measured drifts, starting with the one farthest above its threshold."""
+    drifts = [
+        FeatureDrift(
             ".".join(info.path.step),
-            others,
-            _MEASURES[measurement.type],
+            reference,
+            _METRICS[measurement.type],
             measurement.value,
             measurement.threshold,
         )
         for info in anomalies.drift_skew_info
-        for others, measurements in (
-            ("the span before", info.drift_measurements),
+        for reference, measurements in (
+            ("the previous span", info.drift_measurements),
             ("the rest of the window", info.skew_measurements),
         )
         for measurement in measurements
     ]
-    return sorted(found, key=lambda one: (one.threshold - one.value, one.feature, one.others))
+    return sorted(
+        drifts, key=lambda drift: (drift.threshold - drift.value, drift.feature, drift.reference)
+    )
 
 
-_MEASURES = {
+_METRICS = {
     anomalies_pb2.DriftSkewInfo.Measurement.L_INFTY: "L-infinity",
     anomalies_pb2.DriftSkewInfo.Measurement.JENSEN_SHANNON_DIVERGENCE: "Jensen-Shannon divergence",
 }
 
 
-def _statistics(rows: pa.RecordBatch) -> statistics_pb2.DatasetFeatureStatisticsList:
-    # In one piece: TFDV's sketches depend on how the rows are cut up.
+def _compute_statistics(rows: pa.RecordBatch) -> statistics_pb2.DatasetFeatureStatisticsList:
+    # As one batch: sketches of TFDV depend on the division into batches.
     return generate_statistics_in_memory(rows)
 
 
-def _schema(columns: pa.Schema, max_label: float, max_value: float) -> schema_pb2.Schema:
+def _make_drift_schema(
+    columns: pa.Schema, max_label_drift: float, max_value_drift: float
+) -> schema_pb2.Schema:
     schema = schema_pb2.Schema()
     for column in columns:
         is_text = pa.types.is_binary(column.type.value_type)
@@ -115,7 +119,7 @@ def _schema(columns: pa.Schema, max_label: float, max_value: float) -> schema_pb
         )
         for comparator in (feature.drift_comparator, feature.skew_comparator):
             if is_text:
-                comparator.infinity_norm.threshold = max_label
+                comparator.infinity_norm.threshold = max_label_drift
             else:
-                comparator.jensen_shannon_divergence.threshold = max_value
+                comparator.jensen_shannon_divergence.threshold = max_value_drift
     return schema

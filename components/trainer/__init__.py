@@ -1,1 +1,1 @@
-"""Trains the encoder on Ray, and exports it with its preprocessing and its threshold."""
+"""Train the encoder on Ray, and export it with its preprocessing and its threshold."""

@@ -1,4 +1,4 @@
-"""Turns examples into the views that were drawn for them, inside the graph."""
+"""Keras layer that applies sampled augmentations inside the graph."""
 
 from typing import Any
 
@@ -6,29 +6,31 @@ import keras
 import tensorflow as tf
 
 
-class Augment(keras.layers.Layer):
-    """Applies what ``Augmenter.draw`` drew; at float32 under any precision.
+class AugmentationLayer(keras.layers.Layer):
+    """Apply the augmentations that ``Augmenter.sample`` returns.
+
+    Computed in float32 under every dtype policy.
 
     Call arguments:
-      x: (n, height, width, channels) images, or (n, d) vectors; of any type.
-      drawn: (n, width) float32, see ``Augmenter.draw``; a width of 0 changes nothing.
+      x: (n, height, width, channels) images, or (n, d) vectors; of any dtype.
+      noise: (n, noise_size) float32, see ``Augmenter.sample``; a size of 0 changes nothing.
 
     Returns:
-      As x, float32, in the range of x. What lies outside of an image repeats its edge.
+      float32 of the same shape and range as x. Pixels outside of an image repeat its edge.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(dtype="float32", **options)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(dtype="float32", **kwargs)
 
-    def call(self, x: Any, drawn: Any) -> Any:
+    def call(self, x: Any, noise: Any) -> Any:
         x = tf.cast(x, tf.float32)
-        if drawn.shape[1] == 0:
+        if noise.shape[1] == 0:
             return x
         if len(x.shape) == 2:
-            return x + drawn
+            return x + noise
         return tf.raw_ops.ImageProjectiveTransformV3(
             images=x,
-            transforms=drawn,
+            transforms=noise,
             output_shape=tf.shape(x)[1:3],
             fill_value=0.0,
             interpolation="BILINEAR",

@@ -1,4 +1,4 @@
-"""A checkpoint: one file with weights, optimiser and the place in the data."""
+"""Checkpoints: one file with the weights, the optimizer state and the position in the data."""
 
 import json
 import os
@@ -11,41 +11,42 @@ from typing import Any
 import numpy as np
 
 from diptych.schemas.errors import TrainingError
-from diptych.schemas.files import whole_file
+from diptych.schemas.files import atomic_write
 
-_NAME, _PROGRESS = "checkpoint.npz", "progress"
+_FILE_NAME = "checkpoint.npz"
+_PROGRESS_KEY = "progress"
 
 
-def write_checkpoint(
+def save_checkpoint(
     folder: Path, progress: dict[str, Any], arrays: dict[str, list[np.ndarray]]
 ) -> None:
-    """Writes it beside the one before, and renames: one of the two is always whole.
+    """Replace the checkpoint atomically: a complete one always exists.
 
     Args:
-      folder: on a cluster, one that all workers share.
-      progress: what JSON can hold.
-      arrays: lists of arrays by name.
+      folder: Folder for the checkpoint. On a cluster, all workers must share it.
+      progress: JSON-serializable position in the data, and metrics.
+      arrays: Lists of arrays by name.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    values = {
-        f"{name}/{number}": array
-        for name, several in arrays.items()
-        for number, array in enumerate(several)
+    entries = {
+        f"{name}/{index}": array
+        for name, named_arrays in arrays.items()
+        for index, array in enumerate(named_arrays)
     }
-    text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
-    with whole_file(folder / _NAME) as beside, beside.open("wb") as file:
-        np.savez(file, allow_pickle=False, **{_PROGRESS: text}, **values)
+    encoded_progress = np.frombuffer(json.dumps(progress).encode(), np.uint8)
+    with atomic_write(folder / _FILE_NAME) as tmp_path, tmp_path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **{_PROGRESS_KEY: encoded_progress}, **entries)
         file.flush()
-        os.fsync(file.fileno())  # or the new name may outlive a machine that its bytes do not
+        os.fsync(file.fileno())  # otherwise a power failure may keep the rename but lose the data
 
 
-def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]] | None:
-    """Reads progress and arrays; None if there is no checkpoint.
+def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, list[np.ndarray]]] | None:
+    """Load the progress and the arrays, or return None if no checkpoint exists.
 
     Raises:
-      TrainingError: the file is damaged.
+      TrainingError: The file is damaged.
     """
-    with _opened(folder) as stored:
+    with _open_checkpoint(folder) as stored:
         if stored is None:
             return None
         arrays: dict[str, list[np.ndarray]] = {}
@@ -53,18 +54,18 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, list[np.nda
             name, slash, _ = key.partition("/")
             if slash:
                 arrays.setdefault(name, []).append(stored[key])
-        return _progress_in(stored), arrays
+        return _decode_progress(stored), arrays
 
 
-def read_progress(folder: Path) -> dict[str, Any] | None:
-    """Reads the progress alone, which takes little time however many weights there are."""
-    with _opened(folder) as stored:
-        return None if stored is None else _progress_in(stored)
+def load_progress(folder: Path) -> dict[str, Any] | None:
+    """Load the progress without the arrays, which is fast for any number of weights."""
+    with _open_checkpoint(folder) as stored:
+        return None if stored is None else _decode_progress(stored)
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[Any]:
-    path = folder / _NAME
+def _open_checkpoint(folder: Path) -> Iterator[Any]:
+    path = folder / _FILE_NAME
     if not path.exists():
         yield None
         return
@@ -77,6 +78,6 @@ def _opened(folder: Path) -> Iterator[Any]:
         ) from error
 
 
-def _progress_in(stored: Any) -> dict[str, Any]:
-    progress: dict[str, Any] = json.loads(stored[_PROGRESS].tobytes())
+def _decode_progress(stored: Any) -> dict[str, Any]:
+    progress: dict[str, Any] = json.loads(stored[_PROGRESS_KEY].tobytes())
     return progress

@@ -1,10 +1,9 @@
-"""The Trainer step: pair shards and the preprocessing graph to a model that takes raw inputs."""
+"""Trainer component: turn pair shards and the preprocessing graph into a servable model."""
 
 # No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
 import hashlib
 import json
 import logging
-import shutil
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -13,12 +12,14 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from diptych.schemas.artifacts import PairSet, TrainingLog
-from diptych.schemas.config.model import Model
-from diptych.schemas.config.train import Train
-from diptych.schemas.input_spec import Inputs
-from diptych.schemas.shards import Manifest
+from diptych.schemas.config.model import ModelConfig
+from diptych.schemas.config.train import TrainConfig
+from diptych.schemas.files import atomic_folder
+from diptych.schemas.input_spec import InputSpec
+from diptych.schemas.learning_curves import LearningCurves
+from diptych.schemas.shards import SplitManifest
 
-_PROGRESS = logging.getLogger("diptych.progress")
+_progress = logging.getLogger("diptych.progress")
 
 
 @component
@@ -33,43 +34,47 @@ def Trainer(
     production: Parameter[str],
     code_hash: Parameter[str],
 ) -> None:
-    """Trains on the training split, stops and sets the threshold on the calibration split.
+    """Train on the training split; stop early and calibrate the threshold on calibration.
 
-    ``production`` is what ``warm_start: pushed`` starts from: a version, or a folder of them.
+    ``production`` is the model that ``warm_start: pushed`` starts from: a version, or a folder of
+    versions.
     """
     from diptych.components.trainer.export import export_model
-    from diptych.components.trainer.launch import train_anywhere
-    from diptych.components.trainer.learning_curves import TensorBoard, write_curves
+    from diptych.components.trainer.launch import run_training
+    from diptych.components.trainer.learning_curves import TensorBoardWriter
     from diptych.components.trainer.network import build_network
-    from diptych.components.trainer.pair_evaluator import JudgedPairs
-    from diptych.components.trainer.threshold import check_target
-    from diptych.components.trainer.warm_start import start_settled
+    from diptych.components.trainer.pair_evaluator import PairEvaluator
+    from diptych.components.trainer.threshold import check_threshold_criterion
+    from diptych.components.trainer.warm_start import resolve_warm_start
 
-    settings = start_settled(Train.model_validate_json(train_settings), Path(production))
-    architecture = Model.model_validate_json(model_settings)
-    raw = Inputs.model_validate_json(inputs)
-    calibration = Path(pairs.uri) / "Split-calibration"
-    check_target(settings.calibrate_for, Manifest.read(calibration).num_different)
-    folder = Path(training_log.uri)
-    # Beside the outputs of all runs, so that a run that was cut off is gone on with in the next.
-    trained_with = settings.model_dump_json(exclude={"calibrate_for"})  # which comes after it
-    what = (pairs.uri, model_settings, trained_with, inputs, code_hash)
-    digest = hashlib.blake2b(json.dumps(what).encode(), digest_size=8).hexdigest()
-    storage = folder.parents[1] / "unfinished" / digest
-    weights, curves = train_anywhere(
-        Path(pairs.uri), architecture, settings, storage, TensorBoard(folder).write
+    settings = resolve_warm_start(TrainConfig.model_validate_json(train_settings), Path(production))
+    model_config = ModelConfig.model_validate_json(model_settings)
+    input_spec = InputSpec.model_validate_json(inputs)
+    calibration_split = Path(pairs.uri) / "Split-calibration"
+    num_negative = SplitManifest.read(calibration_split).num_negative
+    check_threshold_criterion(settings.threshold_criterion, num_negative)
+    log_folder = Path(training_log.uri)
+    # Outside of the outputs of this run, so that the next run resumes an interrupted training. The
+    # threshold is chosen after the training, so its criterion does not affect the checkpoints.
+    resumable_settings = settings.model_dump_json(exclude={"threshold_criterion"})
+    identity = (pairs.uri, model_settings, resumable_settings, inputs, code_hash)
+    digest = hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest()
+    weights, epochs = run_training(
+        Path(pairs.uri),
+        model_config,
+        settings,
+        log_folder.parents[1] / "checkpoints" / digest,
+        TensorBoardWriter(log_folder).write,
     )
-    best = write_curves(folder, curves)
-    _PROGRESS.info("best after epoch %d, of %d", best.epoch, len(curves))
-    training_log.set_int_custom_property("epochs", len(curves))
-    training_log.set_int_custom_property("best_epoch", best.epoch)
+    curves = LearningCurves.from_epochs(epochs)
+    curves.write(log_folder)
+    _progress.info("best epoch: %d of %d", curves.best_epoch, len(epochs))
+    training_log.set_int_custom_property("epochs", len(epochs))
+    training_log.set_int_custom_property("best_epoch", curves.best_epoch)
 
-    network = build_network(architecture, raw.shape)
+    network = build_network(model_config, input_spec.shape)
     network.set_weights(weights)
-    threshold = JudgedPairs(calibration).threshold(network, settings.calibrate_for)
+    threshold = PairEvaluator(calibration_split).threshold(network, settings.threshold_criterion)
     model.set_string_custom_property("threshold", json.dumps(threshold))
-    serving = Path(path_utils.serving_model_dir(model.uri))
-    beside = serving.with_name(serving.name + ".part")
-    shutil.rmtree(beside, ignore_errors=True)
-    export_model(network, Path(transform_graph.uri), raw, threshold, beside)
-    beside.rename(serving)
+    with atomic_folder(Path(path_utils.serving_model_dir(model.uri))) as tmp_path:
+        export_model(network, Path(transform_graph.uri), input_spec, threshold, tmp_path)

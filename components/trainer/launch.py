@@ -1,4 +1,4 @@
-"""Runs the loop where the configuration says: in this process, or on Ray workers."""
+"""Training as configured: in this process, or on Ray workers with restarts."""
 
 import itertools
 import logging
@@ -12,78 +12,85 @@ from typing import Any
 
 import numpy as np
 
-from diptych.components.trainer.checkpoints import read_checkpoint, read_progress
-from diptych.components.trainer.failures import given_up, in_a_line, raised_by_worker
-from diptych.components.trainer.learning_curves import Epoch, show
-from diptych.components.trainer.ray_connection import ray_for, wait_for_room
-from diptych.components.trainer.ray_resources import Need
-from diptych.components.trainer.ray_worker import train_on_worker
-from diptych.schemas.config.model import Model
-from diptych.schemas.config.train import Train
+from diptych.components.trainer.checkpoints import load_checkpoint, load_progress
+from diptych.components.trainer.failures import (
+    failure_limit_message,
+    find_worker_error,
+    summarize_failure,
+)
+from diptych.components.trainer.learning_curves import log_epoch
+from diptych.components.trainer.ray_connection import ray_session, wait_for_resources
+from diptych.components.trainer.ray_resources import ResourceRequest
+from diptych.components.trainer.ray_worker import train_loop_per_worker
+from diptych.schemas.config.model import ModelConfig
+from diptych.schemas.config.train import TrainConfig
 from diptych.schemas.errors import TrainingError
+from diptych.schemas.learning_curves import EpochMetrics
 
+_POLL_INTERVAL_S = 0.2
 _progress = logging.getLogger("diptych.progress")
 
 
-def train_anywhere(
+def run_training(
     pairs: Path,
-    model: Model,
-    settings: Train,
-    storage: Path,
-    on_epoch: Callable[[Epoch], None] = lambda line: None,
-) -> tuple[list[np.ndarray], list[Epoch]]:
-    """Trains in process (``num_workers=0``) or on Ray.
+    model: ModelConfig,
+    settings: TrainConfig,
+    checkpoints: Path,
+    on_epoch: Callable[[EpochMetrics], None] = lambda metrics: None,
+) -> tuple[list[np.ndarray], list[EpochMetrics]]:
+    """Train in this process (``num_workers=0``) or on Ray.
 
     Args:
-      pairs: folder of the pair set; on a cluster, one that every worker can read.
-      model: encoder and loss.
-      settings: workers and schedule.
-      storage: folder of this training alone, for its checkpoints; on a cluster, one that all
-        share. If there is a checkpoint in it, training goes on from there. It is removed when the
-        training is done.
-      on_epoch: called with each epoch when it ends; first with those of the run that was cut off.
+      pairs: Folder of the pair set. On a cluster, every worker must be able to read it.
+      model: Encoder and loss.
+      settings: Workers and schedule.
+      checkpoints: Folder for the checkpoints of this training only. On a cluster, all machines must
+        share it. Training resumes from a checkpoint in it. It is removed after the training.
+      on_epoch: Called at the end of each epoch; first for the epochs of an interrupted run.
 
     Returns:
       Weights of the network, and the learning curves.
 
     Raises:
-      TrainingError: Ray does not start, has not what was asked for, or workers were lost too
-        often; the loss is not finite, or memory does not suffice.
+      TrainingError: Ray does not start or lacks resources, workers were lost too often, the loss is
+        not finite, or memory ran out.
     """
-    storage.mkdir(parents=True, exist_ok=True)
-    if read_progress(storage) is not None:
-        _keep("going on from %s of a run that was cut off", _reached(storage))
-    for line in _epochs(storage):
-        on_epoch(Epoch(**line))
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    if load_progress(checkpoints) is not None:
+        _log_permanently(
+            "resuming from %s of an interrupted run", _describe_resume_position(checkpoints)
+        )
+    for metrics in _load_epochs(checkpoints):
+        on_epoch(metrics)
 
-    def tell(line: Epoch) -> None:
-        show(line, settings)
-        on_epoch(line)
+    def report(metrics: EpochMetrics) -> None:
+        log_epoch(metrics, settings)
+        on_epoch(metrics)
 
     if settings.num_workers == 0:
-        from diptych.components.trainer.learner import Place
+        from diptych.components.trainer.learner import DistributedContext
         from diptych.components.trainer.loop import train
 
-        weights, curves = train(pairs, model, settings, Place(), tell, storage)
+        weights, curves = train(pairs, model, settings, DistributedContext(), report, checkpoints)
     else:
-        with ray_for(settings, model) as need:
-            weights, curves = _train_on_ray(pairs, model, settings, storage, need, tell)
-    shutil.rmtree(storage)
+        with ray_session(settings, model) as request:
+            weights, curves = _train_on_ray(pairs, model, settings, checkpoints, request, report)
+    shutil.rmtree(checkpoints)
     return weights, curves
 
 
 def _train_on_ray(
     pairs: Path,
-    model: Model,
-    settings: Train,
-    storage: Path,
-    need: Need,
-    on_epoch: Callable[[Epoch], None],
-) -> tuple[list[np.ndarray], list[Epoch]]:
-    """Starts the workers, and starts them again when one is lost.
+    model: ModelConfig,
+    settings: TrainConfig,
+    checkpoints: Path,
+    request: ResourceRequest,
+    on_epoch: Callable[[EpochMetrics], None],
+) -> tuple[list[np.ndarray], list[EpochMetrics]]:
+    """Start the workers, and restart them when one is lost.
 
-    The attempts are counted here, not by Ray, to which a loss that is not finite is a failure like
-    that of a machine.
+    The attempts are counted here because Ray does not distinguish a loss that is not finite from a
+    lost machine.
     """
     from ray.exceptions import RayError
     from ray.train import TrainingFailedError
@@ -92,90 +99,94 @@ def _train_on_ray(
         "pairs": str(pairs),
         "model": model.model_dump_json(),
         "settings": settings.model_dump_json(),
-        "storage": str(storage),
-        "cpus": need.cpus,
+        "checkpoints": str(checkpoints),
+        "cpus": request.cpus_per_worker,
     }
-    with _own_interrupt(), _telling_epochs(storage, on_epoch):
-        for lost in itertools.count(1):
-            wait_for_room(need, settings.resources_timeout_s)
+    with _keyboard_interrupts(), _poll_epochs(checkpoints, on_epoch):
+        for num_failures in itertools.count(1):
+            wait_for_resources(request, settings.resources_timeout_s)
             try:
-                _fit(config, need, storage)
+                _run_attempt(config, request, checkpoints)
                 break
             except (TrainingFailedError, RayError) as error:
-                final = raised_by_worker(error)
-                if final is not None:
-                    raise final from error
-                reason, reached = in_a_line(error), _reached(storage)
-                if lost > settings.max_failures:
-                    raise TrainingError(given_up(lost, reason, reached, settings)) from error
-                _keep(
-                    "a worker was lost (%d of at most %d), going on from %s: %s",
-                    lost,
+                worker_error = find_worker_error(error)
+                if worker_error is not None:
+                    raise worker_error from error
+                reason = summarize_failure(error)
+                position = _describe_resume_position(checkpoints)
+                if num_failures > settings.max_failures:
+                    raise TrainingError(
+                        failure_limit_message(num_failures, reason, position, settings)
+                    ) from error
+                _log_permanently(
+                    "a worker was lost (%d of at most %d), resuming from %s: %s",
+                    num_failures,
                     settings.max_failures,
-                    reached,
+                    position,
                     reason,
                 )
-    found = read_checkpoint(storage)
-    if found is None:
+    checkpoint = load_checkpoint(checkpoints)
+    if checkpoint is None:
         raise TrainingError(
-            f"The workers left no checkpoint in {storage}. On a cluster, it must be a folder that "
-            "all of its machines share with this one."
+            f"The workers saved no checkpoint in {checkpoints}. On a cluster, it must be a folder "
+            "that this machine shares with all machines of the cluster."
         )
-    progress, arrays = found
-    return arrays["best"], [Epoch(**line) for line in progress["curves"]]
+    progress, arrays = checkpoint
+    return arrays["best"], [EpochMetrics(**metrics) for metrics in progress["curves"]]
 
 
-def _fit(config: dict[str, Any], need: Need, storage: Path) -> None:
-    """One attempt; raises what Ray raises when a worker fails."""
+def _run_attempt(config: dict[str, Any], request: ResourceRequest, checkpoints: Path) -> None:
+    """Run one attempt; Ray's exception for a failed worker propagates."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.tensorflow import TensorflowTrainer
 
-    class Trainer(TensorflowTrainer):
+    class QuickExitTrainer(TensorflowTrainer):
         def _create_default_callbacks(self) -> list[Any]:
-            """Without one that looks for a dashboard, for 12 s where there is none.
+            """Omit the callback that waits 12 s for a dashboard, which is disabled here.
 
-            It removes the placement group of a controller that died, as Ray itself does.
+            It removes the placement group of a dead controller, which Ray itself does as well.
             """
             unwanted = "PlacementGroupCleanerCallback"
             callbacks = super()._create_default_callbacks()
             return [callback for callback in callbacks if type(callback).__name__ != unwanted]
 
-    Trainer(
-        train_on_worker,
+    QuickExitTrainer(
+        train_loop_per_worker,
         train_loop_config=config,
         scaling_config=ScalingConfig(
-            num_workers=need.workers,
-            use_gpu=need.gpus > 0,
-            resources_per_worker=need.bundle,
+            num_workers=request.num_workers,
+            use_gpu=request.gpus_per_worker > 0,
+            resources_per_worker=request.bundle,
         ),
         run_config=RunConfig(
-            storage_path=str(storage / "ray"),
-            # Of the controller: workers that did not start. Without a limit, it tries for ever.
+            storage_path=str(checkpoints / "ray"),
+            # The controller limit counts workers that did not start; by default it is infinite.
             failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
         ),
     ).fit()
 
 
-def _keep(message: str, *values: object) -> None:
-    """News in a line that stays."""
+def _log_permanently(message: str, *values: object) -> None:
+    """Log a line that the console does not overwrite."""
     _progress.info(message, *values, extra={"keep": True})
 
 
-def _reached(storage: Path) -> str:
-    """Where training goes on, by the last checkpoint."""
-    progress = read_progress(storage)
+def _describe_resume_position(checkpoints: Path) -> str:
+    """Describe the epoch and step after the last checkpoint."""
+    progress = load_progress(checkpoints)
     if progress is None:
         return "the start"
     return f"epoch {progress['epoch'] + 1}, step {len(progress['losses']) + 1}"
 
 
 @contextmanager
-def _own_interrupt() -> Iterator[None]:
-    """Ctrl-C stays an interrupt: Ray's handler ends the program without a word, and stays on.
+def _keyboard_interrupts() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into KeyboardInterrupt.
 
-    SIGTERM becomes one, too: after Ray's handler of it, the process has 3 s until it aborts.
+    Ray's SIGINT handler exits the program silently and stays installed. After its SIGTERM handler,
+    the process aborts within 3 s.
     """
-    before = signal.getsignal(signal.SIGINT)
+    previous_handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -184,28 +195,29 @@ def _own_interrupt() -> Iterator[None]:
         raise KeyboardInterrupt from error
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, previous_handler)
 
 
 @contextmanager
-def _telling_epochs(storage: Path, on_epoch: Callable[[Epoch], None]) -> Iterator[None]:
-    """Tells of the epochs that come into the checkpoint, in a thread.
+def _poll_epochs(checkpoints: Path, on_epoch: Callable[[EpochMetrics], None]) -> Iterator[None]:
+    """Report new epochs in the checkpoint, from a thread.
 
-    Ray runs callbacks in a process of its own, whose log nobody sees.
+    Ray's own callbacks run in a separate process whose log is not shown.
     """
     done = threading.Event()
-    told = _epochs(storage)
+    num_reported = len(_load_epochs(checkpoints))
 
-    def follow() -> None:
-        last_look = False
-        while not last_look:
-            last_look = done.wait(0.2)
-            lines = _epochs(storage)
-            for line in lines[len(told) :]:
-                on_epoch(Epoch(**line))
-            told[:] = lines
+    def poll() -> None:
+        nonlocal num_reported
+        is_last_poll = False
+        while not is_last_poll:
+            is_last_poll = done.wait(_POLL_INTERVAL_S)
+            epochs = _load_epochs(checkpoints)
+            for metrics in epochs[num_reported:]:
+                on_epoch(metrics)
+            num_reported = len(epochs)
 
-    thread = threading.Thread(target=follow, daemon=True)
+    thread = threading.Thread(target=poll, daemon=True)
     thread.start()
     try:
         yield
@@ -214,6 +226,6 @@ def _telling_epochs(storage: Path, on_epoch: Callable[[Epoch], None]) -> Iterato
         thread.join()
 
 
-def _epochs(storage: Path) -> list[dict[str, Any]]:
-    progress = read_progress(storage)
-    return progress["curves"] if progress else []
+def _load_epochs(checkpoints: Path) -> list[EpochMetrics]:
+    progress = load_progress(checkpoints)
+    return [EpochMetrics(**metrics) for metrics in progress["curves"]] if progress else []

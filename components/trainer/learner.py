@@ -1,4 +1,4 @@
-"""One training step, compiled, and all that a checkpoint of it holds."""
+"""One compiled training step, and the state that a checkpoint stores."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from diptych.components.trainer.augmentation import Augmenter
-from diptych.components.trainer.augmentation_layer import Augment
-from diptych.components.trainer.batches import Batch
+from diptych.components.trainer.augmentation_layer import AugmentationLayer
+from diptych.components.trainer.batches import TrainingBatch
 from diptych.components.trainer.network import Network
 from diptych.components.trainer.objective import Objective
 
@@ -19,24 +19,24 @@ AllReduceSum = Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Which part of the work this process does, and how it talks to the others."""
+class DistributedContext:
+    """Rank of this process, number of workers, and the all-reduce between them."""
 
     rank: int = 0
-    workers: int = 1
+    world_size: int = 1
     all_reduce_sum: AllReduceSum = list
 
 
 class Learner:
-    """A network with its optimiser.
+    """A network and its optimizer, trained step by step.
 
     Args:
-      network: what is trained.
-      objective: what for.
-      optimizer: built for the network here.
-      augmenter: new views of the inputs.
-      decoder_weight: of the decoder's loss beside that of the objective.
-      place: of this process among the workers.
+      network: Network to train.
+      objective: Training objective.
+      optimizer: Optimizer; it is built for the network here.
+      augmenter: Augmentation of the inputs.
+      decoder_weight: Weight of the decoder's loss, which is added to the objective.
+      context: This process among the workers.
     """
 
     def __init__(
@@ -46,107 +46,108 @@ class Learner:
         optimizer: keras.optimizers.Optimizer,
         augmenter: Augmenter,
         decoder_weight: float,
-        place: Place,
+        context: DistributedContext,
     ) -> None:
         self.network = network
         self._objective = objective
         self._optimizer = optimizer
         self._augmenter = augmenter
         self._decoder_weight = decoder_weight
-        self._place = place
+        self._context = context
         optimizer.build(network.trainable_variables)
-        self._step: Any = None
+        self._compiled_step: Any = None
 
     @property
-    def draws(self) -> bool:
-        """Whether anything is drawn for the examples of a batch."""
-        return self._augmenter.width > 0 or self.network.decoder is not None
+    def needs_noise(self) -> bool:
+        """True if augmentation or the decoder uses random numbers."""
+        return self._augmenter.noise_size > 0 or self.network.decoder is not None
 
-    def draw(self, generator: np.random.Generator, batch: Batch) -> np.ndarray:
-        """What the step takes of random numbers: (n, k) float32, for views and for the decoder."""
-        parts = [self._augmenter.draw(generator, batch.x, batch.classes, batch.repeats)]
+    def sample_noise(self, generator: np.random.Generator, batch: TrainingBatch) -> np.ndarray:
+        """Sample the random numbers of a step: (n, k) float32, for augmentation and decoder."""
+        parts = [self._augmenter.sample(generator, batch.x, batch.classes, batch.repeats)]
         if self.network.decoder is not None:
             size = (len(batch.x), self.network.decoder.latent_size)
             parts.append(generator.standard_normal(size, np.float32))
         return np.concatenate(parts, axis=1)
 
-    def step(self, batch: Batch) -> tf.Tensor:
-        """Trains on a worker's part of a step; returns the loss of the whole step."""
-        if self._step is None:
-            self._step = self._compiled(batch)
-        return self._step(batch.x, batch.drawn, batch.terms)
+    def step(self, batch: TrainingBatch) -> tf.Tensor:
+        """Train on a worker's part of a step; return the loss of the step over all workers."""
+        if self._compiled_step is None:
+            self._compiled_step = self._compile_step(batch)
+        return self._compiled_step(batch.x, batch.noise, batch.terms)
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """The moving average of the weights in their place, if there is one."""
+    def averaged_weights(self) -> Iterator[None]:
+        """Replace the weights with their moving average, if enabled, within the context."""
         variables = self.network.trainable_variables
-        held = [variable.numpy() for variable in variables]
+        current = [variable.numpy() for variable in variables]
         self._optimizer.finalize_variable_values(variables)
         try:
             yield
         finally:
-            for variable, value in zip(variables, held, strict=True):
+            for variable, value in zip(variables, current, strict=True):
                 variable.assign(value)
 
-    def share_statistics(self) -> None:
-        """Means over the workers of what is not trained, such as a batch normalisation's."""
-        moving = [
+    def average_statistics(self) -> None:
+        """Average the non-trainable variables over the workers, as of batch normalization."""
+        statistics = [
             variable
             for part in self.network.parts
             for variable in part.non_trainable_variables
             if variable.dtype.startswith("float")
         ]
-        if self._place.workers == 1 or not moving:
+        if self._context.world_size == 1 or not statistics:
             return
-        sums = tf.function(self._place.all_reduce_sum)([tf.convert_to_tensor(v) for v in moving])
-        for variable, total in zip(moving, sums, strict=True):
-            variable.assign(total / self._place.workers)
+        values = [tf.convert_to_tensor(variable) for variable in statistics]
+        sums = tf.function(self._context.all_reduce_sum)(values)
+        for variable, total in zip(statistics, sums, strict=True):
+            variable.assign(total / self._context.world_size)
 
-    def state(self) -> list[np.ndarray]:
-        """Values of all variables of the network and the optimiser."""
+    def get_state(self) -> list[np.ndarray]:
+        """Return the values of all variables of the network and the optimizer."""
         values = [np.array(variable.numpy()) for variable in self._optimizer.variables]
         return [*self.network.get_weights(), *values]
 
-    def restore(self, state: list[np.ndarray]) -> None:
-        """Takes what ``state`` gave."""
+    def set_state(self, state: list[np.ndarray]) -> None:
+        """Restore the values returned by ``get_state``."""
         count = len(self.network.variables)
         self.network.set_weights(state[:count])
         for variable, value in zip(self._optimizer.variables, state[count:], strict=True):
             variable.assign(value)
 
-    def _compiled(self, batch: Batch) -> Callable[..., tf.Tensor]:
-        """The step for batches such as this one, of any length.
+    def _compile_step(self, batch: TrainingBatch) -> Callable[..., tf.Tensor]:
+        """Compile the step for batches of any length with the columns of the given batch.
 
-        Each worker sums its terms; sums, numbers and gradients are added up over the workers, so
-        that the result does not depend on how the terms are shared out.
+        Each worker sums its terms. Sums, numbers of terms and gradients are summed over the
+        workers, so the result does not depend on how the terms are distributed.
         """
-        signature = [_any_length(batch.x), _any_length(batch.drawn)]
-        signature.append({name: _any_length(column) for name, column in batch.terms.items()})
-        # Of P x K batches, there are always as many.
+        signature = [_any_length_spec(batch.x), _any_length_spec(batch.noise)]
+        signature.append({name: _any_length_spec(column) for name, column in batch.terms.items()})
+        # The number of P x K batches in a step is constant.
         if "start" in batch.terms:
             signature[-1]["start"] = tf.TensorSpec(batch.terms["start"].shape, tf.int32)
-        network, optimizer, width = self.network, self._optimizer, self._augmenter.width
-        augment, variables = Augment(), network.trainable_variables
-        all_reduce_sum = self._place.all_reduce_sum
+        network, optimizer, width = self.network, self._optimizer, self._augmenter.noise_size
+        augment, variables = AugmentationLayer(), network.trainable_variables
+        all_reduce_sum = self._context.all_reduce_sum
 
         @tf.function(input_signature=signature)
-        def step(x: tf.Tensor, drawn: tf.Tensor, terms: dict[str, tf.Tensor]) -> tf.Tensor:
-            rows = tf.shape(x)[0]
-            x, drawn = _at_least_one(x), _at_least_one(drawn)
-            x = augment(x, drawn[:, :width])
+        def step(x: tf.Tensor, noise: tf.Tensor, terms: dict[str, tf.Tensor]) -> tf.Tensor:
+            num_rows = tf.shape(x)[0]
+            x, noise = _pad_to_one_row(x), _pad_to_one_row(noise)
+            x = augment(x, noise[:, :width])
             with tf.GradientTape() as tape:
                 embedding = network.encoder(x, training=True)
-                total, number = self._objective(embedding[:rows], terms)
-                sums, numbers, shares = [total], [number], [1.0]
+                total, num_terms = self._objective(embedding[:num_rows], terms)
+                sums, counts, loss_weights = [total], [num_terms], [1.0]
                 if network.decoder is not None:
-                    losses = network.decoder.losses_of(x, embedding, drawn[:, width:])
-                    sums.append(tf.reduce_sum(losses[:rows]))
-                    numbers.append(tf.cast(rows, tf.float32))
-                    shares.append(self._decoder_weight)
-            numbers = all_reduce_sum(numbers)
+                    losses = network.decoder.compute_losses(x, embedding, noise[:, width:])
+                    sums.append(tf.reduce_sum(losses[:num_rows]))
+                    counts.append(tf.cast(num_rows, tf.float32))
+                    loss_weights.append(self._decoder_weight)
+            counts = all_reduce_sum(counts)
             scales = [
-                tf.math.divide_no_nan(tf.constant(share), count)
-                for share, count in zip(shares, numbers, strict=True)
+                tf.math.divide_no_nan(tf.constant(loss_weight), count)
+                for loss_weight, count in zip(loss_weights, counts, strict=True)
             ]
             gradients = tape.gradient(
                 sums,
@@ -155,24 +156,24 @@ class Learner:
                 unconnected_gradients="zero",
             )
             dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-            parts = all_reduce_sum([*dense, *sums])
-            optimizer.apply_gradients(zip(parts[: len(dense)], variables, strict=True))
+            reduced = all_reduce_sum([*dense, *sums])
+            optimizer.apply_gradients(zip(reduced[: len(dense)], variables, strict=True))
             return tf.add_n(
-                [part * scale for part, scale in zip(parts[len(dense) :], scales, strict=True)]
+                [total * scale for total, scale in zip(reduced[len(dense) :], scales, strict=True)]
             )
 
         return step
 
 
-def _any_length(values: np.ndarray) -> tf.TensorSpec:
+def _any_length_spec(values: np.ndarray) -> tf.TensorSpec:
     return tf.TensorSpec([None, *values.shape[1:]], tf.as_dtype(values.dtype))
 
 
-def _at_least_one(values: tf.Tensor) -> tf.Tensor:
-    """One row of zeros where there are none.
+def _pad_to_one_row(values: tf.Tensor) -> tf.Tensor:
+    """Add a row of zeros to an empty batch.
 
-    A worker may be left without a batch in the last step. Of no rows, oneDNN's pooling makes an
-    error or, in its gradient, the end of the process (TensorFlow 2.21).
+    A worker may have no batch in the last step. With zero rows, oneDNN's pooling fails, and its
+    gradient crashes the process (TensorFlow 2.21).
     """
     missing = tf.cast(tf.equal(tf.shape(values)[0], 0), tf.int32)
     return tf.pad(values, [[0, missing], *([0, 0] for _ in values.shape[1:])])

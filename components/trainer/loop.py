@@ -1,4 +1,4 @@
-"""The training loop: the same in process, on one Ray worker, and on several."""
+"""The training loop: the same in this process, on one Ray worker, and on several."""
 
 import dataclasses
 import time
@@ -12,130 +12,136 @@ import numpy as np
 import tensorflow as tf
 
 from diptych.components.trainer.augmentation import Augmenter
-from diptych.components.trainer.batches import Batch, ShardReader, inverse_class_frequencies
-from diptych.components.trainer.checkpoints import read_checkpoint, write_checkpoint
-from diptych.components.trainer.learner import Learner, Place
-from diptych.components.trainer.learning_curves import Epoch, best_epoch
+from diptych.components.trainer.batches import (
+    ShardReader,
+    TrainingBatch,
+    inverse_frequency_weights,
+)
+from diptych.components.trainer.checkpoints import load_checkpoint, save_checkpoint
+from diptych.components.trainer.learner import DistributedContext, Learner
 from diptych.components.trainer.network import build_network
 from diptych.components.trainer.objective import Objective
 from diptych.components.trainer.optimizers import make_optimizer
-from diptych.components.trainer.pair_evaluator import CalibrationSet, JudgedPairs
-from diptych.components.trainer.warm_start import start_from
-from diptych.schemas.config.model import Model
-from diptych.schemas.config.train import Train
+from diptych.components.trainer.pair_evaluator import CalibrationEvaluator, PairEvaluator
+from diptych.components.trainer.warm_start import load_warm_start_weights
+from diptych.schemas.config.model import ModelConfig
+from diptych.schemas.config.train import TrainConfig
 from diptych.schemas.errors import TrainingError
-from diptych.schemas.shards import Manifest
+from diptych.schemas.learning_curves import EpochMetrics, best_epoch
+from diptych.schemas.shards import SplitManifest
 
-_TRAINING, _CALIBRATION = "Split-train", "Split-calibration"
-_TRAINED_ON = 2048  # rows that the training accuracy is of: a fraction of a second an epoch
+_TRAIN_SPLIT, _CALIBRATION_SPLIT = "Split-train", "Split-calibration"
+_TRAIN_ACCURACY_ROWS = 2048  # takes a fraction of a second per epoch
 
 
 @dataclasses.dataclass
-class _Progress:
-    """How far the training has come, and what it has found so far."""
+class _TrainingProgress:
+    """Position in the data, learning curves, and the best weights so far."""
 
-    epoch: int = 0  # whole ones
-    losses: list[float] = dataclasses.field(default_factory=list)  # of the steps of this epoch
-    curves: list[Epoch] = dataclasses.field(default_factory=list)
-    best: list[np.ndarray] = dataclasses.field(default_factory=list)  # weights
+    epoch: int = 0  # number of completed epochs
+    losses: list[float] = dataclasses.field(default_factory=list)  # steps of the current epoch
+    curves: list[EpochMetrics] = dataclasses.field(default_factory=list)
+    best_weights: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     @property
     def best_epoch(self) -> int:
-        """The one with the lowest calibration loss; 0 before the first."""
+        """Epoch with the lowest calibration loss; 0 before the first."""
         return best_epoch(self.curves).epoch if self.curves else 0
 
 
 def train(
     pairs: Path,
-    model: Model,
-    settings: Train,
-    place: Place,
-    on_epoch: Callable[[Epoch], None],
+    model: ModelConfig,
+    settings: TrainConfig,
+    context: DistributedContext,
+    on_epoch: Callable[[EpochMetrics], None],
     checkpoints: Path | None = None,
-) -> tuple[list[np.ndarray], list[Epoch]]:
-    """Trains a network.
+) -> tuple[list[np.ndarray], list[EpochMetrics]]:
+    """Train a network.
 
-    All workers start from the same weights, apply the same summed gradients, and judge the whole
-    calibration split, so that they stop at the same epoch without asking each other.
+    All workers start from the same weights, apply the same reduced gradients, and evaluate the
+    complete calibration split. Therefore they stop at the same epoch without communicating.
 
     Args:
-      pairs: folder of the pair set, with Split-train and Split-calibration.
-      model: encoder, distance and loss.
-      settings: schedule.
-      place: rank of this process; the number of workers divides ``batches_per_step``.
-      on_epoch: called at the end of each epoch, on every worker.
-      checkpoints: folder to go on from and to leave checkpoints in; one of this training alone.
+      pairs: Folder of the pair set, with Split-train and Split-calibration.
+      model: Encoder, distance and loss.
+      settings: Schedule.
+      context: This process among the workers; ``world_size`` divides ``batches_per_step``.
+      on_epoch: Called at the end of each epoch, on every worker.
+      checkpoints: Folder to resume from and to save checkpoints in, used by this training only.
 
     Returns:
       The weights of the network at the epoch with the lowest calibration loss, and the curves.
 
     Raises:
-      TrainingError: the loss is not finite, or memory does not suffice.
+      TrainingError: The loss is not finite, or memory ran out.
     """
     keras.utils.set_random_seed(settings.seed)
-    reader, learner, calibration = _prepare(pairs, model, settings, place)
-    trained_on = JudgedPairs(pairs / _TRAINING, _TRAINED_ON)
-    progress = _resume(learner, checkpoints)
-    if not progress.best:
-        progress.best = learner.network.get_weights()
-    while progress.epoch < settings.epochs and not _is_over(progress, settings):
-        started, examples, waited = time.perf_counter(), 0, 0.0
-        for batch, seconds in _timed(reader.epoch(progress.epoch, len(progress.losses))):
-            with _explained(progress, settings, len(batch.x)):
+    reader, learner, calibration = _build_training(pairs, model, settings, context)
+    train_evaluator = PairEvaluator(pairs / _TRAIN_SPLIT, _TRAIN_ACCURACY_ROWS)
+    progress = _load_training_progress(learner, checkpoints)
+    if not progress.best_weights:
+        progress.best_weights = learner.network.get_weights()
+    while progress.epoch < settings.epochs and not _stop_early(progress, settings):
+        started, num_examples, waited_s = time.perf_counter(), 0, 0.0
+        steps = reader.iter_epoch(progress.epoch, len(progress.losses))
+        for batch, wait_s in _time_batches(steps):
+            with _translate_oom(progress, settings, len(batch.x)):
                 progress.losses.append(learner.step(batch))
-            examples, waited = examples + len(batch.x), waited + seconds
+            num_examples, waited_s = num_examples + len(batch.x), waited_s + wait_s
             every = settings.checkpoint_steps
             if every and len(progress.losses) % every == 0 and checkpoints:
-                _check(progress, reader.num_steps, settings)
-                learner.share_statistics()  # or those of the other workers would be lost
-                _leave(checkpoints, progress, learner, place)
-        _check(progress, reader.num_steps, settings)
-        spent = time.perf_counter() - started
-        learner.share_statistics()
-        with learner.averaged():
-            calibration_loss, threshold, accuracy = calibration.judge(learner.network)
-            training_accuracy = trained_on.accuracy(learner.network, threshold)
+                _check_losses(progress, reader.num_steps, settings)
+                # Otherwise the checkpoint would contain the statistics of one worker only.
+                learner.average_statistics()
+                _save_progress(checkpoints, progress, learner, context)
+        _check_losses(progress, reader.num_steps, settings)
+        training_s = time.perf_counter() - started
+        learner.average_statistics()
+        with learner.averaged_weights():
+            calibration_loss, threshold, accuracy = calibration.evaluate(learner.network)
+            train_accuracy = train_evaluator.accuracy(learner.network, threshold)
             weights = learner.network.get_weights()
         progress.epoch += 1
-        line = Epoch(
+        metrics = EpochMetrics(
             epoch=progress.epoch,
             loss=float(np.mean(progress.losses)),
-            accuracy=training_accuracy,
+            accuracy=train_accuracy,
             calibration_loss=calibration_loss,
             calibration_accuracy=accuracy,
-            examples_per_s=examples * place.workers / spent,
-            input_share=waited / spent,
+            examples_per_s=num_examples * context.world_size / training_s,
+            input_share=waited_s / training_s,
             seconds=time.perf_counter() - started,
         )
-        progress.curves.append(line)
+        progress.curves.append(metrics)
         progress.losses = []
-        if progress.best_epoch == line.epoch:
-            progress.best = weights
+        if progress.best_epoch == metrics.epoch:
+            progress.best_weights = weights
         if checkpoints:
-            _leave(checkpoints, progress, learner, place)
-        on_epoch(line)
-    return progress.best, progress.curves
+            _save_progress(checkpoints, progress, learner, context)
+        on_epoch(metrics)
+    return progress.best_weights, progress.curves
 
 
-def _prepare(
-    pairs: Path, model: Model, settings: Train, place: Place
-) -> tuple[ShardReader, Learner, CalibrationSet]:
-    shape = Manifest.read(pairs / _TRAINING).input
+def _build_training(
+    pairs: Path, model: ModelConfig, settings: TrainConfig, context: DistributedContext
+) -> tuple[ShardReader, Learner, CalibrationEvaluator]:
+    shape = SplitManifest.read(pairs / _TRAIN_SPLIT).input
     network = build_network(model, shape, settings.precision)
     if settings.warm_start is not None:
-        start_from(Path(settings.warm_start), network)
+        load_warm_start_weights(Path(settings.warm_start), network)
     objective = Objective(model, network.distance)
-    weights = None
+    class_weights = None
     if settings.weights == "inverse_frequency":
-        weights = inverse_class_frequencies(pairs / _TRAINING)
+        class_weights = inverse_frequency_weights(pairs / _TRAIN_SPLIT)
     reader = ShardReader(
-        pairs / _TRAINING,
-        objective.kind,
+        pairs / _TRAIN_SPLIT,
+        objective.term_kind,
         settings.batches_per_step,
-        place.rank,
-        place.workers,
+        context.rank,
+        context.world_size,
         settings.seed,
-        class_weights=weights,
+        class_weights=class_weights,
     )
     learner = Learner(
         network,
@@ -143,41 +149,46 @@ def _prepare(
         make_optimizer(settings, reader.num_steps),
         Augmenter(settings.augmentation, shape),
         model.decoder.weight if model.decoder else 0.0,
-        place,
+        context,
     )
-    if learner.draws:
-        reader.draw = learner.draw
-    return reader, learner, CalibrationSet(pairs / _CALIBRATION, objective)
+    if learner.needs_noise:
+        reader.sample_noise = learner.sample_noise
+    return reader, learner, CalibrationEvaluator(pairs / _CALIBRATION_SPLIT, objective)
 
 
-def _is_over(progress: _Progress, settings: Train) -> bool:
+def _stop_early(progress: _TrainingProgress, settings: TrainConfig) -> bool:
     return progress.epoch - progress.best_epoch >= settings.patience
 
 
-def _resume(learner: Learner, checkpoints: Path | None) -> _Progress:
-    found = read_checkpoint(checkpoints) if checkpoints else None
-    if found is None:
-        return _Progress()
-    progress, arrays = found
-    learner.restore(arrays["state"])
-    curves = [Epoch(**line) for line in progress["curves"]]
-    return _Progress(progress["epoch"], progress["losses"], curves, arrays["best"])
+def _load_training_progress(learner: Learner, checkpoints: Path | None) -> _TrainingProgress:
+    checkpoint = load_checkpoint(checkpoints) if checkpoints else None
+    if checkpoint is None:
+        return _TrainingProgress()
+    progress, arrays = checkpoint
+    learner.set_state(arrays["state"])
+    curves = [EpochMetrics(**metrics) for metrics in progress["curves"]]
+    return _TrainingProgress(progress["epoch"], progress["losses"], curves, arrays["best"])
 
 
-def _leave(checkpoints: Path, progress: _Progress, learner: Learner, place: Place) -> None:
-    if place.rank != 0:
+def _save_progress(
+    checkpoints: Path,
+    progress: _TrainingProgress,
+    learner: Learner,
+    context: DistributedContext,
+) -> None:
+    if context.rank != 0:
         return
-    place_in_data: dict[str, Any] = {
+    serialized: dict[str, Any] = {
         "epoch": progress.epoch,
         "losses": [float(loss) for loss in progress.losses],
-        "curves": [dataclasses.asdict(line) for line in progress.curves],
+        "curves": [metrics.model_dump() for metrics in progress.curves],
     }
-    arrays = {"state": learner.state(), "best": progress.best}
-    write_checkpoint(checkpoints, place_in_data, arrays)
+    arrays = {"state": learner.get_state(), "best": progress.best_weights}
+    save_checkpoint(checkpoints, serialized, arrays)
 
 
-def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
-    """Each batch with the seconds that it was waited for."""
+def _time_batches(batches: Iterator[TrainingBatch]) -> Iterator[tuple[TrainingBatch, float]]:
+    """Yield each batch with the seconds spent waiting for it."""
     while True:
         started = time.perf_counter()
         batch = next(batches, None)
@@ -186,27 +197,29 @@ def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
         yield batch, time.perf_counter() - started
 
 
-def _check(progress: _Progress, num_steps: int, settings: Train) -> None:
-    """Fetches the losses of the steps, and stops at one that is not finite."""
+def _check_losses(progress: _TrainingProgress, num_steps: int, settings: TrainConfig) -> None:
+    """Copy the losses of the steps to the host; raise if one is not finite."""
     progress.losses = [float(loss) for loss in progress.losses]
-    bad = np.flatnonzero(~np.isfinite(progress.losses))
-    if bad.size:
+    not_finite = np.flatnonzero(~np.isfinite(progress.losses))
+    if not_finite.size:
         raise TrainingError(
-            f"The loss is not finite at epoch {progress.epoch + 1}, step {bad[0] + 1} of "
+            f"The loss is not finite at epoch {progress.epoch + 1}, step {not_finite[0] + 1} of "
             f"{num_steps}. Lower train.learning_rate ({settings.learning_rate}), set "
-            "train.clip_norm, or look for extreme values in the data."
+            "train.clip_norm, or check the data for extreme values."
         )
 
 
 @contextmanager
-def _explained(progress: _Progress, settings: Train, examples: int) -> Iterator[None]:
-    """Memory that does not suffice, in words."""
+def _translate_oom(
+    progress: _TrainingProgress, settings: TrainConfig, num_examples: int
+) -> Iterator[None]:
+    """Replace an out-of-memory error with one that names the settings to change."""
     try:
         yield
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise TrainingError(
             f"Out of memory at epoch {progress.epoch + 1}, step {len(progress.losses) + 1}, with "
-            f"{examples} examples at once on a worker. Lower train.batches_per_step "
+            f"{num_examples} examples per worker. Lower train.batches_per_step "
             f"({settings.batches_per_step}), pairs.classes_per_batch, pairs.examples_per_class or "
-            "the size of the images, or share the step out to more train.num_workers."
+            "the size of the images, or distribute the step over more train.num_workers."
         ) from error

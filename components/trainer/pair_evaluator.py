@@ -1,4 +1,4 @@
-"""The pairs that a network is judged by: those of calibration settle the threshold."""
+"""Evaluation of a network on the pairs of a split, and calibration of the threshold."""
 
 from pathlib import Path
 
@@ -11,38 +11,39 @@ from diptych.components.trainer.batches import ShardReader
 from diptych.components.trainer.network import Network
 from diptych.components.trainer.objective import Objective
 from diptych.components.trainer.threshold import best_threshold, choose_threshold
-from diptych.schemas.config.train import CalibrationTarget
-from diptych.schemas.shards import Manifest, inputs_to_numpy, read_split_pairs, shard_name
+from diptych.schemas.config.train import ThresholdCriterion
+from diptych.schemas.shards import SplitManifest, inputs_to_numpy, read_split_pairs, shard_name
 
-_EXAMPLES_AT_ONCE = 1024
-_BATCHES_AT_ONCE = 8
+_ENCODER_BATCH_SIZE = 1024
+_BATCHES_PER_LOSS_STEP = 8
 
 
-class JudgedPairs:
-    """The pairs of a split over its distinct examples.
+class PairEvaluator:
+    """Evaluate networks on the pairs of a split.
 
-    Each example is encoded once, however many batches it stands in. In memory are the embeddings
-    and the pairs; the examples stay mapped.
+    Each distinct example is encoded once, regardless of the number of batches that contain it.
+
+    Memory: the embeddings and the pairs; the examples are memory-mapped.
 
     Args:
-      folder: of the split.
-      most: rows to take of the first shards, with the pairs among them; None: all.
+      folder: Folder of the split.
+      max_rows: Number of rows of the first shards to use, with the pairs among them; None: all.
     """
 
-    def __init__(self, folder: Path, most: int | None = None) -> None:
+    def __init__(self, folder: Path, max_rows: int | None = None) -> None:
         self._folder = folder
-        self._manifest = Manifest.read(folder)
-        self._pairs = read_split_pairs(folder, most)
+        self._manifest = SplitManifest.read(folder)
+        self._pairs = read_split_pairs(folder, max_rows)
 
-    def threshold(self, network: Network, target: CalibrationTarget = "best_accuracy") -> float:
-        """The distance up to which two inputs are called the same, chosen for a target."""
+    def threshold(self, network: Network, criterion: ThresholdCriterion = "best_accuracy") -> float:
+        """Choose the distance up to which a pair is called the same."""
         distance = self._distances(network, self._embed(network.encoder))
-        return choose_threshold(distance, self._pairs.same, target)
+        return choose_threshold(distance, self._pairs.same, criterion)
 
     def accuracy(self, network: Network, threshold: float) -> float | None:
-        """Share of the pairs told right, where ``distance <= threshold`` means same.
+        """Return the accuracy of the verdict ``distance <= threshold``.
 
-        None where there is no pair, as among rows of classes of one example.
+        None if the rows contain no pair, for example if every class has one example.
         """
         if not len(self._pairs.same):
             return None
@@ -58,39 +59,41 @@ class JudgedPairs:
         embedding = np.empty((len(self._pairs.ids), size), np.float32)
         for shard in range(self._manifest.num_shards):
             name = self._folder / shard_name("examples", shard, self._manifest.num_shards)
-            wanted = np.flatnonzero(self._pairs.shard == shard)
-            if not wanted.size:
+            in_shard = np.flatnonzero(self._pairs.shard == shard)
+            if not in_shard.size:
                 continue
             with pa.memory_map(str(name)) as source:
                 column = pa.ipc.open_file(source).read_all()["x"].combine_chunks()
                 x = inputs_to_numpy(column, self._manifest.input)
-                for start in range(0, len(wanted), _EXAMPLES_AT_ONCE):
-                    some = wanted[start : start + _EXAMPLES_AT_ONCE]
-                    embedding[some] = encoder(x[self._pairs.row[some]], training=False).numpy()
-                del column, x  # views into the map, which closes here
+                for start in range(0, len(in_shard), _ENCODER_BATCH_SIZE):
+                    rows = in_shard[start : start + _ENCODER_BATCH_SIZE]
+                    embedding[rows] = encoder(x[self._pairs.row[rows]], training=False).numpy()
+                del column, x  # views of the memory map, which closes here
         return embedding
 
 
-class CalibrationSet(JudgedPairs):
-    """The calibration split, which also has a loss.
+class CalibrationEvaluator(PairEvaluator):
+    """Evaluate loss and accuracy on the calibration split.
 
     Args:
-      folder: of the split.
-      objective: that the network is trained on.
+      folder: Folder of the split.
+      objective: Training objective.
     """
 
     def __init__(self, folder: Path, objective: Objective) -> None:
         super().__init__(folder)
-        # In place of the examples, their numbers among the distinct ones.
-        self._reader = ShardReader(folder, objective.kind, _BATCHES_AT_ONCE, x=self._pairs.placed)
-        self._sums = tf.function(objective, reduce_retracing=True)
+        # Rows of the embeddings, in place of the examples.
+        self._reader = ShardReader(
+            folder, objective.term_kind, _BATCHES_PER_LOSS_STEP, x=self._pairs.placed
+        )
+        self._loss_sums = tf.function(objective, reduce_retracing=True)
 
-    def judge(self, network: Network) -> tuple[float, float, float]:
-        """Mean loss of the terms, and the best threshold of the pairs with its accuracy."""
+    def evaluate(self, network: Network) -> tuple[float, float, float]:
+        """Return the mean loss of the terms, the most accurate threshold, and its accuracy."""
         embedding = self._embed(network.encoder)
-        total = number = 0.0
-        for batch in self._reader.in_order():
-            sums = self._sums(embedding[batch.x], batch.terms)
-            total, number = total + float(sums[0]), number + float(sums[1])
+        total = num_terms = 0.0
+        for batch in self._reader.iter_sequential():
+            sums = self._loss_sums(embedding[batch.x], batch.terms)
+            total, num_terms = total + float(sums[0]), num_terms + float(sums[1])
         distance = self._distances(network, embedding)
-        return total / max(number, 1.0), *best_threshold(distance, self._pairs.same)
+        return total / max(num_terms, 1.0), *best_threshold(distance, self._pairs.same)

@@ -1,4 +1,4 @@
-"""The code that workers on other machines run: sent along, so that it is that of the driver."""
+"""Python modules for Ray workers on other machines, so that they run the driver's code."""
 
 import importlib.util
 import shutil
@@ -8,43 +8,44 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from diptych.schemas.config.model import Model, OwnEncoder
+from diptych.schemas.config.model import CustomEncoder, ModelConfig
 
 _PACKAGES = ("diptych", "diptych.components", "diptych.schemas")
-_INSTALLED = ("stdlib", "purelib", "platlib")
+_INSTALL_SCHEMES = ("stdlib", "purelib", "platlib")
 
 
 @contextmanager
-def shipment(model: Model) -> Iterator[list[str]]:
-    """Folders and files for Ray's ``py_modules``; Ray has read them when it is connected.
+def build_py_modules(model: ModelConfig) -> Iterator[list[str]]:
+    """Yield folders and files for ``py_modules`` in Ray's runtime environment.
 
-    They are this package, from wherever it is imported (a wheel or a checkout), and the module or
-    the package of the user's own encoder. What is installed beside Diptych is not sent.
+    They contain this package, imported from a wheel or a checkout, and the module or package of a
+    custom encoder. Installed packages are not included. Ray uploads the files while it connects, so
+    they are deleted afterwards.
     """
     with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
         for name in _PACKAGES:
             shutil.copytree(
-                _lies_at(name) or "",
+                _module_path(name) or "",
                 Path(folder, *name.split(".")),
                 ignore=shutil.ignore_patterns("__pycache__"),
                 dirs_exist_ok=True,
             )
-        own = _own_module(model)
-        yield [f"{folder}/diptych", *([str(own)] if own else [])]
+        custom = _custom_encoder_path(model)
+        yield [f"{folder}/diptych", *([str(custom)] if custom else [])]
 
 
-def _own_module(model: Model) -> Path | None:
-    if not isinstance(model.encoder, OwnEncoder):
+def _custom_encoder_path(model: ModelConfig) -> Path | None:
+    if not isinstance(model.encoder, CustomEncoder):
         return None
-    place = _lies_at(model.encoder.name.partition(":")[0].partition(".")[0])
-    installed = [Path(sysconfig.get_path(name)) for name in _INSTALLED]
-    if place is None or any(place.is_relative_to(folder) for folder in installed):
+    path = _module_path(model.encoder.name.partition(":")[0].partition(".")[0])
+    installed = [Path(sysconfig.get_path(scheme)) for scheme in _INSTALL_SCHEMES]
+    if path is None or any(path.is_relative_to(folder) for folder in installed):
         return None
-    return place
+    return path
 
 
-def _lies_at(module: str) -> Path | None:
-    """Folder of a package, or file of a module; None if there is no such file."""
+def _module_path(module: str) -> Path | None:
+    """Return the folder of a package or the file of a module, or None if it has neither."""
     spec = importlib.util.find_spec(module)
     if spec is None:
         return None

@@ -1,50 +1,50 @@
-"""What runs on each Ray worker."""
+"""The training function that every Ray worker runs."""
 
 from pathlib import Path
 from typing import Any
 
-from diptych.schemas.config.model import Model
-from diptych.schemas.config.train import Train
+from diptych.schemas.config.model import ModelConfig
+from diptych.schemas.config.train import TrainConfig
 from diptych.schemas.errors import DiptychError, TrainingError
 
 
-def train_on_worker(config: dict[str, Any]) -> None:
-    """Trains as one of the workers; rank 0 leaves the checkpoints, of which the last is the result.
+def train_loop_per_worker(config: dict[str, Any]) -> None:
+    """Train as one of the workers. Rank 0 saves checkpoints; the last one is the result.
 
     Args:
-      config: ``pairs`` and ``storage``, folders that all workers share; ``model`` and
-        ``settings`` as JSON; ``cpus``, as many threads as work at an operation.
+      config: ``pairs`` and ``checkpoints``, folders shared by all workers; ``model`` and
+        ``settings``, as JSON; ``cpus``, the number of intra-op threads.
 
     Raises:
-      DiptychError: it would end the same if it were tried again.
-      tf.errors.OpError: another worker is gone, in the middle of an exchange.
+      DiptychError: A failure that a retry would raise again.
+      tf.errors.OpError: Another worker was lost during an all-reduce.
     """
     import tensorflow as tf
     from ray import train as ray_train
 
-    from diptych.components.trainer.learner import Place
+    from diptych.components.trainer.learner import DistributedContext
     from diptych.components.trainer.loop import train
 
     tf.config.threading.set_intra_op_parallelism_threads(config["cpus"])
-    context = ray_train.get_context()
-    rank, workers = context.get_world_rank(), context.get_world_size()
+    ray_context = ray_train.get_context()
+    rank, world_size = ray_context.get_world_rank(), ray_context.get_world_size()
     try:
-        # Nothing of TensorFlow may run before the communicator is there.
-        place = Place(rank, workers, _all_reduce_sum() if workers > 1 else list)
+        # TensorFlow must not run any operation before the communicator exists.
+        all_reduce_sum = _make_all_reduce_sum() if world_size > 1 else list
         train(
             Path(config["pairs"]),
-            Model.model_validate_json(config["model"]),
-            Train.model_validate_json(config["settings"]),
-            place,
-            lambda line: None,  # the driver reads it in the checkpoint
-            Path(config["storage"]),
+            ModelConfig.model_validate_json(config["model"]),
+            TrainConfig.model_validate_json(config["settings"]),
+            DistributedContext(rank, world_size, all_reduce_sum),
+            lambda metrics: None,  # the driver reads them from the checkpoint
+            Path(config["checkpoints"]),
         )
     except (DiptychError, tf.errors.OpError):
         raise
     except FileNotFoundError as error:
         raise TrainingError(
-            f"Worker {rank} does not find {error.filename}. On a cluster, the root must be a "
-            "folder that all of its machines share."
+            f"Worker {rank} does not find {error.filename}. On a cluster, the pipeline root must "
+            "be a folder that all machines share."
         ) from error
     except Exception as error:
         raise TrainingError(
@@ -52,10 +52,11 @@ def train_on_worker(config: dict[str, Any]) -> None:
         ) from error
 
 
-def _all_reduce_sum() -> Any:
-    """An all-reduce over the workers, and nothing else, of TensorFlow's multi-worker strategy.
+def _make_all_reduce_sum() -> Any:
+    """Create a sum all-reduce over the workers.
 
-    Its scope is never entered: Keras 3 cannot train under it.
+    It uses the communicator of TensorFlow's multi-worker strategy. The scope of the strategy is
+    never entered, because Keras 3 cannot train under it.
     """
     import tensorflow as tf
 
@@ -72,8 +73,8 @@ def _all_reduce_sum() -> Any:
         return list(
             strategy.run(
                 # Without the identity: "destinations can not be empty".
-                lambda *parts: tf.distribute.get_replica_context().all_reduce(
-                    "SUM", [tf.identity(part) for part in parts]
+                lambda *values: tf.distribute.get_replica_context().all_reduce(
+                    "SUM", [tf.identity(value) for value in values]
                 ),
                 args=tuple(tensors),
             )

@@ -1,4 +1,4 @@
-"""Starts from the weights of a model that was pushed before."""
+"""Warm start: initialize the network with the weights of a pushed model."""
 
 from pathlib import Path
 
@@ -6,121 +6,123 @@ import numpy as np
 import tensorflow as tf
 
 from diptych.components.trainer.network import Network
-from diptych.schemas.config.train import WARM_START_PUSHED, Train
+from diptych.schemas.config.train import PUSHED_MODEL, TrainConfig
 from diptych.schemas.errors import ConfigError
-from diptych.schemas.manifest import check_if_pushed
-from diptych.schemas.versions import newest
+from diptych.schemas.manifest import verify_if_pushed
+from diptych.schemas.versions import newest_version
 
-# As ``export`` names what it saves; in the order of the network's parts.
-_PARTS = ("variables_of_encoder", "variables_of_distance")
+# Attributes of the exported module, in the order of the network's parts; see ``export``.
+_EXPORTED_VARIABLES = ("variables_of_encoder", "variables_of_distance")
 
 
-def start_from(path: Path, network: Network) -> None:
-    """Gives the network the weights of a pushed model.
+def load_warm_start_weights(path: Path, network: Network) -> None:
+    """Load the weights of a pushed model into the network.
 
-    The states of random seeds stay as they are, and so does the decoder, which is not pushed.
+    Seed generator states stay as they are, and so does the decoder, which is not pushed.
 
     Args:
-      path: a pushed model, or a folder of versions, of which the newest is taken.
-      network: of the same architecture.
+      path: A pushed model, or a folder of versions, of which the newest is used.
+      network: Network of the same architecture.
 
     Raises:
-      ConfigError: there is no such model, it is not one of ours, or of another architecture.
-      ModelError: it is not as it was pushed.
+      ConfigError: The model is missing, not one of Diptych, or of another architecture.
+      ModelError: The files differ from those that were pushed.
     """
-    version = newest_version(path)
-    check_if_pushed(version)
-    came = read_weights(version)
-    wanted = [
+    version = find_warm_start_model(path)
+    verify_if_pushed(version)
+    weights = read_pushed_weights(version)
+    variables = [
         variable
         for part in (network.encoder, network.distance)
         for variable in part.variables
         if variable.dtype.startswith("float")
     ]
-    shapes = [values.shape for values in came]
-    for place, variable in enumerate(wanted):
-        found = shapes[place] if place < len(shapes) else "none"
-        if found != tuple(variable.shape):
-            raise _misfit(version, f"{variable.path} needs {tuple(variable.shape)}, got {found}")
-    if len(came) > len(wanted):
-        raise _misfit(version, f"it needs {len(wanted)} weights, got {len(came)}")
-    for variable, values in zip(wanted, came, strict=True):
+    shapes = [values.shape for values in weights]
+    for index, variable in enumerate(variables):
+        shape = shapes[index] if index < len(shapes) else "none"
+        if shape != tuple(variable.shape):
+            raise _architecture_error(
+                version, f"{variable.path} needs {tuple(variable.shape)}, got {shape}"
+            )
+    if len(weights) > len(variables):
+        raise _architecture_error(version, f"it needs {len(variables)} weights, got {len(weights)}")
+    for variable, values in zip(variables, weights, strict=True):
         variable.assign(values)
 
 
-def start_settled(train: Train, production: Path) -> Train:
-    """Names the version to start from.
+def resolve_warm_start(settings: TrainConfig, production: Path) -> TrainConfig:
+    """Replace ``warm_start`` with the path of one version.
 
     Args:
-      train: of which ``warm_start`` is a model, a folder of versions, ``pushed`` or None.
-      production: what ``pushed`` means: a version, or a folder of them. Nothing has been pushed
-        yet in the first run, which starts afresh.
+      settings: ``warm_start`` is a model, a folder of versions, ``pushed`` or None.
+      production: Model for ``pushed``: a version, or a folder of versions. In the first run it is
+        missing, and training starts from scratch.
 
     Raises:
-      ConfigError: there is no such model.
+      ConfigError: The model is missing.
     """
-    start = train.warm_start
-    if start == WARM_START_PUSHED:
-        version = newest(production)
+    warm_start = settings.warm_start
+    if warm_start == PUSHED_MODEL:
+        version = newest_version(production)
     else:
-        version = None if start is None else newest_version(Path(start))
-    return train.model_copy(update={"warm_start": None if version is None else str(version)})
+        version = None if warm_start is None else find_warm_start_model(Path(warm_start))
+    return settings.model_copy(update={"warm_start": None if version is None else str(version)})
 
 
-def newest_version(path: Path) -> Path:
-    """The model at a path: the path itself, or the folder in it with the highest number.
+def find_warm_start_model(path: Path) -> Path:
+    """Return the model at a path: the path itself, or the newest version in the folder.
 
     Raises:
-      ConfigError: there is none.
+      ConfigError: The path contains no model.
     """
-    version = newest(path)
+    version = newest_version(path)
     if version is None:
-        what = "has no model in it" if path.exists() else "is not there"
+        problem = "contains no model" if path.exists() else "does not exist"
         raise ConfigError(
-            f"train.warm_start needs a pushed model or a folder of their versions, and {path} "
-            f"{what}. Correct the path, or leave train.warm_start out to start afresh."
+            f"train.warm_start must be a pushed model or a folder of its versions, but {path} "
+            f"{problem}. Correct the path, or remove train.warm_start to start from scratch."
         )
     return version
 
 
-def read_weights(path: Path) -> list[np.ndarray]:
-    """The weights of the encoder and of the distance in a pushed model, in their order.
+def read_pushed_weights(version: Path) -> list[np.ndarray]:
+    """Read the weights of encoder and distance from a pushed model, in the network's order.
 
-    Read from its checkpoint alone: the graph is not loaded.
+    Reads the checkpoint only, without loading the graph.
 
     Args:
-      path: of a version.
+      version: Folder of the version.
 
     Returns:
-      The floating ones; the others are states of random seeds.
+      The floating-point weights, without the integer states of seed generators.
 
     Raises:
-      ConfigError: it is not a model that Diptych has pushed.
+      ConfigError: The model was not pushed by Diptych.
     """
     try:
-        reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
-        types = reader.get_variable_to_dtype_map()
+        reader = tf.train.load_checkpoint(str(version / "variables" / "variables"))
+        dtypes = reader.get_variable_to_dtype_map()
     except (tf.errors.OpError, ValueError) as error:
-        raise _foreign(path, error) from error
-    values = []
-    for part in _PARTS:
-        keys = (f"{part}/{place}/.ATTRIBUTES/VARIABLE_VALUE" for place in range(len(types)))
-        there = [key for key in keys if key in types and types[key].is_floating]
-        values += [reader.get_tensor(key) for key in there]
-    if not values:
-        raise _foreign(path, "it has no variables_of_encoder")
-    return values
+        raise _foreign_model_error(version, error) from error
+    weights = []
+    for attribute in _EXPORTED_VARIABLES:
+        keys = (f"{attribute}/{index}/.ATTRIBUTES/VARIABLE_VALUE" for index in range(len(dtypes)))
+        float_keys = [key for key in keys if key in dtypes and dtypes[key].is_floating]
+        weights += [reader.get_tensor(key) for key in float_keys]
+    if not weights:
+        raise _foreign_model_error(version, "it has no variables_of_encoder")
+    return weights
 
 
-def _foreign(path: Path, why: object) -> ConfigError:
+def _foreign_model_error(path: Path, reason: object) -> ConfigError:
     return ConfigError(
-        f"train.warm_start needs a model that Diptych has pushed, and {path} is none: {why}. "
-        "For other weights, use model.encoder with weights."
+        f"train.warm_start must be a model that Diptych has pushed, but {path} is not: {reason}. "
+        "For other pretrained weights, use model.encoder with weights."
     )
 
 
-def _misfit(path: Path, why: str) -> ConfigError:
+def _architecture_error(path: Path, mismatch: str) -> ConfigError:
     return ConfigError(
-        f"train.warm_start {path} does not fit the network: {why}. Take the encoder, the "
-        "embedding_size and the distance that it was trained with, or leave train.warm_start out."
+        f"train.warm_start {path} does not fit the network: {mismatch}. Use the encoder, the "
+        "embedding_size and the distance that it was trained with, or remove train.warm_start."
     )

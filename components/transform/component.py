@@ -1,7 +1,7 @@
-"""The preprocessing graph: raw features to the encoder's input and the number of the class.
+"""The preprocessing function: raw features to the encoder's input and the class index.
 
-Transform runs it over the examples, and the exported model carries the same graph, so that
-training and serving cannot differ.
+Transform runs it over the examples, and the exported model contains the same graph, so training
+and serving cannot diverge.
 """
 
 from typing import Any
@@ -11,83 +11,88 @@ import tensorflow_transform as tft
 
 from diptych.components.common.images import decode_image
 from diptych.schemas import input_spec as features
-from diptych.schemas.input_spec import Column, Inputs
+from diptych.schemas.input_spec import Column, InputSpec
 
-_SMALLEST_DEVIATION = 1e-6  # below it a column is constant, and dividing would blow up noise
+# A column with a smaller deviation is constant; dividing by it would amplify rounding noise.
+_MIN_DEVIATION = 1e-6
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
-    """Called by Transform.
+    """Preprocess a batch of raw examples. Transform calls this function.
 
     Args:
-      inputs: raw features, (batch, width) each; see ``diptych.schemas.input_spec``.
-      custom_config: ``inputs``, the JSON of an ``Inputs``.
+      inputs: Raw features, (batch, width) each; see ``diptych.schemas.input_spec``.
+      custom_config: ``inputs``, an ``InputSpec`` as JSON.
 
     Returns:
-      ``x``: raw uint8 pixels as a string (batch,) or standardised float32 (batch, d), with
-      ``label``, ``class`` and ``id``; ``left`` and ``right`` in place of ``x`` for data that came
-      in pairs, with ``same`` and the ids.
+      ``x``: raw uint8 pixels as a string (batch,), or standardized float32 (batch, d); with
+      ``label``, ``class`` and ``id``. Paired data has ``left`` and ``right`` instead of ``x``, with
+      ``same`` and the ids.
     """
-    spec = Inputs.model_validate_json(custom_config["inputs"])
+    spec = InputSpec.model_validate_json(custom_config["inputs"])
     if spec.paired:
-        left, right = _vector(inputs, spec.columns), _vector(inputs, spec.right_columns)
-        # Left and right are drawn from one population: one mean and deviation for both.
-        mean, deviation = _moments(tf.concat([left, right], axis=0))
+        left = _concatenate_columns(inputs, spec.columns)
+        right = _concatenate_columns(inputs, spec.right_columns)
+        # Left and right come from one population: use one mean and deviation for both.
+        mean, deviation = _mean_and_deviation(tf.concat([left, right], axis=0))
         return {
             features.LEFT: (left - mean) / deviation,
             features.RIGHT: (right - mean) / deviation,
-            features.SAME: _flat(inputs[features.SAME]),
-            features.ID: _flat(inputs[features.ID]),
-            features.LEFT_ID: _flat(inputs[features.LEFT_ID]),
-            features.RIGHT_ID: _flat(inputs[features.RIGHT_ID]),
+            features.SAME: _flatten_feature(inputs[features.SAME]),
+            features.ID: _flatten_feature(inputs[features.ID]),
+            features.LEFT_ID: _flatten_feature(inputs[features.LEFT_ID]),
+            features.RIGHT_ID: _flatten_feature(inputs[features.RIGHT_ID]),
         }
-    label = _flat(inputs[features.LABEL])
+    label = _flatten_feature(inputs[features.LABEL])
     outputs = {
         features.LABEL: label,
         features.CLASS: tft.compute_and_apply_vocabulary(label, vocab_filename="classes"),
-        features.ID: _flat(inputs[features.ID]),
+        features.ID: _flatten_feature(inputs[features.ID]),
     }
     if spec.kind == "image":
-        outputs[features.X] = _pixels(_flat(inputs[features.IMAGE]), spec)
+        outputs[features.X] = _decode_to_pixel_strings(
+            _flatten_feature(inputs[features.IMAGE]), spec
+        )
     else:
-        vector = _vector(inputs, spec.columns)
-        mean, deviation = _moments(vector)
+        vector = _concatenate_columns(inputs, spec.columns)
+        mean, deviation = _mean_and_deviation(vector)
         outputs[features.X] = (vector - mean) / deviation
     return outputs
 
 
-def _flat(tensor: Any) -> tf.Tensor:
-    return tf.reshape(_dense(tensor), [-1])
+def _flatten_feature(tensor: Any) -> tf.Tensor:
+    return tf.reshape(_to_dense(tensor), [-1])
 
 
-def _dense(tensor: Any) -> tf.Tensor:
+def _to_dense(tensor: Any) -> tf.Tensor:
     # An imported schema without shapes makes a feature sparse.
     return tf.sparse.to_dense(tensor) if isinstance(tensor, tf.SparseTensor) else tensor
 
 
-def _vector(inputs: dict[str, Any], columns: tuple[Column, ...]) -> tf.Tensor:
+def _concatenate_columns(inputs: dict[str, Any], columns: tuple[Column, ...]) -> tf.Tensor:
     parts = [
-        tf.reshape(tf.cast(_dense(inputs[column.name]), tf.float32), [-1, column.width])
+        tf.reshape(tf.cast(_to_dense(inputs[column.name]), tf.float32), [-1, column.width])
         for column in columns
     ]
     return tf.concat(parts, axis=1)
 
 
-def _moments(vector: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    # An engine adds in an order of its own. In float64 that is too little to show in float32.
+def _mean_and_deviation(vector: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    # The order of the summation depends on the Beam runner. In float64, the resulting differences
+    # are too small to show in float32.
     wide = tf.cast(vector, tf.float64)
     mean = tf.cast(tft.mean(wide, reduce_instance_dims=False), tf.float32)
     deviation = tf.cast(tf.sqrt(tft.var(wide, reduce_instance_dims=False)), tf.float32)
-    return mean, tf.where(deviation > _SMALLEST_DEVIATION, deviation, tf.ones_like(deviation))
+    return mean, tf.where(deviation > _MIN_DEVIATION, deviation, tf.ones_like(deviation))
 
 
-def _pixels(encoded: tf.Tensor, spec: Inputs) -> tf.Tensor:
-    length = spec.size[0] * spec.size[1] * spec.channels
+def _decode_to_pixel_strings(encoded: tf.Tensor, spec: InputSpec) -> tf.Tensor:
+    num_bytes = spec.size[0] * spec.size[1] * spec.channels
 
-    def raw(image: tf.Tensor) -> tf.Tensor:
-        # TensorFlow has no inverse of decode_raw. A serialised tensor ends with its bytes, so
-        # they are cut off its end.
+    def to_pixel_string(image: tf.Tensor) -> tf.Tensor:
+        # TensorFlow has no inverse of decode_raw. A serialized tensor ends with its bytes, so take
+        # them from its end.
         serialized = tf.io.serialize_tensor(decode_image(image, spec.channels, spec.size))
-        return tf.strings.substr(serialized, -length, length)
+        return tf.strings.substr(serialized, -num_bytes, num_bytes)
 
-    return tf.map_fn(raw, encoded, fn_output_signature=tf.string)
+    return tf.map_fn(to_pixel_string, encoded, fn_output_signature=tf.string)

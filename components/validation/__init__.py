@@ -1,1 +1,1 @@
-"""Validate the data: a schema for identity columns, and a gate that stops on anomalies."""
+"""Validate the data: curate the schema, and stop on anomalies."""

@@ -1,4 +1,4 @@
-"""Around TFX's SchemaGen and ExampleValidator: a schema for identity, and a gate for anomalies."""
+"""Complement TFX's SchemaGen and ExampleValidator: curate the schema, and stop on anomalies."""
 
 # No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
 import logging
@@ -14,15 +14,15 @@ from diptych.schemas.errors import DataError
 from diptych.schemas.input_spec import ID, IMAGE, LABEL, LEFT_ID, RIGHT_ID, SOURCE
 
 _SCHEMA_FILE = "schema.pbtxt"
-_SHOWN = 5  # anomalies named in a message; all of them are in the artifact
+_MAX_ANOMALIES_SHOWN = 5  # in a message; the artifact has all of them
 
 
-def without_domains(schema: schema_pb2.Schema) -> schema_pb2.Schema:
-    """The inferred schema, without closed sets of labels, ids and paths.
+def drop_identity_domains(schema: schema_pb2.Schema) -> schema_pb2.Schema:
+    """Return a copy of the schema without closed domains of labels, ids and sources.
 
-    SchemaGen takes every string feature with few values for an enumeration, and would call a new
-    class, or a class that only the test split holds, an anomaly. New classes are what a Siamese
-    model is for.
+    SchemaGen infers an enumeration for every string feature with few values. A new class, or a
+    class that occurs only in the test split, would then be an anomaly, but a Siamese model is meant
+    for new classes.
     """
     curated = schema_pb2.Schema()
     curated.CopyFrom(schema)
@@ -40,7 +40,7 @@ def without_domains(schema: schema_pb2.Schema) -> schema_pb2.Schema:
 
 
 def describe_anomalies(anomalies: anomalies_pb2.Anomalies) -> list[str]:
-    """One line for each anomaly: feature, and what is wrong with it."""
+    """Describe each anomaly in one line: feature and problem."""
     lines = [
         f"{feature}: {info.description or info.short_description}"
         for feature, info in sorted(anomalies.anomaly_info.items())
@@ -48,7 +48,7 @@ def describe_anomalies(anomalies: anomalies_pb2.Anomalies) -> list[str]:
     if anomalies.HasField("dataset_anomaly_info"):
         lines.append(f"data set: {anomalies.dataset_anomaly_info.description}")
     if anomalies.data_missing:
-        lines.append("data set: there are no examples")
+        lines.append("data set: no examples")
     return lines
 
 
@@ -58,10 +58,10 @@ def SchemaCurator(
     schema: OutputArtifact[standard_artifacts.Schema],
     code_hash: Parameter[str],
 ) -> None:
-    """Opens the inferred schema to labels, ids and paths that were not seen yet."""
+    """Remove closed domains of labels, ids and sources from the inferred schema."""
     source = schema_pb2.Schema()
     io_utils.parse_pbtxt_file(str(Path(inferred.uri) / _SCHEMA_FILE), source)
-    io_utils.write_pbtxt_file(str(Path(schema.uri) / _SCHEMA_FILE), without_domains(source))
+    io_utils.write_pbtxt_file(str(Path(schema.uri) / _SCHEMA_FILE), drop_identity_domains(source))
 
 
 @component
@@ -70,25 +70,25 @@ def AnomalyGate(
     action: Parameter[str],
     code_hash: Parameter[str],
 ) -> None:
-    """Stops the run at an anomaly, or warns. ExampleValidator itself never fails.
+    """Stop the run on anomalies, or warn. ExampleValidator itself never fails.
 
     Raises:
-      DataError: a split has an anomaly and ``action`` is "stop".
+      DataError: A split has an anomaly and ``action`` is "stop".
     """
     lines = []
     for split in artifact_utils.decode_split_names(anomalies.split_names):
-        found = anomalies_pb2.Anomalies()
+        split_anomalies = anomalies_pb2.Anomalies()
         file = Path(anomalies.uri) / f"Split-{split}" / "SchemaDiff.pb"
-        found.ParseFromString(file.read_bytes())
-        lines += [f"{split} split, {line}" for line in describe_anomalies(found)]
+        split_anomalies.ParseFromString(file.read_bytes())
+        lines += [f"{split} split, {line}" for line in describe_anomalies(split_anomalies)]
     if not lines:
         return
-    shown = "; ".join(lines[:_SHOWN]) + (
-        f"; and {len(lines) - _SHOWN} more" if lines[_SHOWN:] else ""
+    shown = "; ".join(lines[:_MAX_ANOMALIES_SHOWN]) + (
+        f"; and {len(lines) - _MAX_ANOMALIES_SHOWN} more" if lines[_MAX_ANOMALIES_SHOWN:] else ""
     )
     if action == "stop":
         raise DataError(
-            f"The data do not fit the schema: {shown}. Mend the data or the schema "
+            f"The data do not match the schema: {shown}. Correct the data or the schema "
             "(validation.schema_file), or set validation.anomalies to warn."
         )
     logging.getLogger("diptych").warning("Anomalies in the data: %s.", shown)

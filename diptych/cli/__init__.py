@@ -1,1 +1,1 @@
-"""The command line: each command parses its arguments, calls the library and prints the result."""
+"""Command line: each command parses its arguments, calls the library and prints the result."""

@@ -1,4 +1,4 @@
-"""``diptych compile``: the pipeline as a file for an orchestrator."""
+"""``diptych compile``: compile the pipeline to a file for an orchestrator."""
 
 import importlib
 from collections.abc import Callable
@@ -6,24 +6,26 @@ from pathlib import Path
 
 import click
 
-from diptych.pipeline.runners.compile_request import CompileRequest
+from diptych.cli.options import set_option
 
-# Each has a function ``compiled(request) -> str``: the text of the file.
+# Module and function; the function returns the text of the file.
 _COMPILERS = {
-    "airflow": "diptych.pipeline.runners.airflow.compiling",
-    "kubeflow": "diptych.pipeline.runners.kubeflow.compiling",
+    "airflow": ("diptych.pipeline.runners.airflow.compiling", "compile_dag"),
+    "kubeflow": ("diptych.pipeline.runners.kubeflow.compiling", "compile_kubeflow_pipeline"),
 }
 
 
-@click.command("compile")
-@click.option("--runner", type=click.Choice(sorted(_COMPILERS)), required=True)
+@click.command("compile", short_help="Compile the pipeline for Airflow or Kubeflow.")
+@click.option(
+    "--runner", type=click.Choice(sorted(_COMPILERS)), required=True, help="Orchestrator."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
-    help="File to write; one that is there is replaced.",
+    help="File to write; an existing file is replaced.",
 )
-@click.option("--image", help="Container image that has Diptych; the steps run in it.")
+@click.option("--image", help="Container image with Diptych, in which the steps run.")
 @click.option(
     "--volume",
     "volumes",
@@ -34,17 +36,12 @@ _COMPILERS = {
 @click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of pushed models, and of all else that outlives a run, where the steps run.",
+    help="Folder, where the steps run, of pushed models and of everything else that outlives a "
+    "run.",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY.PATH=VALUE",
-    help="Overrides a value of the configuration; may be repeated.",
-)
+@set_option
 @click.argument("config", type=click.Path(path_type=Path))
-def compile_pipeline(
+def compile_command(
     config: Path,
     runner: str,
     out: Path,
@@ -53,27 +50,29 @@ def compile_pipeline(
     root: Path | None,
     settings: tuple[str, ...],
 ) -> None:
-    """Writes the pipeline that CONFIG describes as a file for an orchestrator.
+    """Compile the pipeline that CONFIG describes to a file for an orchestrator.
 
-    The same configuration gives the same bytes.
+    The same configuration always compiles to the same bytes.
     """
-    from diptych.cli.quiet import quietly
+    from diptych.cli.console import hide_library_output
+    from diptych.pipeline.runners.compile_request import CompileRequest
     from diptych.schemas.config.loading import load_config
     from diptych.schemas.errors import ConfigError
-    from diptych.schemas.files import whole_file
+    from diptych.schemas.files import atomic_write
 
-    with quietly():
+    with hide_library_output():
         request = CompileRequest(
             config, settings, load_config(config, settings), root, image, volumes
         )
-        compiled: Callable[[CompileRequest], str] = importlib.import_module(
-            _COMPILERS[runner]
-        ).compiled
-        text = compiled(request)
+        module, function = _COMPILERS[runner]
+        compile_pipeline: Callable[[CompileRequest], str] = getattr(
+            importlib.import_module(module), function
+        )
+        text = compile_pipeline(request)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(out) as beside:
-                beside.write_text(text, encoding="utf-8")
+            with atomic_write(out) as tmp_path:
+                tmp_path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"Cannot write {out}: {error.strerror}.") from error
     click.echo(f"Wrote {out}")

@@ -1,6 +1,11 @@
-"""``diptych init``: a commented CONFIG.yaml, its data section filled from a look at the data."""
+"""Commented configuration of ``diptych init``: the data section comes from a profile of the data.
 
+The comments are the descriptions of the keys in ``schemas.config``.
+"""
+
+import dataclasses
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,185 +13,45 @@ from typing import Any
 import pydantic
 import yaml
 
-from diptych.components.example_gen.profile import Look, look_at_data
-from diptych.schemas.config.beam import Beam
+from diptych.components.example_gen.profile import DataProfile, profile_data
+from diptych.schemas.config.config import Config
 from diptych.schemas.config.data import ImageFolder, PairTable, Table, TFRecords
-from diptych.schemas.config.evaluate import Evaluate
-from diptych.schemas.config.model import Model
-from diptych.schemas.config.nightly import Nightly
-from diptych.schemas.config.pairs import Pairs
-from diptych.schemas.config.push import Push
-from diptych.schemas.config.split import Split
-from diptych.schemas.config.train import Train
-from diptych.schemas.config.tune import Tune
-from diptych.schemas.config.validation import Validation
+from diptych.schemas.config.json_schema import (
+    SCHEMA_FILE,
+    config_schema_text,
+    is_config_schema,
+    unwrap_docstring,
+)
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.files import atomic_write
 
-_SECTIONS: dict[str, type[pydantic.BaseModel]] = {
-    "split": Split,
-    "validation": Validation,
-    "pairs": Pairs,
-    "model": Model,
-    "train": Train,
-    "evaluate": Evaluate,
-    "push": Push,
-    "beam": Beam,
-    "nightly": Nightly,
-    "tune": Tune,
-}
-_KINDS: dict[str, type[pydantic.BaseModel]] = {
+_DATA_KINDS: dict[str, type[pydantic.BaseModel]] = {
     "images": ImageFolder,
     "table": Table,
     "pairs": PairTable,
     "tfrecord": TFRecords,
 }
-
-_ABOUT = {
-    "data": "The raw data. Relative paths start from the folder of this file.",
-    "split": "Shares of the examples. An example never moves to another split when data are added.",
-    "validation": "What is done about what TensorFlow Data Validation finds.",
-    "pairs": "Batches of P classes with K examples of each; every pair in a batch can be used.",
-    "model": "The encoder and its embedding.",
-    "train": "The training on Ray.",
-    "evaluate": "When a model is good enough.",
-    "push": "Where good models go.",
-    "beam": "The engine that runs ExampleGen, StatisticsGen, Transform and PairGen.",
-    "nightly": "When the pipeline runs by itself, and what is kept of its runs.",
-    "tune": "What diptych tune varies.",
-}
-
-_COMMENTS = {
-    "data": {
-        "kind": "images, table, pairs or tfrecord",
-        "path": "",
-        "window": "of a path with spans, as span-{YYYY}-{MM}-{DD}: the newest so many; null: all",
-        "size": "height, width after resizing",
-        "channels": "1 grey, 3 colour",
-        "max_bytes": "of a file; larger ones are set aside unread",
-        "max_pixels": "height x width; checked in the header, before decoding",
-        "max_rejected": "share of unusable rows or images above which the run stops",
-        "label": "the class of each row",
-        "columns": "of the vector: names, a prefix such as v*, a number; null: all numeric ones",
-        "id": "a column with a unique key; null: ids come from the content",
-        "group": "writer, patient; for split.by: group",
-        "same": "the column that says whether the two are alike",
-        "same_value": "its value that means alike",
-        "left": "columns of one side: names, a prefix such as left_*, or how many",
-        "right": "columns of the other side, as many",
-        "image": "the feature with the encoded image, or",
-        "vector": "the feature with the numbers",
-    },
-    "split": {
-        "by": "example; class: test classes are never seen in training (one-shot); group",
-        "train": "",
-        "calibration": "early stopping and the threshold",
-        "test": "the accuracy that is reported",
-        "seed": "another seed, another split",
-    },
-    "validation": {
-        "anomalies": "stop or warn",
-        "schema_file": "a schema.pbtxt to hold the data to; null: inferred",
-        "drift": "of the newest span from those before: stop, warn or off",
-        "max_label_drift": "0 to 1: the largest change of the share of a label",
-        "max_value_drift": "0 to 1: Jensen-Shannon divergence of each column",
-    },
-    "pairs": {
-        "classes_per_batch": "P",
-        "examples_per_class": "K",
-        "ratio": "same:different, exact in every batch",
-        "policy": "oversample, undersample, natural or inverse_frequency (weights)",
-        "max_repeats": "passes over a class in a round, under oversample",
-        "rounds": "passes over the examples, each with its own pairs",
-        "evaluation_policy": "of the calibration and test splits",
-        "evaluation_rounds": "",
-        "difficulty": "random; confusable: similar classes share batches",
-        "num_shards": "a multiple of train.num_workers",
-        "seed": "",
-    },
-    "model": {
-        "encoder": "mlp, cnn_small, cnn, a Keras Application, module:function; null: by the input",
-        "embedding_size": "",
-        "normalize": "embeddings of length 1",
-        "distance": "euclidean, squared_euclidean, manhattan, cosine or learned_l1; null: by loss",
-        "loss": "contrastive, triplet, cosine_embedding, circle, multi_similarity, "
-        "supervised_contrastive, binary_cross_entropy",
-        "decoder": "{weight: 1.0}: a variational autoencoder trained along; null: none",
-    },
-    "train": {
-        "epochs": "at most",
-        "patience": "epochs without a better calibration loss",
-        "batches_per_step": "P x K batches in a step, shared out to the workers",
-        "optimizer": "by Keras's name: adam, adamw, sgd, rmsprop, lion",
-        "learning_rate": "",
-        "schedule": "cosine or constant",
-        "warmup_epochs": "the learning rate rises from 0 meanwhile",
-        "clip_norm": "of all gradients together; null: not clipped",
-        "ema": "momentum of averaged weights, such as 0.99; null: none",
-        "precision": "float32, mixed_float16 or mixed_bfloat16",
-        "weights": "shards: those of the pairs; inverse_frequency: with policy natural alone",
-        "augmentation": "new views; of: all, repeated (what oversampling repeats) or none",
-        "calibrate_for": "best_accuracy, equal_error_rate or {false_accept_rate: 0.01}",
-        "warm_start": "a pushed model, or pushed: this pipeline's newest; null: from scratch",
-        "checkpoint_steps": "null: at the end of each epoch",
-        "max_failures": "workers lost before the training gives up",
-        "num_workers": "0: in this process, without Ray",
-        "cpus_per_worker": "null: the machine's, shared out",
-        "gpus_per_worker": "null: one, if the machines have so many",
-        "resources_timeout_s": "what a cluster lacks is waited for",
-        "ray_address": "of a cluster; null: RAY_ADDRESS, or a local Ray",
-        "seed": "",
-    },
-    "evaluate": {
-        "threshold": "a fixed distance to judge at; the calibrated one is judged too",
-        "false_accept_rates": "at which the true accept rate is told",
-        "few_shot": "N-way k-shot episodes, of every size",
-        "bars": "to reach at the calibrated threshold; equal_error_rate: at most; also "
-        "tar_at_far: {0.01: 0.9}",
-        "max_drop": "accuracy that may be lost against the model in production, on the same pairs",
-        "bootstrap": "resamples of the 95 % intervals",
-        "seed": "",
-    },
-    "push": {"path": "null: serving/ in the root of the runs"},
-    "beam": {
-        "runner": "local, flink, dataflow or spark",
-        "options": "of Beam, such as {flink_master: 127.0.0.1:8081, parallelism: 4}",
-    },
-    "nightly": {
-        "schedule": "cron: minute, hour, day of the month, month, day of the week",
-        "timezone": "such as Europe/Berlin",
-        "retries": "of a step, by an orchestrator",
-        "resources": "by step, such as {default: {cpus: 2, memory: 8Gi}, Trainer: {gpus: 1}}",
-        "keep_runs": "the newest, with their artifacts",
-        "keep_versions": "of the pushed model; never the one in production",
-        "webhook": "a URL that is sent the summary of each night",
-        "pushgateway": "of Prometheus, such as http://pushgateway:9091",
-    },
-    "tune": {
-        "trials": "",
-        "grace_epochs": "before a trial that falls behind the best third is stopped",
-        "gpus_per_trial": "where there are GPUs; 0.5: two trials share one",
-        "seed": "another seed, other values",
-        "space": "such as {train.learning_rate: {log_uniform: [0.0001, 0.01]}}; also choice, "
-        "uniform, int_uniform",
-    },
-}
+_LINE_LENGTH = 100
+_COMMENT_COLUMN = 36
+_MIN_COMMENT_WIDTH = 30
+_LONG_DESCRIPTION = 110  # characters; about two lines of a comment
 
 _OTHER_KINDS = """\
-# Other kinds of data, instead of the section above:
+# Other kinds of data; replace the section above:
 #
-# data:                        # CSV or Parquet: a label column, the rest is the vector
+# data:                        # CSV or Parquet: a label column; the other columns are the vector
 #   kind: table
 #   path: measurements.csv     # a file, a folder, or a pattern such as data/*.parquet
 #   label: species
 #
-# data:                        # CSV or Parquet that is paired already
+# data:                        # CSV or Parquet of given pairs
 #   kind: pairs
 #   path: pairs.parquet
-#   same: same                 # 1: alike, 0: different
+#   same: same                 # 1: positive pair, 0: negative pair
 #   left: left_*
 #   right: right_*
 #
-# data:                        # TFRecord files of tf.Example
+# data:                        # TFRecord files of tf.Examples
 #   kind: tfrecord
 #   path: records/
 #   label: label
@@ -194,59 +59,94 @@ _OTHER_KINDS = """\
 """
 
 
-def write_config(data_path: Path | None, out: Path) -> str:
-    """Writes a commented configuration.
+def write_config_template(data_path: Path | None, out: Path) -> str:
+    """Write a commented configuration, and its JSON Schema next to it.
 
     Args:
-      data_path: data to look at; None: a template for a folder of images.
-      out: the file to write.
+      data_path: Data to profile. None writes a template for a folder of images.
+      out: File to write.
 
     Returns:
-      The text; ``schemas.config.load_config`` reads it as it is.
+      The text of the configuration, which ``load_config`` can read.
 
     Raises:
-      ConfigError: ``out`` exists, or there are no data of a known kind at ``data_path``.
-      DataError: the data cannot be read.
+      ConfigError: If ``out`` exists, if a schema file that Diptych has not written is in its
+        folder, or if ``data_path`` contains no data of a known kind.
+      DataError: If the data cannot be read.
     """
     if out.exists():
-        raise ConfigError(f"{out} exists already. Remove it, or write to another file.")
+        raise ConfigError(f"{out} already exists. Remove it, or write to another file.")
+    schema_path = out.parent / SCHEMA_FILE
+    if schema_path.exists() and not is_config_schema(schema_path.read_text(encoding="utf-8")):
+        raise ConfigError(
+            f"{schema_path} exists and is not a schema of Diptych. Remove it, or write to another "
+            "folder."
+        )
     if data_path is None:
-        look = Look({"kind": "images", "path": "data"}, {}, ["Put one folder per class in there."])
-        text = _text("my-pairs", look, _OTHER_KINDS)
+        notes = ["Put one folder of images per class into it."]
+        profile = DataProfile({"kind": "images", "path": "data"}, {}, notes)
+        text = _render_config("my-pairs", profile, _OTHER_KINDS)
     else:
-        look = look_at_data(data_path)
-        text = _text(_name(data_path), _relative(look, out), "")
+        profile = profile_data(data_path)
+        text = _render_config(_pipeline_name(data_path), _with_relative_path(profile, out), "")
     out.parent.mkdir(parents=True, exist_ok=True)
-    # "x": never over a file that came since.
+    # Mode "x" never overwrites a file that was created in the meantime.
     with out.open("x", encoding="utf-8") as file:
         file.write(text)
+    with atomic_write(schema_path) as tmp_path:
+        tmp_path.write_text(config_schema_text(), encoding="utf-8")
     return text
 
 
-def _text(name: str, look: Look, after_data: str) -> str:
-    lines = ["# Diptych: see the documentation of each key in diptych/schemas/config.", ""]
-    lines += [_line("name", name, "of the pipeline; lower case"), "", f"# {_ABOUT['data']}"]
-    lines += [f"# {note}" for note in look.notes]
-    lines.append("data:")
-    kind = _KINDS[look.data["kind"]]
-    lines += _keys(kind, look.data, "data")
+def key_comment(description: str) -> str:
+    """Shorten the description of a key to a comment.
+
+    A long description is reduced to its first sentence and to the meaning of null.
+    """
+    first, *others = re.split(r"(?<=\.) (?=[A-Z`]|null:)", description)
+    if len(description) > _LONG_DESCRIPTION:
+        others = [sentence for sentence in others if sentence.startswith("null:")]
+    return " ".join([first, *others]).replace("`", "")
+
+
+def _render_config(name: str, profile: DataProfile, after_data: str) -> str:
+    fields = Config.model_fields
+    lines = [
+        f"# yaml-language-server: $schema={SCHEMA_FILE}",
+        "",
+        *_render_key("", "name", name, fields["name"].description or ""),
+        "",
+        *_render_comment(fields["data"].description or ""),
+        *(f"# {note}" for note in profile.notes),
+        "data:",
+        *_render_section(_DATA_KINDS[profile.data["kind"]], profile.data, "  "),
+    ]
     if after_data:
         lines += ["", after_data.rstrip()]
-    for section, model in _SECTIONS.items():
-        lines += ["", f"# {_ABOUT[section]}", f"{section}:"]
-        lines += _keys(model, look.settings.get(section, {}), section)
+    for section, field in fields.items():
+        if section not in ("name", "data"):
+            model = type(field.default)
+            lines += ["", *_render_comment(unwrap_docstring(model.__doc__ or "")), f"{section}:"]
+            lines += _render_section(model, profile.settings.get(section, {}), "  ")
     return "\n".join(lines) + "\n"
 
 
-def _keys(model: type[pydantic.BaseModel], chosen: Mapping[str, Any], section: str) -> list[str]:
+def _render_section(
+    model: type[pydantic.BaseModel], values: Mapping[str, Any], indent: str
+) -> list[str]:
     lines = []
     for key, field in model.model_fields.items():
-        value = chosen.get(key, field.default)
-        lines.append("  " + _line(key, value, _COMMENTS[section].get(key, "")))
+        value = values.get(key, field.default)
+        description = field.description or ""
+        if isinstance(value, pydantic.BaseModel) and "name" not in type(value).model_fields:
+            lines += _with_comment(f"{indent}{key}:", description, indent)
+            lines += _render_section(type(value), {}, f"{indent}  ")
+        else:
+            lines += _render_key(indent, key, value, description)
     return lines
 
 
-def _line(key: str, value: object, comment: str) -> str:
+def _render_key(indent: str, key: str, value: object, description: str) -> list[str]:
     if isinstance(value, tuple):
         value = list(value)
     if isinstance(value, pydantic.BaseModel):
@@ -254,18 +154,34 @@ def _line(key: str, value: object, comment: str) -> str:
     text = yaml.safe_dump(
         value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
     )
-    line = f"{key}: {text.removesuffix('...' + chr(10)).strip()}"
-    return f"{line:<34}  # {comment}" if comment else line
+    text = text.removesuffix("...\n").strip()
+    return _with_comment(f"{indent}{key}: {text}", description, indent)
 
 
-def _name(path: Path) -> str:
-    stem = path.stem if path.stem.strip("*") else path.parent.name
+def _with_comment(line: str, description: str, indent: str) -> list[str]:
+    """Put the comment next to the line, or above a line that is too long."""
+    column = max(len(line) + 2, _COMMENT_COLUMN)
+    comment = key_comment(description)
+    width = _LINE_LENGTH - column - 2
+    if width < _MIN_COMMENT_WIDTH:
+        return [*(indent + text for text in _render_comment(comment, len(indent))), line]
+    first, *others = textwrap.wrap(comment, width)
+    return [f"{line:<{column}}# {first}", *(f"{'':<{column}}# {text}" for text in others)]
+
+
+def _render_comment(text: str, indent: int = 0) -> list[str]:
+    text = text.replace("`", "")
+    return [f"# {line}" for line in textwrap.wrap(text, _LINE_LENGTH - indent - 2)]
+
+
+def _pipeline_name(data_path: Path) -> str:
+    stem = data_path.stem if data_path.stem.strip("*") else data_path.parent.name
     name = re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("-_")
     return name[:63] or "my-pairs"
 
 
-def _relative(look: Look, out: Path) -> Look:
-    """The path as seen from the file, where the data lie beside or below it."""
-    path, folder = Path(look.data["path"]).absolute(), out.absolute().parent
+def _with_relative_path(profile: DataProfile, out: Path) -> DataProfile:
+    """Make the path relative to the folder of ``out`` if the data are in that folder."""
+    path, folder = Path(profile.data["path"]).absolute(), out.absolute().parent
     shown = path.relative_to(folder) if path.is_relative_to(folder) else path
-    return Look({**look.data, "path": shown.as_posix()}, look.settings, look.notes)
+    return dataclasses.replace(profile, data={**profile.data, "path": shown.as_posix()})

@@ -1,130 +1,189 @@
-"""What the user sees: a live line per step. Everything else goes to a log file."""
+"""Console of the commands: progress and results are shown, the output of libraries is not.
 
+TensorFlow, Beam and Ray write to file descriptors 1 and 2 from C++ and from other processes, which
+no logging filter reaches. The commands therefore redirect the descriptors: ``redirect_output``
+appends to the log of a run, ``hide_library_output`` keeps standard error until a command fails.
+"""
+
+import contextlib
 import logging
 import os
+import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from diptych.cli.errors import exit_on_error
+from diptych.schemas.errors import DiptychError
 
-@contextmanager
-def quiet(log: Path, shown_on: int = 1) -> Iterator[Console]:
-    """Sends file descriptors 1 and 2 to a log file, and yields a console on a real one.
+STDOUT, STDERR = 1, 2
 
-    TensorFlow, Beam and Ray write to the descriptors from C++ and from processes of their own,
-    which no logging filter reaches.
+
+@contextlib.contextmanager
+def redirect_output(log: Path, descriptor: int = STDOUT) -> Iterator[Console]:
+    """Redirect file descriptors 1 and 2 to a log file.
 
     Args:
-      log: is appended to.
-      shown_on: the real descriptor that the console writes to, 1 or 2.
+      log: File to append to.
+      descriptor: Descriptor that the console writes to, 1 or 2.
+
+    Yields:
+      A console on the descriptor as it was before.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     log.parent.mkdir(parents=True, exist_ok=True)
-    stdout, stderr = os.dup(1), os.dup(2)
-    terminal = os.fdopen(os.dup(shown_on), "w", encoding="utf-8", errors="replace")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    stdout, stderr = os.dup(STDOUT), os.dup(STDERR)
+    terminal = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="replace")
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    to_log = logging.StreamHandler(os.fdopen(os.dup(target), "w", encoding="utf-8"))
-    to_log.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    level = root.level
     try:
-        os.dup2(target, 1)
-        os.dup2(target, 2)
-        root.addHandler(to_log)
-        root.setLevel(logging.INFO)
+        os.dup2(target, STDOUT)
+        os.dup2(target, STDERR)
         logging.captureWarnings(True)
         yield Console(file=terminal, highlight=False, soft_wrap=True)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         logging.captureWarnings(False)
-        root.setLevel(level)
-        root.removeHandler(to_log)
-        to_log.stream.close()
-        os.dup2(stdout, 1)
-        os.dup2(stderr, 2)
-        for descriptor in (target, stdout, stderr):
-            os.close(descriptor)
+        os.dup2(stdout, STDOUT)
+        os.dup2(stderr, STDERR)
+        for each in (target, stdout, stderr):
+            os.close(each)
         terminal.close()
 
 
-class Steps:
-    """A line for each step: a spinner while it runs, its time and outcome when it is done.
+@contextlib.contextmanager
+def hide_library_output() -> Iterator[Console]:
+    """Hide what libraries write to standard error; exit with one line on a ``DiptychError``.
 
-    Where the output is not a terminal, a line is written when a step ends; the messages in between
-    are in the log alone, but for those to keep.
+    The hidden output is shown before the traceback of any other error, as it may explain it.
+
+    Yields:
+      A console on the real standard error, for progress.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr = os.dup(STDERR)
+    with (
+        exit_on_error(),
+        os.fdopen(stderr, "w", encoding="utf-8", errors="replace") as terminal,
+        tempfile.TemporaryFile() as hidden,
+    ):
+        os.dup2(hidden.fileno(), STDERR)
+        try:
+            yield Console(file=terminal, highlight=False)
+        except DiptychError:
+            raise
+        except Exception:
+            sys.stderr.flush()
+            hidden.seek(0)
+            terminal.write(hidden.read().decode(errors="replace"))
+            raise
+        finally:
+            sys.stderr.flush()
+            terminal.flush()
+            os.dup2(stderr, STDERR)
+
+
+class ConsoleReporter:
+    """A progress reporter with a line per step: a spinner, then the time and the outcome.
+
+    Without a terminal, a line is printed when a step ends; the messages of a running step are then
+    only in the log, except for notes.
+
+    Args:
+      descriptor: File descriptor to print on, 1 or 2.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._progress = Progress(
-            SpinnerColumn(finished_text=" "),
-            TextColumn("{task.description:<16}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[message]}"),
-            console=console,
-            transient=True,
-            redirect_stdout=False,  # what others print belongs in the log
-            redirect_stderr=False,
-            disable=not console.is_terminal,
-        )
+    def __init__(self, descriptor: int = STDOUT) -> None:
+        self.log: Path | None = None  # of the run, as soon as it has begun
+        self._descriptor = descriptor
+        self._console: Console | None = None
+        self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._name, self._message, self._started = "", "", 0.0
+        self._run_started = time.perf_counter()
 
-    def __enter__(self) -> "Steps":
-        self._progress.start()
-        self._handler = _ToLine(self)
-        logging.getLogger("diptych.progress").addHandler(self._handler)
-        return self
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.perf_counter() - self._run_started
 
-    def __exit__(self, *exception: object) -> None:
-        logging.getLogger("diptych.progress").removeHandler(self._handler)
-        self._progress.stop()
+    @contextlib.contextmanager
+    def begin_run(self, pipeline: str, root: Path, log: Path) -> Iterator[None]:
+        """Redirect the output of libraries into the log, and show the progress."""
+        self.log, self._run_started = log, time.perf_counter()
+        with redirect_output(log, self._descriptor) as console, _interrupt_on_sigterm():
+            self._console = console
+            console.print(f"[bold]{escape(pipeline)}[/]  root {escape(str(root))}")
+            self._progress = Progress(
+                SpinnerColumn(finished_text=" "),
+                TextColumn("{task.description:<16}"),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[message]}"),
+                console=console,
+                transient=True,
+                redirect_stdout=False,  # the output of libraries belongs into the log
+                redirect_stderr=False,
+                disable=not console.is_terminal,
+            )
+            try:
+                with self._progress:
+                    yield
+            finally:
+                self._console = self._progress = self._task = None
 
-    def start(self, name: str) -> None:
-        """A step begins."""
+    def start_step(self, name: str) -> None:
         self._name, self._message, self._started = name, "", time.perf_counter()
-        self._task = self._progress.add_task(name, total=None, message="")
+        if self._progress is not None:
+            self._task = self._progress.add_task(name, total=None, message="")
 
-    def say(self, message: str) -> None:
-        """News of the running step, shown in its line."""
+    def update(self, message: str) -> None:
         self._message = message
-        if self._task is not None:
+        if self._progress is not None and self._task is not None:
             self._progress.update(self._task, message=escape(message))
 
-    def keep(self, message: str) -> None:
-        """News of the running step, in a line of its own that stays."""
-        self._console.print(f"    {escape(message)}")
+    def note(self, message: str) -> None:
+        self._print(f"    {message}")
 
-    def end(self, outcome: str = "") -> None:
-        """The running step is done."""
-        if self._task is not None:
+    def end_step(self, outcome: str = "") -> None:
+        if self._progress is not None and self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
-        self.line(self._name, time.perf_counter() - self._started, outcome or self._message)
+        self.complete(self._name, time.perf_counter() - self._started, outcome or self._message)
 
-    def line(self, name: str, seconds: float, text: str) -> None:
-        """Something that is done, above the line of the running step."""
-        self._console.print(f"  {name:<18}{seconds:6.1f} s  {escape(text)}".rstrip())
+    def complete(self, name: str, seconds: float, outcome: str) -> None:
+        self._print(f"  {name:<18}{seconds:6.1f} s  {outcome}".rstrip())
+
+    def warn(self, message: str) -> None:
+        if self._console is not None:
+            self.note(f"Warning: {message}")
+        else:
+            click.echo(f"Warning: {message}", err=True)
+
+    def _print(self, line: str) -> None:
+        if self._console is not None:
+            self._console.print(escape(line))
 
 
-class _ToLine(logging.Handler):
-    """Carries messages of the logger ``diptych.progress`` into the running step's line.
+def results_console() -> Console:
+    """Console for results on standard output; lines are not wrapped."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
 
-    One with ``extra={"keep": True}`` gets a line of its own.
-    """
 
-    def __init__(self, steps: Steps) -> None:
-        super().__init__(logging.INFO)
-        self._steps = steps
-
-    def emit(self, record: logging.LogRecord) -> None:
-        tell = self._steps.keep if getattr(record, "keep", False) else self._steps.say
-        tell(record.getMessage())
+@contextlib.contextmanager
+def _interrupt_on_sigterm() -> Iterator[None]:
+    """Handle SIGTERM, with which systemd and Kubernetes stop a process, like Ctrl-C."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

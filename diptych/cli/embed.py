@@ -1,130 +1,171 @@
-"""The commands that use a pushed model."""
+"""``diptych compare`` and ``diptych embed``."""
 
+import contextlib
 import dataclasses
 import json
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import pydantic
-import yaml
 
-from diptych.cli.model_option import load_model, model_option
-from diptych.schemas.config.beam import Beam
+from diptych.cli.model_option import find_model, load_pushed_model, model_option
+from diptych.cli.options import json_option
 from diptych.schemas.errors import ConfigError
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-@click.command()
+    from diptych.schemas.config.beam import BeamConfig
+
+
+@click.command("compare", short_help="Compare two examples: same or different class.")
 @click.argument("left", type=click.Path(path_type=Path))
 @click.argument("right", type=click.Path(path_type=Path))
 @model_option
 @click.option(
     "--threshold",
     type=click.FloatRange(min=0),
-    help="The largest distance that means same. Default: the calibrated one of the model.",
+    help="Largest distance of the verdict same. Default: the calibrated threshold of the model.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON, for programs.")
-def compare(
+@json_option
+def compare_command(
     left: Path, right: Path, model: Path | None, threshold: float | None, as_json: bool
 ) -> None:
-    """Says whether LEFT and RIGHT are the same.
+    """Compare LEFT and RIGHT: the same class, or different classes.
 
-    Each is an image, or a row of a CSV or Parquet table, as a spreadsheet counts: birds.csv:12.
-    The header of a CSV file is row 1.
+    Each is an image, or a row of a CSV or Parquet table, such as birds.csv:12. Rows are counted
+    from 1; the header of a CSV file is row 1.
 
-    Exit code 0 for same and for different; 1 where no answer can be given.
+    Exit code 0 for both verdicts; 1 on an error.
     """
-    from diptych.cli.quiet import quietly
-    from diptych.inference import compare as of_two
+    from diptych.cli.console import hide_library_output
 
-    with quietly():
-        answer = of_two.compare(load_model(model), left, right, threshold)
+    with hide_library_output():
+        from diptych.api import load_model
+
+        loaded = load_model(find_model(Path()) if model is None else model)
+        result = loaded.compare(left, right, threshold)
+    manifest = loaded.manifest
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(answer)))
+        sides = {"left": str(left), "right": str(right)}
+        version = {"model": manifest.name, "version": manifest.version}
+        click.echo(json.dumps({**sides, **dataclasses.asdict(result), **version}))
         return
-    origin = "calibrated" if threshold is None else "as asked for"
-    click.echo("same" if answer.same else "different")
-    click.echo(f"  distance   {answer.distance:.4f}")
-    click.echo(f"  threshold  {answer.threshold:.4f}, {origin}")
-    click.echo(f"  model      {answer.model}, version {answer.version}")
+    origin = "calibrated" if threshold is None else "given"
+    click.echo("same" if result.same else "different")
+    click.echo(f"  distance   {result.distance:.4f}")
+    click.echo(f"  threshold  {result.threshold:.4f}, {origin}")
+    click.echo(f"  model      {manifest.name}, version {manifest.version}")
 
 
-@click.command()
+@click.command("embed", short_help="Write the embeddings of images or tables to Parquet.")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     required=True,
-    help="Parquet file to write; with --runner, a folder of them.",
+    help="Parquet file to write; with --runner, a folder of Parquet files.",
 )
 @model_option
 @click.option(
     "--runner",
     type=click.Choice(["local", "flink", "dataflow", "spark"]),
-    help="Embeds with Beam, on this engine: for large data.",
+    help="Embed with Beam on this engine, for large data.",
 )
 @click.option(
     "--beam-option",
     "options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the engine, as in the section beam of a configuration; may be repeated.",
+    help="Option of the engine, as in the section beam of a configuration; may be repeated.",
 )
-def embed(
+def embed_command(
     path: Path, out: Path, model: Path | None, runner: str | None, options: tuple[str, ...]
 ) -> None:
-    """Writes the embeddings of all images or rows at PATH, as Parquet.
+    """Write the embeddings of all images or rows at PATH to Parquet.
 
-    PATH is a folder of images, whose folders are labels; or a CSV or Parquet table, or a folder of
-    them. Examples that cannot be used are set aside and listed, with the reason.
+    PATH is a folder of images, whose subfolders are labels; a CSV or Parquet table; or a folder of
+    tables. Rejected examples are listed in a second file, with the reason.
     """
-    from diptych.cli.quiet import quietly
-    from diptych.inference.embed import described, rejected_beside
+    from diptych.cli.console import hide_library_output
+    from diptych.inference.embed import describe_rejected, rejected_path
 
     if options and not runner:
-        raise click.UsageError("--beam-option goes with --runner.")
+        raise click.UsageError("--beam-option requires --runner.")
     started = time.perf_counter()
-    with quietly() as console:
-        pushed = load_model(model)
+    with hide_library_output() as console:
+        pushed = load_pushed_model(model)
         if runner is None:
-            from diptych.inference import embed as here
+            from diptych.inference.embed import embed_files
 
-            written = here.embed(pushed, path, out, console)
+            with show_progress_bar(console, "Embedding") as progress:
+                result = embed_files(pushed, path, out, progress)
         else:
             from diptych.inference.embed_beam import embed_with_beam
             from diptych.pipeline.engines import beam_args, check_reachable
 
             beam = _beam_settings(runner, options)
             check_reachable(beam)
-            written = embed_with_beam(pushed, path, out, beam_args(beam))
+            result = embed_with_beam(pushed, path, out, beam_args(beam))
     seconds = time.perf_counter() - started
     click.echo(
-        f"Wrote {out}: {written.num_embedded:,} embeddings of {pushed.manifest.embedding_size} "
-        f"numbers by {pushed.manifest.name}, version {pushed.version}, in {seconds:.1f} s"
+        f"Wrote {out}: {result.num_embedded:,} embeddings of {pushed.manifest.embedding_size} "
+        f"numbers by {pushed.manifest.name}, version {pushed.manifest.version}, in {seconds:.1f} s"
     )
-    if written.num_rejected:
-        listed = out / "_rejected" if runner else rejected_beside(out)
-        click.echo(f"{described(written)} All are listed in {listed}")
+    if result.num_rejected:
+        listed = out / "_rejected" if runner else rejected_path(out)
+        click.echo(f"{describe_rejected(result)} All are listed in {listed}")
 
 
-def _beam_settings(runner: str, options: tuple[str, ...]) -> Beam:
-    """The section ``beam`` of a configuration, from the command line.
+@contextlib.contextmanager
+def show_progress_bar(
+    console: "Console", description: str
+) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a progress bar if the console is a terminal.
+
+    Yields:
+      A function that updates the bar with the number of examples done and the total, or None.
+    """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _beam_settings(runner: str, options: tuple[str, ...]) -> "BeamConfig":
+    """Section ``beam`` of a configuration, from the command line.
 
     Raises:
-      ConfigError: an option is not ``KEY=VALUE``, or the runner needs others.
+      ConfigError: An option is not ``KEY=VALUE``, or the runner requires other options.
     """
+    import pydantic
+    import yaml
+
+    from diptych.schemas.config.beam import BeamConfig
+
     values: dict[str, Any] = {}
     for option in options:
         name, equals, text = option.partition("=")
         if not equals or not name:
-            raise ConfigError(f"--beam-option needs KEY=VALUE, got {option!r}.")
+            raise ConfigError(f"--beam-option must be KEY=VALUE, got {option!r}.")
         try:
             values[name] = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"--beam-option {name}: {text!r} is not a value.") from error
+            raise ConfigError(f"--beam-option {name}: {text!r} is not valid YAML.") from error
     try:
-        return Beam.model_validate({"runner": runner, "options": values})
+        return BeamConfig.model_validate({"runner": runner, "options": values})
     except pydantic.ValidationError as error:
         problems = "; ".join(
             problem["msg"].removeprefix("Value error, ") for problem in error.errors()

@@ -1,4 +1,4 @@
-"""Errors that a person can act on, in one line."""
+"""Errors of the commands: one line on standard error, and an exit code."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,9 +9,14 @@ from diptych.schemas.errors import DiptychError
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """Ends a command with the message of a ``DiptychError``, and without a traceback."""
+def exit_on_error() -> Iterator[None]:
+    """Exit with code 1 and the message of a ``DiptychError``, without a traceback."""
     try:
         yield
     except DiptychError as error:
-        raise click.ClickException(" ".join(str(error).split())) from error
+        raise click.ClickException(one_line(error)) from error
+
+
+def one_line(error: Exception) -> str:
+    """Message of an error on one line."""
+    return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""The commands of galleries: new classes without retraining."""
+"""``diptych enroll`` and ``diptych identify``: new classes without retraining."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -8,35 +8,36 @@ from typing import TYPE_CHECKING
 
 import click
 
-from diptych.cli.model_option import load_model, model_option
-from diptych.cli.terminal_text import shown
+from diptych.cli.model_option import load_pushed_model, model_option
+from diptych.cli.options import json_option
+from diptych.cli.terminal_text import escape_control
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console
 
-    from diptych.inference.enroll import Report
+    from diptych.inference.enroll import EnrollReport
     from diptych.inference.gallery import Gallery
-    from diptych.inference.identify import Identified
+    from diptych.inference.identify import Identification
     from diptych.inference.pushed_model import PushedModel
 
-_LISTED = 10
-_A_PATH = click.Path(path_type=Path)
+_MAX_LISTED = 10
+_PATH = click.Path(path_type=Path)
 
 
-@click.command()
-@click.argument("gallery", type=_A_PATH)
-@click.argument("paths", type=_A_PATH, nargs=-1, metavar="[PATH]...")
-@click.option("--label", help="Of all examples. Default: their folders, or the label column.")
-@click.option("--remove", multiple=True, metavar="LABEL", help="Removes a class; may be repeated.")
+@click.command("enroll", short_help="Add labelled examples to a gallery.")
+@click.argument("gallery", type=_PATH)
+@click.argument("paths", type=_PATH, nargs=-1, metavar="[PATH]...")
+@click.option("--label", help="Label of all examples. Default: their folders, or the label column.")
+@click.option("--remove", multiple=True, metavar="LABEL", help="Remove a class; may be repeated.")
 @click.option(
     "--re-embed",
     is_flag=True,
-    help="Where another model made the gallery: embeds all its examples by this one.",
+    help="Embed all examples of the gallery again, after a change of the model.",
 )
 @model_option
-def enroll(
+def enroll_command(
     gallery: Path,
     paths: tuple[Path, ...],
     label: str | None,
@@ -44,28 +45,28 @@ def enroll(
     re_embed: bool,
     model: Path | None,
 ) -> None:
-    """Adds labelled examples to a gallery: new classes without retraining.
+    """Add labelled examples to a gallery: new classes without retraining.
 
-    GALLERY is a folder, made if it is not there. A PATH is a folder of images with a folder for
-    each class, a table with the label column, or, with --label, anything with examples: an image,
-    a folder of them, a table, a row of one (birds.csv:12). What was enrolled before under the same
-    label adds nothing.
+    GALLERY is a folder; it is created if it does not exist. PATH is a folder of images with a
+    subfolder per class, or a table with the label column. With --label, it can also be one image, a
+    folder without subfolders, a table without labels, or a row of a table (birds.csv:12). An
+    example that the gallery already contains under the same label is skipped.
 
-    Exit code 0 if all examples that can be used are in the gallery now; 1 if not, or if an example
-    is there already under another label.
+    Exit code 1 if no example could be used, or if the gallery contains an example under another
+    label.
     """
-    from diptych.cli.quiet import quietly
+    from diptych.cli.console import hide_library_output
 
     if not (paths or remove or re_embed):
-        raise click.UsageError("Nothing to do: name a PATH, --remove LABEL, or --re-embed.")
-    with quietly() as console:
-        from diptych.inference.enroll import Report, enroll
+        raise click.UsageError("Nothing to do. Pass a PATH, --remove LABEL or --re-embed.")
+    with hide_library_output() as console:
+        from diptych.inference.enroll import EnrollReport, enroll_examples
         from diptych.inference.gallery import Gallery
 
-        pushed = load_model(model)
-        report = Report()
+        pushed = load_pushed_model(model)
+        report = EnrollReport()
         if re_embed:
-            with _counting(console, "embedded anew") as progress:
+            with _count_examples(console, "embedded again") as progress:
                 content = Gallery.re_embed(gallery, pushed, progress)
         elif paths:
             content = Gallery.create_or_open(gallery, pushed)
@@ -73,142 +74,145 @@ def enroll(
             content = Gallery.open(gallery, pushed)
         removed = {name: content.remove(name) for name in remove}
         if paths:
-            with _counting(console, "enrolled") as progress:
-                report = enroll(content, pushed, paths, label, progress)
+            with _count_examples(console, "enrolled") as progress:
+                report = enroll_examples(content, pushed, paths, label, progress)
     for name, number in removed.items():
-        click.echo(f"Removed     {number:,} of {shown(name)}")
+        click.echo(f"Removed     {number:,} of {escape_control(name)}")
     if paths:
-        _tell(report)
-    _tell_gallery(content, pushed)
+        _print_report(report)
+    _print_gallery(content, pushed)
     if report.contradictions or (paths and not report.added + report.known):
         raise SystemExit(1)
 
 
-@click.command()
-@click.argument("gallery", type=_A_PATH)
-@click.argument("path", type=_A_PATH)
-@click.option("--k", type=click.IntRange(1, 1000), default=5, show_default=True, help="Classes.")
-@click.option("--out", type=_A_PATH, metavar="FILE.parquet", help="Writes all rows to a table.")
-@click.option("--json", "as_json", is_flag=True, help="A line of JSON an example, for programs.")
+@click.command("identify", short_help="Identify the class of an example in a gallery.")
+@click.argument("gallery", type=_PATH)
+@click.argument("path", type=_PATH)
+@click.option(
+    "--k", type=click.IntRange(1, 1000), default=5, show_default=True, help="Number of classes."
+)
+@click.option("--out", type=_PATH, metavar="FILE.parquet", help="Write all rows to a table.")
+@json_option
 @model_option
-def identify(
+def identify_command(
     gallery: Path, path: Path, k: int, out: Path | None, as_json: bool, model: Path | None
 ) -> None:
-    """Says which class of a gallery an example is, or that it is unknown.
+    """Identify the class of an example among the classes of a gallery.
 
-    PATH is an image or a row of a table (birds.csv:12), or a folder or table of many. Lists the K
-    nearest classes, by the distance to their nearest example. Where even the nearest is farther
-    than the model's threshold, the class is unknown.
+    PATH is an image, a row of a table (birds.csv:12), a folder or a table. The K nearest classes
+    are listed, by the distance to their nearest example. If the nearest class is farther than the
+    threshold of the model, the class is unknown.
 
-    Exit code 0 for an answer, also if that is unknown; 1 where no answer can be given.
+    Exit code 0, also for an unknown class; 1 on an error. With --json, a line for each example.
     """
-    from diptych.cli.quiet import quietly
+    from diptych.cli.console import hide_library_output
 
     rejected: list[tuple[str, str]] = []
-    with quietly() as console:
-        from diptych.inference import identify as of_path
+    with hide_library_output() as console:
+        from diptych.inference import identify as identification
         from diptych.inference.gallery import Gallery
 
-        pushed = load_model(model)
+        pushed = load_pushed_model(model)
         content = Gallery.open(gallery, pushed)
-        blocks = of_path.identify(content, pushed, path, k, rejected)
+        batches = identification.identify_examples(content, pushed, path, k, rejected)
         if out is not None:
-            with _counting(console, "identified") as progress:
-                rows = of_path.write_table(_counted(blocks, progress), out)
+            with _count_examples(console, "identified") as progress:
+                rows = identification.write_identifications(_report_batches(batches, progress), out)
             click.echo(f"Wrote {out}: {rows:,} rows")
         elif as_json:
-            for block in blocks:
-                for one in block:
-                    click.echo(json.dumps(_for_programs(one, pushed)))
-        elif of_path.is_one(path):
-            for (one,) in blocks:
-                _tell_one(one, pushed)
+            for batch in batches:
+                for each in batch:
+                    click.echo(json.dumps(_to_json(each, pushed)))
+        elif identification.is_single_example(path):
+            for (each,) in batches:
+                _print_candidates(each, pushed)
         else:
-            for block in blocks:
-                for one in block:
-                    _tell_row(one)
-    _tell_rejected(rejected)
+            for batch in batches:
+                for each in batch:
+                    _print_nearest(each)
+    _print_rejected(rejected)
 
 
-def _tell(report: "Report") -> None:
+def _print_report(report: "EnrollReport") -> None:
     click.echo(f"Added       {report.added:,}")
-    click.echo(f"Known       {report.known:,}, as before")
-    _tell_rejected(report.rejected)
+    click.echo(f"Known       {report.known:,}, skipped")
+    _print_rejected(report.rejected)
     if report.contradictions:
         click.echo(
-            f"Not added   {len(report.contradictions):,}, there under another label:", err=True
+            f"Not added   {len(report.contradictions):,}, in the gallery under another label:",
+            err=True,
         )
-        for one in report.contradictions[:_LISTED]:
-            line = f"{one.source}: {one.known_as}, and now {one.label}"
-            click.echo(f"  {shown(line)}", err=True)
-        _tell_more(report.contradictions)
+        for each in report.contradictions[:_MAX_LISTED]:
+            line = f"{each.source}: {each.known_as}, and now {each.label}"
+            click.echo(f"  {escape_control(line)}", err=True)
+        _print_remaining(report.contradictions)
 
 
-def _tell_rejected(rejected: Sequence[tuple[str, str]]) -> None:
+def _print_rejected(rejected: Sequence[tuple[str, str]]) -> None:
     if rejected:
         click.echo(f"Rejected    {len(rejected):,}", err=True)
-        for source, reason in rejected[:_LISTED]:
-            click.echo(f"  {shown(f'{source}: {reason}')}", err=True)
-        _tell_more(rejected)
+        for source, reason in rejected[:_MAX_LISTED]:
+            click.echo(f"  {escape_control(f'{source}: {reason}')}", err=True)
+        _print_remaining(rejected)
 
 
-def _tell_more(lines: Sequence[object]) -> None:
-    if len(lines) > _LISTED:
-        click.echo(f"  and {len(lines) - _LISTED:,} more", err=True)
+def _print_remaining(lines: Sequence[object]) -> None:
+    if len(lines) > _MAX_LISTED:
+        click.echo(f"  and {len(lines) - _MAX_LISTED:,} more", err=True)
 
 
-def _tell_gallery(content: "Gallery", model: "PushedModel") -> None:
-    name = f"{model.manifest.name} version {model.version}"
+def _print_gallery(content: "Gallery", model: "PushedModel") -> None:
+    name = f"{model.manifest.name} version {model.manifest.version}"
     click.echo(
-        f"Gallery     {shown(str(content.folder))}: {len(content):,} examples of "
+        f"Gallery     {escape_control(str(content.folder))}: {len(content):,} examples of "
         f"{len(content.labels):,} classes, of the model {name}"
     )
 
 
-def _tell_one(one: "Identified", model: "PushedModel") -> None:
-    click.echo("unknown" if one.label is None else shown(one.label))
-    for candidate in one.candidates:
+def _print_candidates(result: "Identification", model: "PushedModel") -> None:
+    click.echo("unknown" if result.label is None else escape_control(result.label))
+    for candidate in result.candidates:
         same = "same" if candidate.same else "different"
-        name = shown(f"{candidate.label}  ({candidate.source})")
+        name = escape_control(f"{candidate.label}  ({candidate.source})")
         click.echo(f"  {candidate.distance:.4f}  {same:<9}  {name}")
-    click.echo(f"  threshold  {model.threshold:.4f}, calibrated")
-    click.echo(f"  model      {model.manifest.name}, version {model.version}")
+    click.echo(f"  threshold  {model.manifest.threshold:.4f}, calibrated")
+    click.echo(f"  model      {model.manifest.name}, version {model.manifest.version}")
 
 
-def _tell_row(one: "Identified") -> None:
-    name = "unknown" if one.label is None else shown(one.label)
+def _print_nearest(result: "Identification") -> None:
+    name = "unknown" if result.label is None else escape_control(result.label)
     nearest = "no class"
-    if one.candidates:
-        nearest = f"{one.candidates[0].distance:.4f} to {one.candidates[0].label}"
-    click.echo(f"{shown(one.source)}: {name} ({shown(nearest)})")
+    if result.candidates:
+        nearest = f"{result.candidates[0].distance:.4f} to {result.candidates[0].label}"
+    click.echo(f"{escape_control(result.source)}: {name} ({escape_control(nearest)})")
 
 
-def _for_programs(one: "Identified", model: "PushedModel") -> dict[str, object]:
+def _to_json(result: "Identification", model: "PushedModel") -> dict[str, object]:
     return {
-        "source": one.source,
-        "label": one.label,
-        "candidates": [vars(candidate) for candidate in one.candidates],
-        "threshold": model.threshold,
+        "source": result.source,
+        "label": result.label,
+        "candidates": [vars(candidate) for candidate in result.candidates],
+        "threshold": model.manifest.threshold,
         "model": model.manifest.name,
-        "version": model.version,
+        "version": model.manifest.version,
     }
 
 
 @contextmanager
-def _counting(console: "Console", done: str) -> Iterator["Callable[[int], None]"]:
-    """Shows how many examples are done, on a terminal; gives what counts them."""
+def _count_examples(console: "Console", done: str) -> Iterator["Callable[[int], None]"]:
+    """Show the number of processed examples on a terminal; yield a function that adds to it."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn(f"{{task.completed:,}} {done}"), TimeElapsedColumn())
-    shown_live = console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=not shown_live) as progress:
+    disable = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=disable) as progress:
         task = progress.add_task(done, total=None)
         yield lambda number: progress.advance(task, number)
 
 
-def _counted(
-    blocks: Iterator[list["Identified"]], progress: "Callable[[int], None]"
-) -> Iterator[list["Identified"]]:
-    for block in blocks:
-        yield block
-        progress(len(block))
+def _report_batches(
+    batches: Iterator[list["Identification"]], progress: "Callable[[int], None]"
+) -> Iterator[list["Identification"]]:
+    for batch in batches:
+        yield batch
+        progress(len(batch))

@@ -1,4 +1,4 @@
-"""Which pushed model a command uses."""
+"""The option ``--model``, and the pushed model that it selects."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from diptych.schemas.errors import ModelError
-from diptych.schemas.versions import versions
+from diptych.schemas.versions import list_versions
 
 if TYPE_CHECKING:
     from diptych.inference.pushed_model import PushedModel
@@ -16,25 +16,25 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def model_option(command: _Command) -> _Command:
-    """Gives a command the option ``--model``, for ``load_model``."""
+    """Add the option ``--model`` to a command; see ``load_pushed_model``."""
     return click.option(
         "--model",
         type=click.Path(path_type=Path),
         envvar="DIPTYCH_MODEL",
         show_envvar=True,
-        help="A version of a pushed model, or a folder of versions, of which the newest is taken. "
-        "Default: ./serving, or the only one of ./*/serving.",
+        help="Folder of a pushed version, or of versions, of which the newest is used. Default: "
+        "./serving, or the only ./*/serving.",
     )(command)
 
 
-def load_model(path: Path | None) -> "PushedModel":
-    """The pushed model, checked against its manifest.
+def load_pushed_model(path: Path | None) -> "PushedModel":
+    """Load a pushed model, and verify its files against its manifest.
 
     Args:
-      path: of a version, or of a folder of versions; None: the only one here.
+      path: Folder of a version or of versions; None: the only one in the working directory.
 
     Raises:
-      ModelError: there is no model, or several; or its folder is not as it was pushed.
+      ModelError: There is no model or more than one, or its files have changed.
     """
     from diptych.inference.pushed_model import PushedModel
 
@@ -42,19 +42,21 @@ def load_model(path: Path | None) -> "PushedModel":
 
 
 def find_model(here: Path) -> Path:
-    """The only folder with pushed versions in a working directory.
+    """Find the only folder of pushed versions in a directory or its subfolders.
 
     Raises:
-      ModelError: there is none, or more than one.
+      ModelError: There is none, or more than one.
     """
     candidates = [here / "serving", *sorted(here.glob("*/serving"))]
-    found = [folder for folder in candidates if versions(folder)]
+    found = [folder for folder in candidates if list_versions(folder)]
     if len(found) == 1:
         return found[0]
     if found:
         names = ", ".join(str(folder) for folder in found)
-        raise ModelError(f"Which model? Several are here: {names}. Say --model {found[0]}.")
+        raise ModelError(
+            f"{len(found)} pushed models found: {names}. Choose one with --model {found[0]}."
+        )
     raise ModelError(
-        "No pushed model is here: neither ./serving nor ./*/serving has a version in it. Say "
-        "--model PATH, such as --model demo/serving, or run the pipeline until a model is blessed."
+        "No pushed model found: neither ./serving nor ./*/serving contains a version. Choose one "
+        "with --model PATH, such as --model demo/serving, or run the pipeline until it pushes one."
     )

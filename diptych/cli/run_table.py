@@ -1,4 +1,4 @@
-"""The table of runs."""
+"""Table of the runs on the console."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from diptych.pipeline.runs.outcome import Outcome, RunState
+from diptych.pipeline.runs.outcome import RunOutcome, RunState
 from diptych.schemas.evaluation import Estimate
 
 _STYLES: dict[RunState, str] = {
@@ -15,32 +15,32 @@ _STYLES: dict[RunState, str] = {
     "pruned": "dim",
     "failed": "red",
     "running": "cyan",
-    "broken off": "yellow",
+    "interrupted": "yellow",
 }
 _IN_PRODUCTION = "*"
 
 
-def show_runs(root: Path, outcomes: list[Outcome], known: int, console: Console) -> None:
-    """Prints a table for each pipeline of a root.
+def print_runs(root: Path, outcomes: list[RunOutcome], num_runs: int, console: Console) -> None:
+    """Print a table of runs for each pipeline of a root.
 
     Args:
-      root: said above each.
-      outcomes: of the runs to show, the newest last.
-      known: how many runs there are.
-      console: to print on.
+      root: Pipeline root, shown above each table.
+      outcomes: Outcomes of the runs to print, the newest last.
+      num_runs: Number of runs of the root.
+      console: Console to print on.
     """
     for pipeline in sorted({each.run.pipeline for each in outcomes}):
         console.print(f"[bold]{escape(pipeline)}[/]  root {escape(str(root))}")
         console.print(runs_table([each for each in outcomes if each.run.pipeline == pipeline]))
         console.print()
-    notes = [f"{len(outcomes)} of {known} runs, --limit shows more"] * (len(outcomes) < known)
+    notes = [f"{len(outcomes)} of {num_runs} runs, --limit shows more"] * (len(outcomes) < num_runs)
     if any(each.pushed and each.pushed.in_production for each in outcomes):
         notes.append(f"{_IN_PRODUCTION} in production: the newest version")
-    console.print("; ".join(notes) if known else "There are no runs yet.")
+    console.print("; ".join(notes) if num_runs else "No runs yet.")
 
 
-def runs_table(outcomes: list[Outcome]) -> Table:
-    """A line a run, in 100 columns or few more."""
+def runs_table(outcomes: list[RunOutcome]) -> Table:
+    """Table with a row per run, about 100 columns wide."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("run", "state", "steps", "took", "accuracy %", "AUC", "model"):
         right = name in ("took", "AUC")
@@ -50,17 +50,17 @@ def runs_table(outcomes: list[Outcome]) -> Table:
         table.add_row(
             escape(each.run.name),
             f"[{_STYLES[each.state]}]{each.state}[/]",
-            _steps(each),
-            duration(each.seconds),
-            "-" if each.accuracy is None else percent(each.accuracy),
+            _describe_steps(each),
+            format_duration(each.seconds),
+            "-" if each.accuracy is None else format_percent(each.accuracy),
             "-" if auc is None else f"{auc:.3f}",
-            _model(each),
+            _describe_pushed(each),
         )
     return table
 
 
-def duration(seconds: float | None) -> str:
-    """As 0:07, 1:52 or 2:10:05; a dash where it is not known."""
+def format_duration(seconds: float | None) -> str:
+    """Format a duration as 0:07, 1:52 or 2:10:05; an unknown one as a dash."""
     if seconds is None:
         return "-"
     minutes, rest = divmod(round(seconds), 60)
@@ -68,8 +68,8 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def percent(estimate: Estimate) -> str:
-    """As 98.8 (97.6-99.7)."""
+def format_percent(estimate: Estimate) -> str:
+    """Format a share with its confidence interval, in per cent: 98.8 (97.6-99.7)."""
     if estimate.value is None:
         return "-"
     value = f"{100 * estimate.value:.1f}"
@@ -78,18 +78,18 @@ def percent(estimate: Estimate) -> str:
     return f"{value} ({100 * estimate.low:.1f}-{100 * estimate.high:.1f})"
 
 
-def _steps(each: Outcome) -> str:
+def _describe_steps(each: RunOutcome) -> str:
     if each.state in ("done", "unchanged", "pruned"):
-        return f"{each.steps('ran')} ran, {each.steps('cached')} cached"
+        return f"{each.count_steps('ran')} ran, {each.count_steps('cached')} cached"
     ended = each.run.steps[-1].state in ("ran", "cached")
     return f"{'after' if ended else 'at'} {each.last_step}"
 
 
-def _model(each: Outcome) -> str:
+def _describe_pushed(each: RunOutcome) -> str:
     if each.pushed is None:
         return {None: "-", True: "blessed", False: "not blessed"}[each.blessed]
     if each.pushed.rolled_back:
         return f"{each.pushed.version} rolled back"
-    if not each.pushed.there:
-        return f"{each.pushed.version} gone"
+    if not each.pushed.exists:
+        return f"{each.pushed.version} deleted"
     return each.pushed.version + (f" {_IN_PRODUCTION}" if each.pushed.in_production else "")

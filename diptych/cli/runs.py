@@ -1,4 +1,4 @@
-"""``diptych runs``, ``compare-runs`` and ``report``. Heavy libraries are imported when needed."""
+"""``diptych runs``, ``diptych compare-runs`` and ``diptych report``."""
 
 import json
 import os
@@ -8,115 +8,111 @@ from typing import TYPE_CHECKING
 
 import click
 
-from diptych.cli.errors import explained
+from diptych.cli.errors import exit_on_error
+from diptych.cli.options import json_option, runs_root_option
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_WIDTH = 1000  # columns; tables take what they need
-_root = click.option(
-    "--root",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder that diptych run was given. Default: the only one here or directly below.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Prints JSON, for programs.")
+_WIDTH = 1000  # columns; no table is wider
 
 
-@click.command()
-@_root
-@click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@click.command("runs", short_help="List the runs of a pipeline root.")
+@runs_root_option
+@click.option("--pipeline", metavar="NAME", help="List only the runs of this pipeline.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="How many of the newest.",
+    help="Number of runs; the newest are listed.",
 )
-@_json
-def runs(root: Path | None, pipeline: str | None, limit: int, as_json: bool) -> None:
-    """Lists the runs of a root, the newest last.
+@json_option
+def runs_command(root: Path | None, pipeline: str | None, limit: int, as_json: bool) -> None:
+    """List the runs of a pipeline root, the newest last.
 
-    Says how each ended, what it came to, and which pushed version is in production.
+    The list shows the state and the metrics of each run, and which pushed version is in
+    production.
     """
-    with explained():
-        from diptych.cli.run_table import show_runs
-        from diptych.pipeline.runs.outcome import outcome
+    with exit_on_error():
+        from diptych.cli.run_table import print_runs
+        from diptych.pipeline.runs.outcome import read_run_outcome
         from diptych.pipeline.runs.records import read_runs
         from diptych.pipeline.workspace import find_root
 
-        place = find_root(root)
-        every = [run for run in read_runs(place) if pipeline in (None, run.pipeline)]
-        outcomes = [outcome(run, place) for run in every[-limit:]]
+        root = find_root(root)
+        every = [run for run in read_runs(root) if pipeline in (None, run.pipeline)]
+        outcomes = [read_run_outcome(run, root) for run in every[-limit:]]
         if as_json:
             click.echo(json.dumps([each.as_json() for each in outcomes], indent=2))
         else:
-            show_runs(place, outcomes, len(every), _console())
+            print_runs(root, outcomes, len(every), _wide_console())
 
 
-@click.command(name="compare-runs")
+@click.command("compare-runs", short_help="Compare two runs.")
 @click.argument("left", metavar="A")
 @click.argument("right", metavar="B")
-@_root
-@_json
-def compare_runs(left: str, right: str, root: Path | None, as_json: bool) -> None:
-    """Puts the runs A and B side by side: settings, data, figures, verdicts.
+@runs_root_option
+@json_option
+def compare_runs_command(left: str, right: str, root: Path | None, as_json: bool) -> None:
+    """Compare the runs A and B: settings, code, data, metrics and verdicts.
 
-    A run is named as diptych runs lists it, or by a beginning that no other has; latest is the
-    newest.
+    A run is selected by its name in diptych runs, by a unique prefix of it, or as latest.
     """
-    with explained():
-        from diptych.cli.run_comparison import show_comparison
-        from diptych.pipeline.runs.compare import side_by_side
-        from diptych.pipeline.runs.outcome import outcome
+    with exit_on_error():
+        from diptych.cli.run_comparison import print_comparison
+        from diptych.pipeline.runs.compare import compare_runs
+        from diptych.pipeline.runs.outcome import read_run_outcome
         from diptych.pipeline.runs.records import find_run, read_runs
         from diptych.pipeline.workspace import find_root
 
-        place = find_root(root)
-        every = read_runs(place)
-        both = side_by_side(*(outcome(find_run(every, name), place) for name in (left, right)))
+        root = find_root(root)
+        every = read_runs(root)
+        runs = (find_run(every, name) for name in (left, right))
+        comparison = compare_runs(*(read_run_outcome(run, root) for run in runs))
         if as_json:
-            click.echo(json.dumps(both.as_json(), indent=2))
+            click.echo(json.dumps(comparison.as_json(), indent=2))
         else:
-            show_comparison(both, _console())
+            print_comparison(comparison, _wide_console())
 
 
-@click.command()
+@click.command("report", short_help="Build and open the report of a run.")
 @click.argument("run", default="latest")
-@_root
+@runs_root_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Writes it there. Default: report.html beside the log of the run.",
+    help="File to write. Default: report.html next to the log of the run.",
 )
-@click.option("--rebuild", is_flag=True, help="Builds it anew, even if it is there.")
+@click.option("--rebuild", is_flag=True, help="Build the report again, even if it exists.")
 @click.option(
     "--open/--no-open",
     "opened",
     default=None,
-    help="Opens it in the browser. Default: where there is a terminal and a display.",
+    help="Open the report in the browser. Default: only with a terminal and a display.",
 )
-def report(
+def report_command(
     run: str, root: Path | None, out: Path | None, rebuild: bool, opened: bool | None
 ) -> None:
-    """Opens the report of RUN (default: latest), or builds it first.
+    """Build the report of RUN (default: latest) if it is missing, and open it.
 
-    The report is one HTML file that needs nothing else. A run is named as diptych runs lists it, or
-    by a beginning that no other has.
+    The report is one self-contained HTML file. A run is selected by its name in diptych runs, by a
+    unique prefix of it, or as latest.
     """
-    with explained():
+    with exit_on_error():
         from diptych.pipeline.runs.records import find_run, read_runs
-        from diptych.pipeline.runs.report_file import report_of
+        from diptych.pipeline.runs.report_file import ensure_report
         from diptych.pipeline.workspace import find_root
 
-        place = find_root(root)
-        path = report_of(find_run(read_runs(place), run), place, out, rebuild)
+        root = find_root(root)
+        path = ensure_report(find_run(read_runs(root), run), root, out, rebuild)
         click.echo(path)
         if opened or (opened is None and _has_display()):
             click.launch(str(path))
 
 
-def _console() -> "Console":
-    """Wide enough for a line to stay a line: no name is cut short on a narrow terminal."""
+def _wide_console() -> "Console":
+    """Console of a fixed width, so that a narrow terminal truncates no names."""
     from rich.console import Console
 
     return Console(highlight=False, width=_WIDTH)

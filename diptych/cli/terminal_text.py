@@ -1,12 +1,15 @@
-"""Text of others on the terminal."""
+"""Text from file names and labels on the terminal."""
 
 
-def shown(text: str) -> str:
-    """The same on one line, with what a terminal would act on or cannot show as escapes.
+def escape_control(text: str) -> str:
+    r"""Escape the characters that a terminal acts on or cannot show.
 
-    A file name or a label may hold any character: a line break forges a line of output, an escape
-    sequence clears the screen or worse.
+    A file name or a label may contain any character: a line break forges a line of output, an
+    escape sequence can clear the screen.
+
+    >>> print(escape_control("wren\x1b[2J\nowl"))
+    wren\x1b[2J\nowl
     """
     return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )

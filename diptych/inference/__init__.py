@@ -1,1 +1,1 @@
-"""A pushed model in use: load, verify, embed, compare; galleries of labelled examples."""
+"""Inference with a pushed model: verify, load, embed, compare and identify; galleries."""

@@ -1,4 +1,4 @@
-"""Embedding in Beam: one shard for each part of the data."""
+"""Embedding with Beam: one output shard for each input partition."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -6,32 +6,32 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.utils.shared import Shared
 
+from diptych.components.common.model_dofn import ModelDoFn
 from diptych.inference.embedding_files import write_embeddings
 from diptych.inference.pushed_model import PushedModel
-from diptych.inference.raw_batch import Part
+from diptych.inference.raw_batch import InputPartition
 from diptych.schemas.errors import DataError
 
-REJECTED = "_rejected"  # readers of Parquet folders pass over such names
+REJECTED = "_rejected"  # readers of Parquet folders skip names that start with an underscore
 FAILED = "_failed"
 
 
 @dataclasses.dataclass(eq=False)
-class EmbedParts(beam.PTransform):
-    """Writes the embeddings of each part into a folder that all workers see.
+class EmbedPartitions(beam.PTransform):
+    """Write the embeddings of each partition into a folder shared by all workers.
 
     Input:  the pipeline.
-    Output: a PCollection of the numbers of the parts, when they are written:
-      ``part-00003-of-00010.parquet``, and what was rejected under the same name in ``_rejected``.
-      What is in them depends on the part alone: one that is run twice writes the same twice.
-    Memory: a batch of examples and a row group, and the model once a process.
-    Errors: why a part cannot be read is a file in ``_failed``. Raised here, it would reach the user
-      inside Beam's own error, with its trace.
+    Output: a PCollection of the indices of the written partitions. Shards are named
+      ``part-00003-of-00010.parquet``; rejected examples are in ``_rejected`` under the same name.
+      The content depends only on the partition, so a retried bundle writes the same file.
+    Memory: one batch of examples and one row group; one model per process.
+    Errors: a partition that cannot be read writes the reason into ``_failed``. An exception would
+      reach the user wrapped in an exception of Beam, with its traceback.
     """
 
     model: Path
-    parts: list[Part]
+    partitions: list[InputPartition]
     folder: Path
 
     def __post_init__(self) -> None:
@@ -41,26 +41,24 @@ class EmbedParts(beam.PTransform):
         """See the class."""
         return (
             pipeline
-            | "Parts" >> beam.Create(list(enumerate(self.parts)))
-            | "SpreadParts" >> beam.Reshuffle()
-            | "Embed" >> beam.ParDo(_Embed(self.model, self.folder, len(self.parts)))
+            | "Partitions" >> beam.Create(list(enumerate(self.partitions)))
+            | "SpreadPartitions" >> beam.Reshuffle()
+            | "Embed"
+            >> beam.ParDo(_EmbedPartitionFn(self.model, self.folder, len(self.partitions)))
         )
 
 
-class _Embed(beam.DoFn):
-    def __init__(self, model: Path, folder: Path, num_parts: int) -> None:
-        self._path, self._folder, self._num_parts = model, folder, num_parts
-        self._shared = Shared()  # one model a process
+class _EmbedPartitionFn(ModelDoFn):
+    def __init__(self, model: Path, folder: Path, num_partitions: int) -> None:
+        super().__init__(PushedModel, model)
+        self._folder, self._num_partitions = folder, num_partitions
 
-    def setup(self) -> None:
-        self._model = self._shared.acquire(lambda: PushedModel(self._path), tag=str(self._path))
-
-    def process(self, element: Any) -> Iterator[int]:  # (int, Part): Beam knows no protocols
-        number, part = element
-        name = f"part-{number:05d}-of-{self._num_parts:05d}.parquet"
+    def process(self, element: Any) -> Iterator[int]:  # (int, InputPartition); Beam cannot type it
+        index, partition = element
+        name = f"part-{index:05d}-of-{self._num_partitions:05d}.parquet"
         rejected = self._folder / REJECTED / name
         try:
-            write_embeddings(self._model, part.read(), self._folder / name, rejected)
+            write_embeddings(self._model, partition.read(), self._folder / name, rejected)
         except DataError as error:
             (self._folder / FAILED / name).write_text(str(error), encoding="utf-8")
-        yield number
+        yield index

@@ -1,88 +1,93 @@
-"""A folder or a table as embeddings, in this process."""
+"""Embed images or table rows in this process."""
 
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diptych.schemas.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from diptych.inference.embedding_files import Written
+    from diptych.inference.embedding_files import EmbedResult
     from diptych.inference.pushed_model import PushedModel
 
 
-def embed(model: "PushedModel", path: Path, out: Path, console: "Console") -> "Written":
-    """Writes the embeddings of all examples at a path into one file.
+def embed_files(
+    model: "PushedModel",
+    path: Path,
+    out: Path,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> "EmbedResult":
+    """Write the embeddings of all examples at a path into one file.
 
     Args:
-      model: the pushed one.
-      path: an image, a table, a row of one, or a folder of either.
-      out: Parquet to write; see ``rejected_beside`` for those that are set aside.
-      console: where progress is shown, if it is a terminal.
+      model: The pushed model.
+      path: An image, a table, a row of a table, or a folder of images or tables.
+      out: Parquet file to write; rejected examples are listed in ``rejected_path(out)``.
+      progress: Called after each batch with the number of examples done so far and the total,
+        which is None if only reading the data shows it.
 
     Raises:
-      ConfigError: ``out`` cannot be written.
-      DataError: there is nothing to embed, or it cannot be read.
+      ConfigError: If ``out`` cannot be written.
+      DataError: If there is nothing to embed, or the data cannot be read.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
     from diptych.inference.embedding_files import write_embeddings
-    from diptych.inference.raw_examples import find_examples
+    from diptych.inference.raw_examples import find_partitions
 
-    check_place(out)
+    check_output_path(out)
     if out.is_dir():
-        raise ConfigError(f"--out {out} is a folder. Name a file, such as embeddings.parquet.")
-    parts = find_examples(path, model.manifest)
-    counts = [part.num_examples for part in parts]
+        raise ConfigError(f"--out {out} is a folder. Pass a file name such as embeddings.parquet.")
+    partitions = find_partitions(path, model.manifest)
+    counts = [partition.num_examples for partition in partitions]
     total = None if None in counts else sum(count or 0 for count in counts)
-    columns = (TextColumn("Embedding"), BarColumn(), MofNCompleteColumn(), TimeLeft())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=total)
-        batches = itertools.chain.from_iterable(part.read() for part in parts)
-        written = write_embeddings(
-            model, batches, out, rejected_beside(out), lambda done: bar.advance(task, done)
-        )
-    if not written.num_embedded or not written.num_rejected:
-        rejected_beside(out).unlink(missing_ok=True)  # an earlier call may have left one
-    if not written.num_embedded:
-        raise nothing_embedded(path, written)
-    return written
+    num_done = 0
+
+    def report_batch(num_examples: int) -> None:
+        nonlocal num_done
+        num_done += num_examples
+        if progress is not None:
+            progress(num_done, total)
+
+    batches = itertools.chain.from_iterable(partition.read() for partition in partitions)
+    result = write_embeddings(model, batches, out, rejected_path(out), report_batch)
+    if not result.num_embedded or not result.num_rejected:
+        rejected_path(out).unlink(missing_ok=True)  # a previous call may have written one
+    if not result.num_embedded:
+        raise no_usable_example_error(path, result)
+    return result
 
 
-def check_place(out: Path) -> None:
-    """Finds out before any work whether ``out`` can be written.
+def check_output_path(out: Path) -> None:
+    """Check before any work that ``out`` can be written.
 
     Raises:
-      ConfigError: its folder is not there, or one may not write there.
+      ConfigError: If its folder is missing or not writable.
     """
     folder = out.absolute().parent
     if not folder.is_dir():
-        raise ConfigError(f"--out {out}: there is no folder {folder}. Make it first.")
+        raise ConfigError(f"--out {out}: the folder {folder} does not exist. Create it first.")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"--out {out}: you may not write into {folder}. Name another place.")
+        raise ConfigError(
+            f"--out {out}: you have no permission to write to {folder}. Choose another folder."
+        )
 
 
-def rejected_beside(out: Path) -> Path:
-    """Where the rejected ones are listed: ``birds.rejected.parquet`` beside ``birds.parquet``."""
+def rejected_path(out: Path) -> Path:
+    """Return the path of the list of rejected examples: ``birds.rejected.parquet``."""
     return out.with_suffix(f".rejected{out.suffix}")
 
 
-def nothing_embedded(path: Path, written: "Written") -> DataError:
-    """The error where no example could be used."""
-    return DataError(f"{path} has no example that can be used. {described(written)}".rstrip())
+def no_usable_example_error(path: Path, result: "EmbedResult") -> DataError:
+    """Create the error for data without any usable example."""
+    return DataError(f"{path} has no usable example. {describe_rejected(result)}".rstrip())
 
 
-def described(written: "Written") -> str:
-    """How many were set aside, and the most frequent reasons; empty if none."""
-    if not written.num_rejected:
+def describe_rejected(result: "EmbedResult") -> str:
+    """Describe the number of rejected examples and the most frequent reasons; empty if none."""
+    if not result.num_rejected:
         return ""
-    most = written.reasons.most_common(3)
-    shown = ", ".join(f"{reason} ({count:,})" for reason, count in most)
-    more = f", and {len(written.reasons) - 3} more reasons" if len(written.reasons) > 3 else ""
-    return f"Set aside {written.num_rejected:,}: {shown}{more}."
+    reasons = result.rejection_reasons
+    shown = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(3))
+    more = f", and {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
+    return f"Rejected {result.num_rejected:,}: {shown}{more}."

@@ -1,4 +1,4 @@
-"""Embeddings of a pushed model as Parquet, each beside its source and its label."""
+"""Parquet files of embeddings, each row with its source and label."""
 
 import contextlib
 import dataclasses
@@ -12,24 +12,24 @@ import pyarrow.parquet as pq
 
 from diptych.inference.pushed_model import PushedModel
 from diptych.inference.raw_batch import RawBatch
-from diptych.schemas.files import whole_file
-from diptych.schemas.manifest import digest_of
+from diptych.schemas.files import atomic_write
+from diptych.schemas.manifest import manifest_digest
+from diptych.schemas.rejected_rows import to_rejected_table
 
-REJECTED = pa.schema([("source", pa.string()), ("reason", pa.string())])
-_GROUP_BYTES = 32 << 20  # of embeddings; a row group is kept in memory
+_ROW_GROUP_BYTES = 32 << 20  # a row group is buffered in memory
 
 
 @dataclasses.dataclass
-class Written:
-    """What became of the examples."""
+class EmbedResult:
+    """Number of embedded examples, and of rejected ones by reason."""
 
     num_embedded: int = 0
-    reasons: Counter[str] = dataclasses.field(default_factory=Counter)  # of those rejected
+    rejection_reasons: Counter[str] = dataclasses.field(default_factory=Counter)
 
     @property
     def num_rejected(self) -> int:
-        """Examples that the model was not given."""
-        return self.reasons.total()
+        """Number of examples that the model could not process."""
+        return self.rejection_reasons.total()
 
 
 def write_embeddings(
@@ -37,40 +37,39 @@ def write_embeddings(
     batches: Iterable[RawBatch],
     out: Path,
     rejected: Path,
-    tell: Callable[[int], object] = lambda done: None,
-) -> Written:
-    """Writes the embeddings of all examples, in their order.
+    on_batch: Callable[[int], object] = lambda num_examples: None,
+) -> EmbedResult:
+    """Write the embeddings of all examples in their order.
 
-    Both files are there whole or not at all, and not at all where they would have no row.
-    Memory: a batch, and a row group of 32 MB.
+    Each file is written atomically, and only if it has rows.
+    Memory: one batch and one row group of 32 MB.
 
     Args:
-      model: the pushed one.
-      batches: of raw examples.
-      out: Parquet to write: ``source``, ``id`` and ``label`` where the data have them, and
-        ``embedding``; the schema's metadata names the model.
-      rejected: Parquet to write, of the examples that the model must not be given: ``source``
-        and ``reason``.
-      tell: called with the number of examples after each batch.
+      model: The pushed model.
+      batches: Raw examples.
+      out: Parquet file to write, with the columns ``source``, ``id`` and ``label`` (if the data
+        have them) and ``embedding``; the schema metadata identify the model.
+      rejected: Parquet file to write, with ``source`` and ``reason`` of each rejected example.
+      on_batch: Called with the number of examples after each batch.
     """
-    written, origin = Written(), _origin(model)
+    result, metadata = EmbedResult(), _model_metadata(model)
     with contextlib.ExitStack() as stack:
-        embedded, set_aside = _Parquet(out, stack), _Parquet(rejected, stack)
+        embedded_file = _BufferedParquetFile(out, stack)
+        rejected_file = _BufferedParquetFile(rejected, stack)
         for batch in batches:
             if batch.sources:
-                embedded.write(_embedded(model, batch, origin))
-                written.num_embedded += len(batch.sources)
+                embedded_file.write(_to_embedding_table(model, batch, metadata))
+                result.num_embedded += len(batch.sources)
             if batch.rejected:
-                sources, reasons = zip(*batch.rejected, strict=True)
-                set_aside.write(pa.table([sources, reasons], schema=REJECTED))
-                written.reasons.update(reasons)
-            tell(len(batch.sources) + len(batch.rejected))
-        for file in (embedded, set_aside):
+                rejected_file.write(to_rejected_table(batch.rejected))
+                result.rejection_reasons.update(reason for _, reason in batch.rejected)
+            on_batch(len(batch.sources) + len(batch.rejected))
+        for file in (embedded_file, rejected_file):
             file.flush()
-    return written
+    return result
 
 
-def _embedded(model: PushedModel, batch: RawBatch, origin: dict[str, str]) -> pa.Table:
+def _to_embedding_table(model: PushedModel, batch: RawBatch, metadata: dict[str, str]) -> pa.Table:
     size = model.manifest.embedding_size
     fields = [pa.field("source", pa.string(), nullable=False)]
     columns = [pa.array(batch.sources, pa.string())]
@@ -82,42 +81,42 @@ def _embedded(model: PushedModel, batch: RawBatch, origin: dict[str, str]) -> pa
     fields.append(pa.field("embedding", pa.list_(pa.float32(), size), nullable=False))
     flat = pa.array(model.embed(batch.values).ravel(), pa.float32())
     columns.append(pa.FixedSizeListArray.from_arrays(flat, size))
-    return pa.table(columns, schema=pa.schema(fields, metadata=origin))
+    return pa.table(columns, schema=pa.schema(fields, metadata=metadata))
 
 
-def _origin(model: PushedModel) -> dict[str, str]:
-    """Embeddings are comparable with those of the very same model alone."""
+def _model_metadata(model: PushedModel) -> dict[str, str]:
+    """Identify the model: only embeddings of the same model are comparable."""
     return {
         "diptych.model": model.manifest.name,
-        "diptych.version": str(model.version),
-        "diptych.manifest_sha256": digest_of(model.folder),
+        "diptych.version": str(model.manifest.version),
+        "diptych.manifest_sha256": manifest_digest(model.folder),
         "diptych.distance": model.manifest.distance,
-        "diptych.threshold": repr(model.threshold),
+        "diptych.threshold": repr(model.manifest.threshold),
     }
 
 
-class _Parquet:
-    """A file that is begun with its first rows, and named when the stack is left without error."""
+class _BufferedParquetFile:
+    """A Parquet file created by its first rows and committed when the stack exits without error."""
 
     def __init__(self, path: Path, stack: contextlib.ExitStack) -> None:
         self._path, self._stack = path, stack
         self._writer: pq.ParquetWriter | None = None
-        self._waiting: list[pa.Table] = []
+        self._buffer: list[pa.Table] = []
 
     def write(self, table: pa.Table) -> None:
-        self._waiting.append(table)
-        if sum(part.nbytes for part in self._waiting) >= _GROUP_BYTES:
+        self._buffer.append(table)
+        if sum(buffered.nbytes for buffered in self._buffer) >= _ROW_GROUP_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        if not self._waiting:
+        if not self._buffer:
             return
-        table = pa.concat_tables(self._waiting)
-        self._waiting = []
+        table = pa.concat_tables(self._buffer)
+        self._buffer = []
         if self._writer is None:
-            beside = self._stack.enter_context(whole_file(self._path))
-            repeated = [name for name in ("label", "reason") if name in table.schema.names]
+            tmp_path = self._stack.enter_context(atomic_write(self._path))
+            repetitive = [name for name in ("label", "reason") if name in table.schema.names]
             self._writer = self._stack.enter_context(
-                pq.ParquetWriter(beside, table.schema, use_dictionary=repeated)
+                pq.ParquetWriter(tmp_path, table.schema, use_dictionary=repetitive)
             )
         self._writer.write_table(table)

@@ -1,4 +1,4 @@
-"""Adds labelled examples to a gallery, as many as there are."""
+"""Enroll labelled examples into a gallery, in chunks."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from diptych.inference.pushed_model import PushedModel
     from diptych.inference.raw_batch import RawBatch
 
-# What goes into the gallery in one change. A process that is killed loses no more than that.
-_EXAMPLES_AT_ONCE, _BYTES_AT_ONCE = 16_384, 64 << 20
+# Size of one change of the gallery. A killed process loses at most one change.
+_CHUNK_EXAMPLES, _CHUNK_BYTES = 16_384, 64 << 20
 
 
 @dataclasses.dataclass
-class Report:
-    """What became of the examples; ``rejected`` are sources and reasons."""
+class EnrollReport:
+    """Numbers of added and known examples; ``rejected`` holds sources and reasons."""
 
     added: int = 0
     known: int = 0
@@ -29,87 +29,94 @@ class Report:
 
 
 @dataclasses.dataclass
-class _Waiting:
-    """Examples for the next change."""
+class _Chunk:
+    """Examples of the next change."""
 
     labels: list[str] = dataclasses.field(default_factory=list)
     sources: list[str] = dataclasses.field(default_factory=list)
     values: list[np.ndarray] = dataclasses.field(default_factory=list)
-    size: int = 0
+    num_bytes: int = 0
 
     @property
-    def are_enough(self) -> bool:
-        return len(self.labels) >= _EXAMPLES_AT_ONCE or self.size >= _BYTES_AT_ONCE
+    def is_full(self) -> bool:
+        return len(self.labels) >= _CHUNK_EXAMPLES or self.num_bytes >= _CHUNK_BYTES
 
 
-def enroll(
+def enroll_examples(
     gallery: "Gallery",
     model: "PushedModel",
     paths: Sequence[Path],
     label: str | None,
-    progress: Callable[[int], None] = lambda _: None,
-) -> Report:
-    """Adds all examples at some paths.
+    on_batch: Callable[[int], None] = lambda num_examples: None,
+) -> EnrollReport:
+    """Add all examples at the given paths.
 
     Args:
-      gallery: to add to.
-      model: of the gallery.
-      paths: as ``read_examples`` takes them.
-      label: of all; None takes those of the data.
-      progress: is given the number of examples that are done, block by block.
+      gallery: The gallery to add to.
+      model: The model of the gallery.
+      paths: Paths as accepted by ``read_examples``.
+      label: Label of all examples; None uses the labels of the data.
+      on_batch: Called with the number of examples after each batch.
 
     Raises:
-      DataError: there is nothing at a path, or its examples have no labels and none is given.
+      DataError: If there is nothing at a path, or its examples have no labels and ``label`` is
+        None.
     """
-    report, waiting = Report(), _Waiting()
+    report, chunk = EnrollReport(), _Chunk()
     for path in paths:
-        for batch, source in _read(path, model):
+        for batch, absolute_source in _read_with_absolute_sources(path, model):
             report.rejected += batch.rejected
             labels = batch.labels if label is None else (label,) * len(batch.sources)
             if labels is None:
                 raise DataError(
-                    f"{path} has no labels. Say --label NAME, or name a folder with a folder for "
-                    "each class, or a table with the label column."
+                    f"{path} has no labels. Pass --label NAME, a folder with one subfolder per "
+                    "class, or a table with the label column."
                 )
-            good = [row for row, one in enumerate(labels) if one]
+            labelled = [row for row, row_label in enumerate(labels) if row_label]
             report.rejected += [
-                (batch.sources[row], "has no label") for row, one in enumerate(labels) if not one
+                (batch.sources[row], "has no label")
+                for row, row_label in enumerate(labels)
+                if not row_label
             ]
-            waiting.labels += [labels[row] for row in good]
-            waiting.sources += [source(batch.sources[row]) for row in good]
-            waiting.values.append(batch.values[good])
-            waiting.size += _bytes_of(batch.values)
-            if waiting.are_enough:
-                _add(gallery, model, waiting, report)
-                waiting = _Waiting()
-            progress(len(batch.sources))
-    _add(gallery, model, waiting, report)
+            chunk.labels += [labels[row] for row in labelled]
+            chunk.sources += [absolute_source(batch.sources[row]) for row in labelled]
+            chunk.values.append(batch.values[labelled])
+            chunk.num_bytes += _count_bytes(batch.values)
+            if chunk.is_full:
+                _enroll_chunk(gallery, model, chunk, report)
+                chunk = _Chunk()
+            on_batch(len(batch.sources))
+    _enroll_chunk(gallery, model, chunk, report)
     return report
 
 
-def _read(path: Path, model: "PushedModel") -> Iterator[tuple["RawBatch", Callable[[str], str]]]:
-    """The examples, and what makes of the name of one there its absolute path."""
-    from diptych.components.common.data_files import printable
+def _read_with_absolute_sources(
+    path: Path, model: "PushedModel"
+) -> Iterator[tuple["RawBatch", Callable[[str], str]]]:
+    """Read batches, each with a function that makes a source of the batch absolute."""
+    from diptych.components.common.data_files import to_printable
     from diptych.inference.raw_examples import read_examples
 
-    folder = printable(str((path if path.is_dir() else path.parent).resolve()))
+    folder = to_printable(str((path if path.is_dir() else path.parent).resolve()))
 
-    def source(name: str) -> str:
+    def absolute_source(name: str) -> str:
         return f"{folder}/{name}"
 
     for batch in read_examples(path, model.manifest):
-        yield batch, source
+        yield batch, absolute_source
 
 
-def _add(gallery: "Gallery", model: "PushedModel", waiting: _Waiting, report: Report) -> None:
-    if not waiting.labels:
+def _enroll_chunk(
+    gallery: "Gallery", model: "PushedModel", chunk: _Chunk, report: EnrollReport
+) -> None:
+    if not chunk.labels:
         return
-    raw = np.concatenate(waiting.values)
-    done = gallery.enroll(waiting.labels, model.embed(raw), waiting.sources, raw)
-    report.added += done.added
-    report.known += done.known
-    report.contradictions += done.contradictions
+    raw = np.concatenate(chunk.values)
+    result = gallery.enroll(chunk.labels, model.embed(raw), chunk.sources, raw)
+    report.added += result.added
+    report.known += result.known
+    report.contradictions += result.contradictions
 
 
-def _bytes_of(values: np.ndarray) -> int:
+def _count_bytes(values: np.ndarray) -> int:
     return sum(map(len, values)) if values.dtype == object else values.nbytes

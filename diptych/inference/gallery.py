@@ -1,41 +1,67 @@
-"""Galleries: labelled examples by which a pushed model knows classes that it was not trained on."""
+"""Galleries: labelled examples that let a model identify classes it was not trained on."""
 
 import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from diptych.components.common.images import find_fault
-from diptych.inference import gallery_changes as changes
-from diptych.inference.gallery_content import Content, content_digest, load, usable
+from diptych.components.common.images import find_image_error
+from diptych.components.common.table_rows import format_names
+from diptych.inference.gallery_changes import add_examples, remove_label, replace_embeddings
 from diptych.inference.gallery_files import (
-    Catalog,
-    Embedder,
-    examples_schema,
-    exists,
-    floats_to_arrow,
-    is_free,
-    locked,
-    raw_schema,
-    tidy,
+    GalleryCatalog,
+    ModelIdentity,
+    can_create_gallery,
+    delete_unlisted_files,
+    encode_vectors,
+    gallery_examples_schema,
+    gallery_exists,
+    gallery_raw_schema,
+    lock_gallery,
+)
+from diptych.inference.gallery_snapshot import (
+    GallerySnapshot,
+    check_comparable,
+    compute_example_digest,
+    load_snapshot,
 )
 from diptych.inference.pushed_model import PushedModel
-from diptych.inference.raw_images import bounds_of
+from diptych.inference.raw_images import ImageLimits
 from diptych.schemas.errors import DataError, ModelError
-from diptych.schemas.versions import is_model
+from diptych.schemas.manifest import ModelManifest
+from diptych.schemas.versions import is_saved_model
 
 _MAX_LABEL_BYTES = 1_000
 _MAX_SOURCE_BYTES = 10_000
-_READS = 5
+_READ_ATTEMPTS = 5
+
+
+class GalleryModel(Protocol):
+    """A model that a gallery can use, such as ``PushedModel``."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the version."""
+        ...
+
+    @property
+    def manifest(self) -> ModelManifest:
+        """Manifest of the version."""
+        ...
+
+    def distance(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Compute the distances (m,) between the rows of two (m, size) arrays of embeddings."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Contradiction:
-    """An example that is in the gallery already, under another label."""
+    """An example that the gallery already contains with another label."""
 
     source: str
     label: str
@@ -43,8 +69,8 @@ class Contradiction:
 
 
 @dataclasses.dataclass(frozen=True)
-class Enrolled:
-    """What became of examples: so many added, so many known already, and those not added."""
+class EnrollResult:
+    """Numbers of added and of already known examples, and the examples that were not added."""
 
     added: int
     known: int
@@ -53,9 +79,9 @@ class Enrolled:
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A class and the distance to its nearest example, which came from ``source``.
+    """A class with the distance to its nearest example and the source of that example.
 
-    ``same`` says whether that is at most the model's threshold.
+    ``same`` is ``distance <= threshold`` of the model.
     """
 
     label: str
@@ -65,71 +91,74 @@ class Candidate:
 
 
 class Gallery:
-    """Labelled examples with their embeddings and, to embed them anew, the raw examples.
+    """Labelled examples with their embeddings, and the raw examples for re-embedding.
 
-    An object sees the gallery as it was when opened, or at its last ``enroll``, ``remove`` or
-    ``refresh``. Any number of processes and threads may read and write one gallery.
+    An object shows the gallery as of its creation or its last ``enroll``, ``remove`` or
+    ``refresh``. Any number of processes and threads may read and change the same gallery.
+
+    Use ``open`` or ``create_or_open`` to create an object.
     """
 
-    def __init__(self, folder: Path, model: PushedModel) -> None:
-        """Use ``open`` or ``create_or_open``."""
+    def __init__(self, folder: Path, model: GalleryModel) -> None:
         self.folder = folder
         self._model = model
-        self._refreshing = threading.Lock()
-        self._content = self._read(None)
+        self._refresh_lock = threading.Lock()
+        self._snapshot = self._read_snapshot(None)
 
     @classmethod
-    def open(cls, folder: Path, model: PushedModel) -> "Gallery":
-        """Opens a gallery for the model that made its embeddings.
+    def open(cls, folder: Path, model: GalleryModel) -> "Gallery":
+        """Open a gallery with the model that computed its embeddings.
 
         Raises:
-          ModelError: there is none, it is damaged, or it was made by another model.
+          ModelError: If there is no gallery, it is damaged, or another model computed it.
         """
         return cls(folder, model)
 
     @classmethod
-    def create_or_open(cls, folder: Path, model: PushedModel) -> "Gallery":
-        """The same; a folder that is empty or not there becomes a gallery without examples.
+    def create_or_open(cls, folder: Path, model: GalleryModel) -> "Gallery":
+        """Open a gallery, or create an empty one in a new or empty folder.
 
         Raises:
-          ModelError: it holds other files, it is damaged, or it was made by another model.
+          ModelError: If the folder holds other files, the gallery is damaged, or another model
+            computed it.
         """
-        if not exists(folder):
-            if not is_free(folder):
+        if not gallery_exists(folder):
+            if not can_create_gallery(folder):
                 raise ModelError(
-                    f"Needed is a gallery, or a new or an empty folder to make one in: {folder} "
-                    "holds something else. Name another folder."
+                    f"{folder} holds files that are not a gallery. Pass a gallery, or a new or "
+                    "empty folder."
                 )
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise ModelError(f"{folder} cannot be made: {error.strerror}.") from error
-            with locked(folder):
-                if not exists(folder):
-                    Catalog(embedder=Embedder.of(model.manifest)).write(folder)
+                raise ModelError(f"{folder} cannot be created: {error.strerror}.") from error
+            with lock_gallery(folder):
+                if not gallery_exists(folder):
+                    identity = ModelIdentity.from_manifest(model.manifest)
+                    GalleryCatalog(embedder=identity).write(folder)
         return cls(folder, model)
 
     def __len__(self) -> int:
         """Number of examples."""
-        return len(self._content)
+        return len(self._snapshot)
 
     @property
     def labels(self) -> dict[str, int]:
-        """Number of examples of each class, by label."""
-        content = self._content
-        counts = np.bincount(content.classes, minlength=len(content.labels))
-        return dict(zip(content.labels, counts.tolist(), strict=True))
+        """Number of examples per class, keyed by label."""
+        snapshot = self._snapshot
+        counts = np.bincount(snapshot.class_indices, minlength=len(snapshot.labels))
+        return dict(zip(snapshot.labels, counts.tolist(), strict=True))
 
     def refresh(self) -> bool:
-        """Takes in what other processes have changed; costs little where they have not.
+        """Read the changes of other processes; cheap if there are none.
 
         Returns:
-          Whether there was something.
+          True if the gallery has changed.
         """
-        with self._refreshing:  # a thread that read earlier must not have the last word
-            before = self._content
-            self._content = self._read(before)
-            return self._content is not before
+        with self._refresh_lock:  # otherwise an earlier read could replace a later one
+            previous = self._snapshot
+            self._snapshot = self._read_snapshot(previous)
+            return self._snapshot is not previous
 
     def enroll(
         self,
@@ -137,81 +166,82 @@ class Gallery:
         embeddings: np.ndarray,
         sources: Sequence[str],
         raw: np.ndarray,
-    ) -> Enrolled:
-        """Adds examples, all in one change of the gallery.
+    ) -> EnrollResult:
+        """Add examples in a single change of the gallery.
 
-        One whose raw content is there already under its label is known, and adds nothing. Under
-        another label it is a contradiction, and is not added: remove that class first.
+        An example whose raw content is already enrolled with the same label is counted as known and
+        not added. With another label, it is a contradiction and not added: remove that class first.
 
         Args:
-          labels: n of them.
-          embeddings: (n, size) of the model.
-          sources: where each came from, for people to read.
-          raw: (n,) encoded images or (n, d) vectors; kept, so that another model can embed them.
+          labels: n labels.
+          embeddings: (n, size) embeddings computed by the model.
+          sources: Human-readable origin of each example.
+          raw: (n,) encoded images or (n, d) vectors, stored so that another model can embed them.
 
         Raises:
-          DataError: a label or source is empty or too long, or an embedding has no usable numbers.
-          ModelError: another process has embedded the gallery anew by another model.
+          DataError: If a label or source is empty or too long, or an embedding is not finite.
+          ModelError: If another process has re-embedded the gallery with another model.
         """
-        _check_texts(labels, sources)
-        embeddings = self._checked(embeddings)
-        digests = [content_digest(one) for one in raw]
-        with self._changing() as catalog:
-            rows, enrolled = self._new_rows(labels, sources, digests)
+        _check_texts_of_examples(labels, sources)
+        embeddings = self._check_embeddings(embeddings)
+        digests = [compute_example_digest(example) for example in raw]
+        with self._locked_catalog() as catalog:
+            rows, result = self._find_new_rows(labels, sources, digests)
             if rows:
                 examples = pa.table(
                     [
                         pa.array([labels[row] for row in rows], pa.large_string()),
                         pa.array([sources[row] for row in rows], pa.large_string()),
                         pa.array([digests[row] for row in rows], pa.binary(32)),
-                        floats_to_arrow(embeddings[rows]),
+                        encode_vectors(embeddings[rows]),
                     ],
-                    schema=examples_schema(embeddings.shape[1]),
+                    schema=gallery_examples_schema(embeddings.shape[1]),
                 )
-                kept = raw_schema(catalog.embedder.inputs)
-                column = (
-                    floats_to_arrow(raw[rows])
-                    if self._model.inputs.kind == "vector"
+                raw_column = (
+                    encode_vectors(raw[rows])
+                    if self._model.manifest.inputs.kind == "vector"
                     else pa.array(raw[rows].tolist(), pa.large_binary())
                 )
-                table = pa.table([column], schema=kept)
-                self._commit(changes.with_examples(self.folder, catalog, examples, table))
-        return enrolled
+                raw_schema = gallery_raw_schema(catalog.embedder.inputs)
+                raw_table = pa.table([raw_column], schema=raw_schema)
+                self._commit(add_examples(self.folder, catalog, examples, raw_table))
+        return result
 
     def remove(self, label: str) -> int:
-        """Removes a class with all that is kept of it.
+        """Remove a class and everything stored of it.
 
         Returns:
-          The number of its examples.
+          The number of removed examples.
 
         Raises:
-          DataError: there is no such class.
+          DataError: If the gallery has no such class.
         """
-        with self._changing() as catalog:
-            number = self.labels.get(label, 0)
-            if not number:
+        with self._locked_catalog() as catalog:
+            num_examples = self.labels.get(label, 0)
+            if not num_examples:
                 raise DataError(
                     f"The gallery {self.folder} has no class {label!r} to remove. It has "
-                    f"{len(self.labels)} classes: {_some(list(self.labels))}."
+                    f"{len(self.labels)} classes: {format_names(list(self.labels), 5)}."
                 )
-            self._commit(changes.without_label(self.folder, catalog, label))
-        return number
+            self._commit(remove_label(self.folder, catalog, label))
+        return num_examples
 
     def identify(self, embeddings: np.ndarray, k: int = 5) -> list[list[Candidate]]:
-        """The k nearest classes of each of (n, size) embeddings, the nearest first.
+        """Find the k nearest classes of each of (n, size) embeddings, nearest first.
 
-        The distance of a class is that to its nearest example, as the model measures it. Where
-        the first candidate is not ``same``, the class is unknown.
+        The distance to a class is the model's distance to the nearest example of the class. If the
+        first candidate is not ``same``, the class is unknown.
         """
-        content = self._content
-        threshold = float(np.float32(self._model.threshold))  # as the model's signatures compare
-        nearest = content.nearest.search(self._checked(embeddings), k)
+        snapshot = self._snapshot
+        # float32, as in the exported signature
+        threshold = float(np.float32(self._model.manifest.threshold))
+        nearest = snapshot.nearest_classes.search(self._check_embeddings(embeddings), k)
         return [
             [
                 Candidate(
-                    label=content.labels[content.classes[row]],
+                    label=snapshot.labels[snapshot.class_indices[row]],
                     distance=distance,
-                    source=content.source(row),
+                    source=snapshot.source_of(row),
                     same=distance <= threshold,
                 )
                 for row, distance in zip(rows, distances, strict=True)
@@ -224,49 +254,52 @@ class Gallery:
 
     @classmethod
     def re_embed(
-        cls, folder: Path, model: PushedModel, progress: Callable[[int], None] = lambda _: None
+        cls,
+        folder: Path,
+        model: PushedModel,
+        on_batch: Callable[[int], None] = lambda num_examples: None,
     ) -> "Gallery":
-        """Embeds all raw examples of a gallery by another model, and opens it for that.
+        """Embed all raw examples of a gallery with another model, and open it with that model.
 
-        Others read the gallery of before meanwhile; what wants to change it waits.
+        Readers see the previous gallery until the end; other writers wait.
 
         Args:
-          folder: of the gallery.
-          model: takes the same raw examples as the one before.
-          progress: is given the number of examples that are done, block by block.
+          folder: Folder of the gallery.
+          model: A model with the same raw inputs as the previous one.
+          on_batch: Called with the number of examples after each batch.
 
         Raises:
-          ModelError: there is no gallery, it is damaged, or the model takes other raw examples.
+          ModelError: If there is no gallery, it is damaged, or the model has other raw inputs.
         """
 
         def embed(raw: np.ndarray) -> np.ndarray:
-            _check_raw(folder, raw, model)
-            embeddings = usable(model.embed(raw))
-            progress(len(raw))
+            _check_stored_images(folder, raw, model)
+            embeddings = check_comparable(model.embed(raw))
+            on_batch(len(raw))
             return embeddings
 
-        Catalog.read(folder)  # where there is none, nothing is written, not even a lock
-        with locked(folder):
-            catalog = Catalog.read(folder)
-            new = Embedder.of(model.manifest)
-            _check_inputs(folder, catalog.embedder, new)
+        GalleryCatalog.read(folder)  # without a gallery, write nothing, not even a lock file
+        with lock_gallery(folder):
+            catalog = GalleryCatalog.read(folder)
+            new = ModelIdentity.from_manifest(model.manifest)
+            _check_same_inputs(folder, catalog.embedder, new)
             if new.digest != catalog.embedder.digest:
-                changed = changes.embedded_anew(folder, catalog, new, embed)
+                changed = replace_embeddings(folder, catalog, new, embed)
                 changed.write(folder)
-                tidy(folder, changed)
+                delete_unlisted_files(folder, changed)
         return cls(folder, model)
 
-    def _read(self, before: Content | None) -> Content:
-        """The gallery as it is now; what was read before if it is the same."""
+    def _read_snapshot(self, previous: GallerySnapshot | None) -> GallerySnapshot:
+        """Read the current gallery, or return the previous snapshot if nothing has changed."""
         missing = ""
-        for _ in range(_READS):
-            catalog = Catalog.read(self.folder)
-            _check_model(self.folder, catalog.embedder, self._model)
-            if before is not None and before.catalog == catalog:
-                return before
+        for _ in range(_READ_ATTEMPTS):
+            catalog = GalleryCatalog.read(self.folder)
+            _check_same_model(self.folder, catalog.embedder, self._model)
+            if previous is not None and previous.catalog == catalog:
+                return previous
             try:
-                return load(self.folder, catalog, self._model.distance, before)
-            except FileNotFoundError as error:  # removed by a change since the catalog was read
+                return load_snapshot(self.folder, catalog, self._model.distance, previous)
+            except FileNotFoundError as error:  # deleted by a change since the catalog was read
                 missing = error.filename
         raise ModelError(
             f"{missing} is missing: the gallery is damaged. Restore it from a copy, or enroll "
@@ -274,105 +307,101 @@ class Gallery:
         )
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[Catalog]:
-        """The gallery as it is now, which nobody else changes meanwhile."""
-        with locked(self.folder):
+    def _locked_catalog(self) -> Iterator[GalleryCatalog]:
+        """Hold the write lock and yield the current catalog."""
+        with lock_gallery(self.folder):
             self.refresh()
-            yield self._content.catalog
+            yield self._snapshot.catalog
 
-    def _commit(self, catalog: Catalog) -> None:
+    def _commit(self, catalog: GalleryCatalog) -> None:
         catalog.write(self.folder)
-        tidy(self.folder, catalog)
+        delete_unlisted_files(self.folder, catalog)
         self.refresh()
 
-    def _checked(self, embeddings: np.ndarray) -> np.ndarray:
+    def _check_embeddings(self, embeddings: np.ndarray) -> np.ndarray:
         size = self._model.manifest.embedding_size
         if embeddings.ndim != 2 or embeddings.shape[1] != size:
             raise DataError(
-                f"Embeddings of the model have the shape (n, {size}), and these have "
-                f"{embeddings.shape}. Make them with the model of the gallery."
+                f"The embeddings have the shape {embeddings.shape}, expected (n, {size}). Compute "
+                "them with the model of the gallery."
             )
-        return usable(np.asarray(embeddings, np.float32))
+        return check_comparable(np.asarray(embeddings, np.float32))
 
-    def _new_rows(
+    def _find_new_rows(
         self, labels: Sequence[str], sources: Sequence[str], digests: Sequence[bytes]
-    ) -> tuple[list[int], Enrolled]:
-        """Which of some examples are new, and what is to be said of all."""
-        known_as = self._content.labels_of(digests)
-        rows: list[int] = []
+    ) -> tuple[list[int], EnrollResult]:
+        known_as = self._snapshot.labels_by_digest(digests)
+        new_rows: list[int] = []
         contradictions: list[Contradiction] = []
         for row, (label, digest) in enumerate(zip(labels, digests, strict=True)):
             if digest not in known_as:
                 known_as[digest] = label
-                rows.append(row)
+                new_rows.append(row)
             elif known_as[digest] != label:
                 contradictions.append(Contradiction(sources[row], label, known_as[digest]))
-        known = len(labels) - len(rows) - len(contradictions)
-        return rows, Enrolled(len(rows), known, tuple(contradictions))
+        num_known = len(labels) - len(new_rows) - len(contradictions)
+        return new_rows, EnrollResult(len(new_rows), num_known, tuple(contradictions))
 
 
-def _check_model(folder: Path, embedder: Embedder, model: PushedModel) -> None:
-    new = Embedder.of(model.manifest)
-    if embedder.digest != new.digest:
-        beside = model.folder.parent / str(embedder.version)
-        where = f"--model {beside}" if is_model(beside) else "--model"
+def _check_same_model(folder: Path, identity: ModelIdentity, model: GalleryModel) -> None:
+    new = ModelIdentity.from_manifest(model.manifest)
+    if identity.digest != new.digest:
+        sibling = model.folder.parent / str(identity.version)
+        option = f"--model {sibling}" if is_saved_model(sibling) else "--model"
         raise ModelError(
-            f"The gallery {folder} holds embeddings of {embedder.name} version {embedder.version}, "
-            f"and the model in {model.folder} is {new.name} version {new.version}: between two "
-            f"models distances mean nothing. Either use version {embedder.version} ({where}), or "
-            "embed the gallery anew: diptych enroll GALLERY --re-embed"
+            f"The gallery {folder} holds embeddings of {identity.name} version {identity.version}, "
+            f"but the model in {model.folder} is {new.name} version {new.version}: distances "
+            "between embeddings of different models are meaningless. Either use version "
+            f"{identity.version} ({option}), or re-embed the gallery: "
+            "diptych enroll GALLERY --re-embed"
         )
 
 
-def _check_inputs(folder: Path, old: Embedder, new: Embedder) -> None:
+def _check_same_inputs(folder: Path, old: ModelIdentity, new: ModelIdentity) -> None:
     if old.inputs.kind != new.inputs.kind or old.inputs.columns != new.inputs.columns:
         raise ModelError(
-            f"The gallery {folder} keeps examples as {old.name} version {old.version} takes them "
-            f"({_in_words(old)}), and {new.name} version {new.version} takes others "
-            f"({_in_words(new)}). Enroll into a new folder."
+            f"The gallery {folder} stores raw examples of {old.name} version {old.version} "
+            f"({_describe_inputs(old)}), but {new.name} version {new.version} takes "
+            f"{_describe_inputs(new)}. Enroll into a new folder."
         )
 
 
-def _check_raw(folder: Path, raw: np.ndarray, model: PushedModel) -> None:
-    """What is in a file was checked when it was enrolled, but who knows by whom."""
-    if model.inputs.kind != "image":
+def _check_stored_images(folder: Path, raw: np.ndarray, model: PushedModel) -> None:
+    """Check images again before decoding: another program may have written the file."""
+    if model.manifest.inputs.kind != "image":
         return
-    bounds = bounds_of(model.manifest)
+    limits = ImageLimits.from_manifest(model.manifest)
     for image in raw:
-        fault = find_fault(image, bounds.max_bytes, bounds.max_pixels)
-        if fault is not None:
+        problem = find_image_error(image, limits.max_bytes, limits.max_pixels)
+        if problem is not None:
             raise DataError(
-                f"An image kept in the gallery {folder} cannot be embedded anew: {fault}. The "
-                "gallery is as it was; remove the class with --remove, by the model of before."
+                f"An image stored in the gallery {folder} cannot be re-embedded: {problem}. The "
+                "gallery is unchanged. Remove the class with --remove, using the previous model."
             )
 
 
-def _in_words(embedder: Embedder) -> str:
-    if embedder.inputs.kind == "image":
+def _describe_inputs(identity: ModelIdentity) -> str:
+    if identity.inputs.kind == "image":
         return "images"
-    return f"columns {_some([column.name for column in embedder.inputs.columns])}"
+    return f"columns {format_names([column.name for column in identity.inputs.columns], 5)}"
 
 
-def _check_texts(labels: Sequence[str], sources: Sequence[str]) -> None:
-    for text, what, limit in (
+def _check_texts_of_examples(labels: Sequence[str], sources: Sequence[str]) -> None:
+    for text, name, limit in (
         *((label, "label", _MAX_LABEL_BYTES) for label in labels),
         *((source, "source", _MAX_SOURCE_BYTES) for source in sources),
     ):
         length = len(text.encode(errors="surrogatepass"))
-        if not 1 <= length <= limit or not _is_utf8(text):
+        if not 1 <= length <= limit or not _is_valid_utf8(text):
             raise DataError(
-                f"A {what} needs 1 to {limit} bytes of UTF-8, and {text[:50]!r} has {length}. "
+                f"A {name} needs 1 to {limit} bytes of UTF-8, and {text[:50]!r} has {length}. "
                 "Correct it, and enroll again."
             )
 
 
-def _is_utf8(text: str) -> bool:
+def _is_valid_utf8(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(map(repr, names[:5])) + (" ..." if len(names) > 5 else "")

@@ -1,6 +1,6 @@
-"""Changes of a gallery: each writes new parts, and gives the catalog that would have them.
+"""Changes of a gallery: each function writes new parts and returns the catalog that lists them.
 
-The gallery changes when that catalog is written. Whoever calls holds the lock meanwhile.
+The caller holds the lock, and commits the change by writing the catalog.
 """
 
 from collections.abc import Callable
@@ -11,113 +11,121 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from diptych.inference.gallery_files import (
-    Catalog,
-    Embedder,
-    Part,
-    examples_schema,
-    floats_to_arrow,
-    floats_to_numpy,
-    raw_schema,
-    read_piece,
-    write_piece,
+    GalleryCatalog,
+    GalleryPart,
+    ModelIdentity,
+    decode_vectors,
+    encode_vectors,
+    gallery_examples_schema,
+    gallery_raw_schema,
+    read_gallery_file,
+    write_gallery_file,
 )
 
-# Parts of this size are left alone: one more example rewrites no more than this.
-_SEALED_BYTES = 64 * 2**20
+# Parts of this size are not merged, which bounds what adding one example rewrites.
+_MAX_MERGED_BYTES = 64 * 2**20
 
 
-def with_examples(folder: Path, catalog: Catalog, examples: pa.Table, raw: pa.Table) -> Catalog:
-    """Adds examples, together with the small parts before them that are no larger.
+def add_examples(
+    folder: Path, catalog: GalleryCatalog, examples: pa.Table, raw: pa.Table
+) -> GalleryCatalog:
+    """Add examples, merged with the preceding small parts that have no more rows.
 
-    So parts fall in size, there are few of them, and an example is rewritten a dozen times at
-    most, however many come one by one.
+    The sizes of the parts therefore decrease, their number is logarithmic, and an example is
+    rewritten about a dozen times at most, even if examples are added one by one.
 
     Args:
-      folder: of the gallery.
-      catalog: as it is.
-      examples: with the columns of ``examples_schema``.
-      raw: the same rows, with the column of ``raw_schema``.
+      folder: Folder of the gallery.
+      catalog: Current catalog.
+      examples: Table with the columns of ``gallery_examples_schema``.
+      raw: Table of the same rows with the column of ``gallery_raw_schema``.
     """
     parts = list(catalog.parts)
-    while parts and parts[-1].rows <= len(examples) and parts[-1].size < _SEALED_BYTES:
-        earlier = parts.pop()
-        examples = pa.concat_tables([read_examples(folder, catalog, earlier), examples])
-        raw = pa.concat_tables([_read_raw(folder, catalog, earlier), raw])
-    return _with_part(folder, _with_parts(catalog, parts), examples, raw)
+    while parts and parts[-1].rows <= len(examples) and parts[-1].num_bytes < _MAX_MERGED_BYTES:
+        previous = parts.pop()
+        examples = pa.concat_tables([read_part_examples(folder, catalog, previous), examples])
+        raw = pa.concat_tables([_read_part_raw(folder, catalog, previous), raw])
+    return _append_part(folder, _replace_parts(catalog, parts), examples, raw)
 
 
-def without_label(folder: Path, catalog: Catalog, label: str) -> Catalog:
-    """Removes a class, with all that was kept of it."""
-    changed = _with_parts(catalog, [])
+def remove_label(folder: Path, catalog: GalleryCatalog, label: str) -> GalleryCatalog:
+    """Remove all examples of a class, including the raw examples."""
+    changed = _replace_parts(catalog, [])
     for part in catalog.parts:
-        examples = read_examples(folder, catalog, part)
-        others = pc.not_equal(examples["label"], label)
-        number = pc.sum(others).as_py()
-        if number == part.rows:
-            changed = _with_parts(changed, [*changed.parts, part])
-        elif number:
-            raw = _read_raw(folder, catalog, part)
-            changed = _with_part(folder, changed, examples.filter(others), raw.filter(others))
+        examples = read_part_examples(folder, catalog, part)
+        keep = pc.not_equal(examples["label"], label)
+        num_kept = pc.sum(keep).as_py()
+        if num_kept == part.rows:
+            changed = _replace_parts(changed, [*changed.parts, part])
+        elif num_kept:
+            raw = _read_part_raw(folder, catalog, part)
+            changed = _append_part(folder, changed, examples.filter(keep), raw.filter(keep))
     return changed
 
 
-def embedded_anew(
+def replace_embeddings(
     folder: Path,
-    catalog: Catalog,
-    embedder: Embedder,
+    catalog: GalleryCatalog,
+    identity: ModelIdentity,
     embed: Callable[[np.ndarray], np.ndarray],
-) -> Catalog:
-    """Embeds all raw examples by another model.
+) -> GalleryCatalog:
+    """Embed all raw examples with another model.
 
     Args:
-      folder: of the gallery.
-      catalog: as it is.
-      embedder: the other model.
-      embed: (n,) encoded images or (n, d) vectors to (n, size) embeddings.
+      folder: Folder of the gallery.
+      catalog: Current catalog.
+      identity: Identity of the other model.
+      embed: Maps (n,) encoded images or (n, d) vectors to (n, size) embeddings.
     """
-    changed = catalog.model_copy(update={"embedder": embedder, "parts": ()})
+    changed = catalog.model_copy(update={"embedder": identity, "parts": ()})
     for part in catalog.parts:
-        raw = _read_raw(folder, catalog, part)
-        blocks = [embed(raw_values(batch["raw"])) for batch in raw.to_batches()]
-        examples = read_examples(folder, catalog, part).set_column(
+        raw = _read_part_raw(folder, catalog, part)
+        embeddings = [embed(_decode_raw(batch["raw"])) for batch in raw.to_batches()]
+        examples = read_part_examples(folder, catalog, part).set_column(
             3,
-            examples_schema(embedder.embedding_size).field("embedding"),
-            floats_to_arrow(np.concatenate(blocks)),
+            gallery_examples_schema(identity.embedding_size).field("embedding"),
+            encode_vectors(np.concatenate(embeddings)),
         )
-        piece = write_piece(folder, f"examples-{changed.next_number:08d}.arrow", examples)
-        same_raw = part.model_copy(update={"examples": piece})
-        changed = _with_parts(changed, [*changed.parts, same_raw], next_number=1)
+        file = write_gallery_file(folder, f"examples-{changed.next_number:08d}.arrow", examples)
+        same_raw = part.model_copy(update={"examples": file})
+        changed = _replace_parts(changed, [*changed.parts, same_raw], num_new=1)
     return changed
 
 
-def read_examples(folder: Path, catalog: Catalog, part: Part) -> pa.Table:
-    """Labels, sources, digests and embeddings of a part."""
-    schema = examples_schema(catalog.embedder.embedding_size)
-    return read_piece(folder, part.examples, schema, part.rows)
+def read_part_examples(folder: Path, catalog: GalleryCatalog, part: GalleryPart) -> pa.Table:
+    """Read labels, sources, digests and embeddings of a part."""
+    schema = gallery_examples_schema(catalog.embedder.embedding_size)
+    return read_gallery_file(folder, part.examples, schema, part.rows)
 
 
-def raw_values(column: pa.Array) -> np.ndarray:
-    """(n,) encoded images as objects, or (n, d) float32 vectors."""
+def _decode_raw(column: pa.Array) -> np.ndarray:
+    """Convert a raw column to (n,) encoded images as objects, or (n, d) float32 vectors."""
     if pa.types.is_large_binary(column.type):
         images: np.ndarray = column.to_numpy(zero_copy_only=False)
         return images
-    return floats_to_numpy(pa.chunked_array([column]), column.type.list_size)
+    return decode_vectors(pa.chunked_array([column]), column.type.list_size)
 
 
-def _read_raw(folder: Path, catalog: Catalog, part: Part) -> pa.Table:
-    return read_piece(folder, part.raw, raw_schema(catalog.embedder.inputs), part.rows)
-
-
-def _with_part(folder: Path, catalog: Catalog, examples: pa.Table, raw: pa.Table) -> Catalog:
-    number = f"{catalog.next_number:08d}.arrow"
-    part = Part(
-        rows=len(examples),
-        examples=write_piece(folder, f"examples-{number}", examples),
-        raw=write_piece(folder, f"raw-{number}", raw),
+def _read_part_raw(folder: Path, catalog: GalleryCatalog, part: GalleryPart) -> pa.Table:
+    return read_gallery_file(
+        folder, part.raw, gallery_raw_schema(catalog.embedder.inputs), part.rows
     )
-    return _with_parts(catalog, [*catalog.parts, part], next_number=1)
 
 
-def _with_parts(catalog: Catalog, parts: list[Part], next_number: int = 0) -> Catalog:
-    number = catalog.next_number + next_number
-    return catalog.model_copy(update={"parts": tuple(parts), "next_number": number})
+def _append_part(
+    folder: Path, catalog: GalleryCatalog, examples: pa.Table, raw: pa.Table
+) -> GalleryCatalog:
+    number = f"{catalog.next_number:08d}.arrow"
+    part = GalleryPart(
+        rows=len(examples),
+        examples=write_gallery_file(folder, f"examples-{number}", examples),
+        raw=write_gallery_file(folder, f"raw-{number}", raw),
+    )
+    return _replace_parts(catalog, [*catalog.parts, part], num_new=1)
+
+
+def _replace_parts(
+    catalog: GalleryCatalog, parts: list[GalleryPart], num_new: int = 0
+) -> GalleryCatalog:
+    next_number = catalog.next_number + num_new
+    return catalog.model_copy(update={"parts": tuple(parts), "next_number": next_number})

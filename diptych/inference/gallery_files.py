@@ -1,10 +1,10 @@
-"""A gallery on disk: ``gallery.json`` says which files are its own, and is written last.
+"""Storage format of a gallery: immutable Arrow files, listed in ``gallery.json``.
 
-The examples lie in parts. A part is two Arrow files with the same rows and is never changed:
-``examples-*.arrow`` (label, source, digest, embedding), which every search reads, and
-``raw-*.arrow``, which is read when the gallery is embedded anew. A change writes new parts and then
-replaces ``gallery.json``, so readers see the gallery of before or of after, and one that is killed
-leaves that of before. Writers take turns by a lock.
+The examples are stored in parts. A part is a pair of Arrow files with the same rows and is never
+modified: ``examples-*.arrow`` (label, source, digest, embedding), read by every search, and
+``raw-*.arrow``, read to re-embed the gallery. A change writes new parts and then replaces
+``gallery.json``, so readers see the gallery either before or after the change, and a killed writer
+does not damage it. A file lock serializes writers.
 """
 
 import contextlib
@@ -20,54 +20,57 @@ import pyarrow as pa
 import pydantic
 
 from diptych.schemas.errors import ModelError
-from diptych.schemas.files import HALF, whole_file
-from diptych.schemas.input_spec import Inputs
-from diptych.schemas.manifest import File, ModelManifest, describe
-from diptych.schemas.shards import write_json
+from diptych.schemas.files import PARTIAL_SUFFIX, atomic_write
+from diptych.schemas.input_spec import InputSpec
+from diptych.schemas.json_model import write_json
+from diptych.schemas.manifest import FileDigest, ModelManifest, compute_digest
 
 _FORMAT = 1
-_CATALOG, _LOCK = "gallery.json", ".lock"
+_CATALOG_NAME, _LOCK_NAME = "gallery.json", ".lock"
 _MAX_CATALOG_BYTES = 64 * 2**20
-_OWN_FILE = re.compile(r"(examples|raw)-[0-9]{8}\.arrow")
-_ROWS_A_BATCH = 1024
+_ARROW_FILE_NAME = re.compile(r"(examples|raw)-[0-9]{8}\.arrow")
+_ROWS_PER_RECORD_BATCH = 1024
 
 
-class Piece(File):
-    """A file of a gallery."""
+class GalleryFile(FileDigest):
+    """Name, size and digest of an Arrow file of the gallery."""
 
-    name: Annotated[str, pydantic.Field(pattern=f"^{_OWN_FILE.pattern}$")]
+    name: Annotated[str, pydantic.Field(pattern=f"^{_ARROW_FILE_NAME.pattern}$")]
 
 
-class Part(pydantic.BaseModel):
-    """Some examples: those of ``raw`` are the same rows."""
+class GalleryPart(pydantic.BaseModel):
+    """A pair of files: row i of ``raw`` is the raw example of row i of ``examples``."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     rows: Annotated[int, pydantic.Field(ge=1)]
-    examples: Piece
-    raw: Piece
+    examples: GalleryFile
+    raw: GalleryFile
 
     @property
-    def size(self) -> int:
-        """In bytes."""
+    def num_bytes(self) -> int:
+        """Size of both files."""
         return self.examples.size + self.raw.size
 
 
-class Embedder(pydantic.BaseModel):
-    """The model that made the embeddings. Models of one digest are one, whatever their numbers."""
+class ModelIdentity(pydantic.BaseModel):
+    """The model that computed the embeddings.
+
+    Models with equal digests are the same model, even with different version numbers.
+    """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     name: str
     version: int
     digest: str
-    inputs: Inputs
+    inputs: InputSpec
     distance: str
     embedding_size: Annotated[int, pydantic.Field(ge=1, le=2**16)]
 
     @classmethod
-    def of(cls, manifest: ModelManifest) -> "Embedder":
-        """The one of a pushed model."""
+    def from_manifest(cls, manifest: ModelManifest) -> "ModelIdentity":
+        """Return the identity of a pushed model."""
         files = sorted((name, file.sha256) for name, file in manifest.files.items())
         return cls(
             name=manifest.name,
@@ -79,68 +82,69 @@ class Embedder(pydantic.BaseModel):
         )
 
 
-class Catalog(pydantic.BaseModel):
-    """All that a gallery holds."""
+class GalleryCatalog(pydantic.BaseModel):
+    """Content of ``gallery.json``: the model and the files of the gallery."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     format: Annotated[int, pydantic.Field(ge=_FORMAT, le=_FORMAT)] = _FORMAT
-    embedder: Embedder
-    next_number: int = 0  # of a file; a name is used once, so a file that was read stays true
-    parts: tuple[Part, ...] = ()
+    embedder: ModelIdentity
+    next_number: int = 0  # of the next file; names are not reused, so a cached file stays valid
+    parts: tuple[GalleryPart, ...] = ()
 
     def write(self, folder: Path) -> None:
-        """Makes it the gallery's."""
-        write_json(self, folder / _CATALOG)
+        """Replace the catalog of the gallery, which commits a change."""
+        write_json(self, folder / _CATALOG_NAME)
 
     @classmethod
-    def read(cls, folder: Path) -> "Catalog":
-        """Reads it, without a look at the parts.
+    def read(cls, folder: Path) -> "GalleryCatalog":
+        """Read the catalog without reading the parts.
 
         Raises:
-          ModelError: there is none, or none of this format.
+          ModelError: If the catalog is missing or has another format.
         """
-        path = folder / _CATALOG
+        path = folder / _CATALOG_NAME
         try:
             with path.open("rb") as file:
                 content = file.read(_MAX_CATALOG_BYTES)
         except OSError as error:
             raise ModelError(
-                f"{folder} is no gallery: it has no {_CATALOG} ({error.strerror}). "
-                "Make one with: diptych enroll GALLERY PATH"
+                f"{folder} is not a gallery: {_CATALOG_NAME} is missing ({error.strerror}). "
+                "Create one with: diptych enroll GALLERY PATH"
             ) from error
         try:
             return cls.model_validate_json(content)
         except pydantic.ValidationError as error:
             raise ModelError(
-                f"{path} is damaged, or of another version of Diptych: {error.error_count()} of "
-                "its values do not fit. Restore it from a copy, or enroll into a new folder."
+                f"{path} is damaged or was written by another version of Diptych: "
+                f"{error.error_count()} invalid values. Restore it from a copy, or enroll into a "
+                "new folder."
             ) from error
 
 
-def exists(folder: Path) -> bool:
-    """Whether there is a gallery, damaged or not."""
-    return (folder / _CATALOG).exists()
+def gallery_exists(folder: Path) -> bool:
+    """Return True if the folder holds a gallery, damaged or not."""
+    return (folder / _CATALOG_NAME).exists()
 
 
-def is_free(folder: Path) -> bool:
-    """Whether a gallery can be made there: nothing is, or what another process has begun."""
+def can_create_gallery(folder: Path) -> bool:
+    """Return True if the folder is missing, empty, or holds only an unfinished new gallery."""
     if not folder.exists():
         return True
     return folder.is_dir() and all(
-        path.name == _LOCK or path.name.startswith(_CATALOG) for path in folder.iterdir()
+        path.name == _LOCK_NAME or path.name.startswith(_CATALOG_NAME) for path in folder.iterdir()
     )
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Waits until no other process writes; the lock ends with the process that has it.
+def lock_gallery(folder: Path) -> Iterator[None]:
+    """Wait for other writers and hold the write lock; it is released if the process ends.
 
     Raises:
-      ModelError: there is no folder, or none that this user may write to.
+      ModelError: If the folder is missing or not writable.
     """
     try:
-        file = (folder / _LOCK).open("ab")
+        file = (folder / _LOCK_NAME).open("ab")
     except OSError as error:
         raise ModelError(f"The gallery {folder} cannot be changed: {error.strerror}.") from error
     with file:
@@ -148,38 +152,33 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def examples_schema(embedding_size: int) -> pa.Schema:
-    """Of ``examples-*.arrow``; ``digest`` is the SHA-256 of the raw example."""
+def gallery_examples_schema(embedding_size: int) -> pa.Schema:
+    """Return the schema of ``examples-*.arrow``; ``digest`` is the SHA-256 of the raw example."""
     return pa.schema(
         [
             pa.field("label", pa.large_string(), nullable=False),
             pa.field("source", pa.large_string(), nullable=False),
             pa.field("digest", pa.binary(32), nullable=False),
-            pa.field("embedding", list_of_floats(embedding_size), nullable=False),
+            pa.field("embedding", _vector_type(embedding_size), nullable=False),
         ]
     )
 
 
-def raw_schema(inputs: Inputs) -> pa.Schema:
-    """Of ``raw-*.arrow``: encoded images as they came, or vectors."""
-    image = inputs.kind == "image"
-    kind = pa.large_binary() if image else list_of_floats(inputs.shape.shape[0])
-    return pa.schema([pa.field("raw", kind, nullable=False)])
+def gallery_raw_schema(inputs: InputSpec) -> pa.Schema:
+    """Return the schema of ``raw-*.arrow``: encoded images as received, or vectors."""
+    is_image = inputs.kind == "image"
+    raw_type = pa.large_binary() if is_image else _vector_type(inputs.shape.shape[0])
+    return pa.schema([pa.field("raw", raw_type, nullable=False)])
 
 
-def list_of_floats(size: int) -> pa.DataType:
-    """Vectors of so many float32."""
-    return pa.list_(pa.field("item", pa.float32(), nullable=False), size)
+def encode_vectors(vectors: np.ndarray) -> pa.Array:
+    """Convert (n, size) float32 to an Arrow array of fixed-size lists."""
+    flat = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, type=_vector_type(vectors.shape[1]))
 
 
-def floats_to_arrow(values: np.ndarray) -> pa.Array:
-    """(n, size) float32 to a column."""
-    flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, type=list_of_floats(values.shape[1]))
-
-
-def floats_to_numpy(column: pa.ChunkedArray, size: int) -> np.ndarray:
-    """A column to (n, size) float32."""
+def decode_vectors(column: pa.ChunkedArray, size: int) -> np.ndarray:
+    """Convert an Arrow column of fixed-size lists to (n, size) float32."""
     chunks: list[np.ndarray] = [
         chunk.flatten().to_numpy().reshape(-1, size) for chunk in column.chunks
     ]
@@ -188,45 +187,49 @@ def floats_to_numpy(column: pa.ChunkedArray, size: int) -> np.ndarray:
     return np.concatenate([np.empty((0, size), np.float32), *chunks])
 
 
-def read_piece(folder: Path, piece: Piece, schema: pa.Schema, rows: int) -> pa.Table:
-    """A file of a part, mapped into memory.
+def read_gallery_file(folder: Path, file: GalleryFile, schema: pa.Schema, rows: int) -> pa.Table:
+    """Memory-map a file of a part and verify it.
 
     Raises:
-      FileNotFoundError: it is gone: the gallery has changed since the catalog was read.
-      ModelError: it is not what was written.
+      FileNotFoundError: If the file is gone because the gallery changed after the catalog was read.
+      ModelError: If the file is damaged.
     """
-    path = folder / piece.name
-    why = "it has changed since it was written"
+    path = folder / file.name
+    problem = "it has changed since it was written"
     try:
-        if describe(path) == File(size=piece.size, sha256=piece.sha256):
+        if compute_digest(path) == FileDigest(size=file.size, sha256=file.sha256):
             table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
             if table.schema.equals(schema) and table.num_rows == rows:
                 table.validate(full=True)
                 return table
-            why = "its columns or rows are not those of the gallery"
+            problem = "its columns or its number of rows do not match the gallery"
     except pa.ArrowInvalid as error:
-        why = f"it is no valid Arrow file ({str(error).splitlines()[0]})"
+        problem = f"it is not a valid Arrow file ({str(error).splitlines()[0]})"
     raise ModelError(
-        f"{path} is damaged: {why}. Restore it from a copy, or enroll into a new folder."
+        f"{path} is damaged: {problem}. Restore it from a copy, or enroll into a new folder."
     )
 
 
-def write_piece(folder: Path, name: str, table: pa.Table) -> Piece:
-    """Writes a file of a part, in record batches of bounded rows."""
+def write_gallery_file(folder: Path, name: str, table: pa.Table) -> GalleryFile:
+    """Write a file of a part in record batches of bounded size."""
     path = folder / name
-    with whole_file(path) as beside:
-        with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
-            out.write_table(table.combine_chunks(), max_chunksize=_ROWS_A_BATCH)
-        piece = Piece(name=name, **describe(beside).model_dump())
-    return piece
+    with atomic_write(path) as tmp_path:
+        with pa.OSFile(str(tmp_path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
+            out.write_table(table.combine_chunks(), max_chunksize=_ROWS_PER_RECORD_BATCH)
+        file = GalleryFile(name=name, **compute_digest(tmp_path).model_dump())
+    return file
 
 
-def tidy(folder: Path, catalog: Catalog) -> None:
-    """Removes files that are no longer, or never were, the gallery's. The lock must be held."""
-    own = {piece.name for part in catalog.parts for piece in (part.examples, part.raw)}
+def delete_unlisted_files(folder: Path, catalog: GalleryCatalog) -> None:
+    """Delete Arrow files that the catalog does not list, and partial files. Requires the lock."""
+    listed = {file.name for part in catalog.parts for file in (part.examples, part.raw)}
     for path in folder.iterdir():
         name = path.name
-        left = _OWN_FILE.fullmatch(name) and name not in own
-        half = _OWN_FILE.match(name) or name.startswith(f"{_CATALOG}.")
-        if left or (half and name.endswith(HALF)):
+        is_unlisted = _ARROW_FILE_NAME.fullmatch(name) and name not in listed
+        is_ours = _ARROW_FILE_NAME.match(name) or name.startswith(f"{_CATALOG_NAME}.")
+        if is_unlisted or (is_ours and name.endswith(PARTIAL_SUFFIX)):
             path.unlink()
+
+
+def _vector_type(size: int) -> pa.DataType:
+    return pa.list_(pa.field("item", pa.float32(), nullable=False), size)

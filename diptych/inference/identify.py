@@ -1,4 +1,4 @@
-"""Which of a gallery's classes examples are."""
+"""Identify examples: find the nearest classes of a gallery."""
 
 import dataclasses
 import os
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Identified:
-    """An example and its nearest classes, the nearest first; ``label`` is None if it is unknown."""
+class Identification:
+    """An example and its nearest classes, nearest first; ``label`` is None for an unknown class."""
 
     source: str
     label: str | None
     candidates: tuple["Candidate", ...]
 
-    def row(self) -> dict[str, Any]:
-        """As a row of a table."""
+    def to_row(self) -> dict[str, Any]:
+        """Convert to a row of the table of ``write_identifications``."""
         return {
             "source": self.source,
             "label": self.label,
@@ -30,45 +30,46 @@ class Identified:
         }
 
 
-def is_one(path: Path) -> bool:
-    """Whether a path names a single example: an image, or a row of a table."""
-    from diptych.components.common.data_files import is_table
+def is_single_example(path: Path) -> bool:
+    """Return True if a path names one example: an image, or a row of a table."""
+    from diptych.components.common.data_files import has_table_extension
 
-    return not os.path.isdir(path) and not (os.path.isfile(path) and is_table(path.name.lower()))
+    is_table = os.path.isfile(path) and has_table_extension(path.name.lower())
+    return not os.path.isdir(path) and not is_table
 
 
-def identify(
+def identify_examples(
     gallery: "Gallery",
     model: "PushedModel",
     path: Path,
     k: int,
     rejected: list[tuple[str, str]],
-) -> Iterator[list[Identified]]:
-    """Finds the nearest classes of all examples at a path, some at a time.
+) -> Iterator[list[Identification]]:
+    """Find the k nearest classes of all examples at a path, batch by batch.
 
     Args:
-      gallery: with the classes.
-      model: of the gallery.
-      path: as ``read_examples`` takes it.
-      k: number of classes.
-      rejected: takes in the sources of those that cannot be used, and the reasons.
+      gallery: The gallery with the classes.
+      model: The model of the gallery.
+      path: Path as accepted by ``read_examples``.
+      k: Number of classes.
+      rejected: Sources and reasons of unusable examples are appended to this list.
 
     Raises:
-      DataError: there is nothing at the path.
+      DataError: If there is nothing at the path.
     """
     from diptych.inference.raw_examples import read_examples
 
     for batch in read_examples(path, model.manifest):
         rejected += batch.rejected
-        found = gallery.identify(model.embed(batch.values), k)
+        candidates_of_batch = gallery.identify(model.embed(batch.values), k)
         yield [
-            Identified(source, _label(candidates), tuple(candidates))
-            for source, candidates in zip(batch.sources, found, strict=True)
+            Identification(source, _accepted_label(candidates), tuple(candidates))
+            for source, candidates in zip(batch.sources, candidates_of_batch, strict=True)
         ]
 
 
-def write_table(blocks: Iterator[list[Identified]], out: Path) -> int:
-    """Writes all to a Parquet file, which is there whole or not at all.
+def write_identifications(batches: Iterator[list[Identification]], out: Path) -> int:
+    """Write all identifications to a Parquet file, atomically.
 
     Returns:
       The number of rows.
@@ -76,7 +77,7 @@ def write_table(blocks: Iterator[list[Identified]], out: Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from diptych.schemas.files import whole_file
+    from diptych.schemas.files import atomic_write
 
     schema = pa.schema(
         [
@@ -87,13 +88,14 @@ def write_table(blocks: Iterator[list[Identified]], out: Path) -> int:
             ("nearest_sources", pa.list_(pa.string())),
         ]
     )
-    rows = 0
-    with whole_file(out) as beside, pq.ParquetWriter(beside, schema) as writer:
-        for block in blocks:
-            writer.write_table(pa.Table.from_pylist([one.row() for one in block], schema))
-            rows += len(block)
-    return rows
+    num_rows = 0
+    with atomic_write(out) as tmp_path, pq.ParquetWriter(tmp_path, schema) as writer:
+        for batch in batches:
+            rows = [identification.to_row() for identification in batch]
+            writer.write_table(pa.Table.from_pylist(rows, schema))
+            num_rows += len(batch)
+    return num_rows
 
 
-def _label(candidates: list["Candidate"]) -> str | None:
+def _accepted_label(candidates: list["Candidate"]) -> str | None:
     return candidates[0].label if candidates and candidates[0].same else None

@@ -1,4 +1,4 @@
-"""The nearest classes among labelled embeddings: exact, and independent of what else is asked."""
+"""Exact search of the nearest classes, independent of the other queries of a batch."""
 
 import contextlib
 import dataclasses
@@ -7,24 +7,25 @@ from collections.abc import Callable, Iterator
 import faiss
 import numpy as np
 
-Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
+DistanceFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-_FIRST_CANDIDATES = 64
-_GROWTH = 8
-_CANDIDATES_AT_ONCE = 2**21  # (query, candidate) pairs: some 100 MB
-_ROWS_AT_ONCE = 2**16
-_ROWS_EVEN = 16  # float32 in the widest registers
-_ROUNDING = float(np.finfo(np.float32).eps)
-# Under the root of the Euclidean distance and of the length of a vector, see trainer/distances.py.
+_INITIAL_CANDIDATES = 64
+_CANDIDATE_GROWTH = 8
+_MAX_CANDIDATE_PAIRS = 2**21  # (query, candidate) pairs per block: some 100 MB
+_SCAN_ROWS = 2**16
+_ROW_MULTIPLE = 16  # float32 lanes of the widest registers
+_EPSILON = float(np.finfo(np.float32).eps)
+# Added under the root of the Euclidean distance and of the norm, see trainer/distances.py.
 _TINY = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
-class Nearest:
-    """The nearest classes of each query, the nearest first.
+class ClassNeighbors:
+    """The nearest classes of each query, nearest first.
 
-    ``rows`` (q, k) int64 is the nearest example of the class, -1 where there are fewer classes
-    than k; ``distances`` (q, k) float32 are to that example, infinite where there is none.
+    Attributes:
+      rows: (q, k) int64, row of the nearest example of each class; -1 if there are fewer classes.
+      distances: (q, k) float32, distances to those examples; infinite if there is none.
     """
 
     rows: np.ndarray
@@ -32,152 +33,161 @@ class Nearest:
 
 
 class NearestClasses:
-    """Finds the classes whose examples are nearest; the nearest example stands for its class.
+    """Finds the classes with the nearest examples; the nearest example represents its class.
 
-    Faiss looks for the nearest examples, all of them by brute force, and as many as it takes to
-    see k classes. Of these the model itself measures the distances, which decide: Faiss may round
-    in another way, and by the number of queries. So what is found is what the model would find by
-    measuring every example.
+    Faiss finds candidates by brute force, until they contain k classes. The model then
+    computes the distances of the candidates, which decide: Faiss may round differently, depending
+    on the number of queries. The result equals that of computing the model's distance to every
+    example.
 
-    A distance that Faiss does not know (learned ones) is measured by the model throughout.
+    Faiss does not support learned distances; for those, the model computes all distances.
 
-    Memory: the embeddings, for cosine twice.
+    Memory: the embeddings, twice for cosine.
 
     Args:
       embeddings: (n, size) float32, finite.
-      classes: (n,) numbers; of two classes at one distance the lower comes first.
-      distance: name of the model's distance.
-      measure: (m, size), (m, size) to (m,) distances, row by row.
+      class_indices: (n,) class index of each example; ties are broken by the lower index.
+      distance_name: Name of the model's distance.
+      distance: Maps two (m, size) arrays to (m,) distances between their rows.
     """
 
     def __init__(
-        self, embeddings: np.ndarray, classes: np.ndarray, distance: str, measure: Measure
+        self,
+        embeddings: np.ndarray,
+        class_indices: np.ndarray,
+        distance_name: str,
+        distance: DistanceFunction,
     ) -> None:
         self._embeddings = embeddings
-        self._classes = classes
+        self._class_indices = class_indices
+        self._distance_name = distance_name
         self._distance = distance
-        self._measure = measure
-        self._points = self._placed(embeddings)
-        lengths = self._lengths(self._points)
-        self._longest = float(lengths.max(initial=0.0))
+        self._points = self._to_faiss_points(embeddings)
+        self._max_norm = float(self._norms(self._points).max(initial=0.0))
 
-    def search(self, queries: np.ndarray, k: int) -> Nearest:
-        """The k nearest classes of (q, size) float32 embeddings."""
-        nearest = Nearest(
+    def search(self, queries: np.ndarray, k: int) -> ClassNeighbors:
+        """Find the k nearest classes of (q, size) float32 embeddings."""
+        nearest = ClassNeighbors(
             rows=np.full((len(queries), k), -1, np.int64),
             distances=np.full((len(queries), k), np.inf, np.float32),
         )
         total = len(self._embeddings)
-        open_ = np.arange(len(queries) if total else 0)
-        count = max(_FIRST_CANDIDATES, _GROWTH * k)
-        while open_.size:
-            count = min(count, total)
-            at_once = max(1, _CANDIDATES_AT_ONCE // count)
-            still_open = []
-            for start in range(0, open_.size, at_once):
-                asked = open_[start : start + at_once]
-                found, complete = self._search_among(queries[asked], k, count)
-                nearest.rows[asked[complete]] = found.rows
-                nearest.distances[asked[complete]] = found.distances
-                still_open.append(asked[~complete])
-            open_ = np.concatenate(still_open)
-            count *= _GROWTH
+        pending = np.arange(len(queries) if total else 0)
+        num_candidates = max(_INITIAL_CANDIDATES, _CANDIDATE_GROWTH * k)
+        while pending.size:
+            num_candidates = min(num_candidates, total)
+            block_size = max(1, _MAX_CANDIDATE_PAIRS // num_candidates)
+            incomplete = []
+            for start in range(0, pending.size, block_size):
+                block = pending[start : start + block_size]
+                neighbors, complete = self._search_candidates(queries[block], k, num_candidates)
+                nearest.rows[block[complete]] = neighbors.rows
+                nearest.distances[block[complete]] = neighbors.distances
+                incomplete.append(block[~complete])
+            pending = np.concatenate(incomplete)
+            num_candidates *= _CANDIDATE_GROWTH
         return nearest
 
-    def _search_among(self, queries: np.ndarray, k: int, count: int) -> tuple[Nearest, np.ndarray]:
-        """The nearest classes of those queries for which so many candidates are enough.
+    def _search_candidates(
+        self, queries: np.ndarray, k: int, num_candidates: int
+    ) -> tuple[ClassNeighbors, np.ndarray]:
+        """Find the nearest classes among a number of candidates.
 
         Returns:
-          Their classes, and (q,) bool which queries these are.
+          The classes of those queries for which the candidates are enough, and (q,) bool that
+          marks these queries.
         """
-        near, rows, rounding = self._candidates(queries, count)
-        classes_seen = np.cumsum(_firsts(self._classes[rows]), axis=1)
-        enough = classes_seen[:, -1] >= k
-        last = np.argmax(classes_seen >= k, axis=1)
+        near, rows, rounding = self._find_candidates(queries, num_candidates)
+        num_classes = np.cumsum(_first_occurrences(self._class_indices[rows]), axis=1)
+        enough = num_classes[:, -1] >= k
+        last = np.argmax(num_classes >= k, axis=1)
         bound = np.where(enough, near[np.arange(len(near)), last] + rounding, np.inf)
-        # No example beyond the candidates can be nearer than the k-th class, even by rounding.
-        complete = (bound < near[:, -1]) | (count == len(self._embeddings))
+        # No example outside the candidates can be nearer than the k-th class, even with rounding.
+        complete = (bound < near[:, -1]) | (num_candidates == len(self._embeddings))
 
         queries, near, rows = queries[complete], near[complete], rows[complete]
         query, candidate = np.nonzero(near <= bound[complete, None])
-        chosen = rows[query, candidate]
         exact = np.full(near.shape, np.inf, np.float32)
-        exact[query, candidate] = self._between(queries[query], self._embeddings[chosen])
-        order = np.lexsort((rows, self._classes[rows], exact), axis=1)
+        exact[query, candidate] = self._row_distances(
+            queries[query], self._embeddings[rows[query, candidate]]
+        )
+        order = np.lexsort((rows, self._class_indices[rows], exact), axis=1)
         rows = np.take_along_axis(rows, order, axis=1)
         exact = np.take_along_axis(exact, order, axis=1)
-        first = _firsts(self._classes[rows])
+        first = _first_occurrences(self._class_indices[rows])
         front = np.argsort(~first, axis=1, kind="stable")[:, :k]
         is_class = np.take_along_axis(first, front, axis=1)
-        found = Nearest(
-            rows=_widened(np.where(is_class, np.take_along_axis(rows, front, axis=1), -1), k, -1),
-            distances=_widened(
+        neighbors = ClassNeighbors(
+            rows=_pad_columns(
+                np.where(is_class, np.take_along_axis(rows, front, axis=1), -1), k, -1
+            ),
+            distances=_pad_columns(
                 np.where(is_class, np.take_along_axis(exact, front, axis=1), np.inf), k, np.inf
             ),
         )
-        return found, complete
+        return neighbors, complete
 
-    def _candidates(
-        self, queries: np.ndarray, count: int
+    def _find_candidates(
+        self, queries: np.ndarray, num_candidates: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The nearest examples, by a distance in the order of the model's.
+        """Find the nearest examples by a distance with the same order as the model's.
 
         Returns:
-          (q, count) such distances, rising; (q, count) rows; (q,) by how much rounding may have
-          changed the difference of two of these distances.
+          Distances (q, num_candidates), ascending; rows (q, num_candidates); and (q,) bounds of
+          the rounding error of the difference between two of these distances.
         """
-        if self._distance not in _METRICS:
-            return *self._scan(queries, count), np.zeros(len(queries))
-        points = self._placed(queries)
-        metric = _METRICS[self._distance]
-        # Several threads do for one query four times the work of one, and are slower.
-        with _threads(1 if len(points) == 1 else faiss.omp_get_max_threads()):
-            near, rows = faiss.knn(points, self._points, count, metric=metric)
-        reach = self._lengths(points) + self._longest
+        if self._distance_name not in _FAISS_METRICS:
+            return *self._scan_all(queries, num_candidates), np.zeros(len(queries))
+        points = self._to_faiss_points(queries)
+        metric = _FAISS_METRICS[self._distance_name]
+        # For a single query, several threads do four times the work of one, and are slower.
+        with _faiss_threads(1 if len(points) == 1 else faiss.omp_get_max_threads()):
+            near, rows = faiss.knn(points, self._points, num_candidates, metric=metric)
+        magnitude = self._norms(points) + self._max_norm
         if metric == faiss.METRIC_L2:
-            reach = reach**2
-        return near.astype(np.float64), rows, _ROUNDING * points.shape[1] * reach + _TINY
+            magnitude = magnitude**2
+        return near.astype(np.float64), rows, _EPSILON * points.shape[1] * magnitude + _TINY
 
-    def _scan(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        near = np.empty((len(queries), count))
-        rows = np.empty((len(queries), count), np.int64)
-        for number, query in enumerate(queries):
+    def _scan_all(self, queries: np.ndarray, num_candidates: int) -> tuple[np.ndarray, np.ndarray]:
+        near = np.empty((len(queries), num_candidates))
+        rows = np.empty((len(queries), num_candidates), np.int64)
+        for i, query in enumerate(queries):
             distances = np.concatenate(
                 [
-                    self._between(np.broadcast_to(query, some.shape), some)
-                    for start in range(0, len(self._embeddings), _ROWS_AT_ONCE)
-                    for some in [self._embeddings[start : start + _ROWS_AT_ONCE]]
+                    self._row_distances(np.broadcast_to(query, chunk.shape), chunk)
+                    for start in range(0, len(self._embeddings), _SCAN_ROWS)
+                    for chunk in [self._embeddings[start : start + _SCAN_ROWS]]
                 ]
             )
-            part = np.argpartition(distances, count - 1)[:count]
-            part = part[np.argsort(distances[part], kind="stable")]
-            near[number], rows[number] = distances[part], part
+            nearest = np.argpartition(distances, num_candidates - 1)[:num_candidates]
+            nearest = nearest[np.argsort(distances[nearest], kind="stable")]
+            near[i], rows[i] = distances[nearest], nearest
         return near, rows
 
-    def _between(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        number = len(left)
-        if not number:
+    def _row_distances(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        num_rows = len(left)
+        if not num_rows:
             return np.empty(0, np.float32)
-        # The last rows of an odd number go another way through the processor, and are rounded
-        # differently: with these, what a distance comes to would depend on what else is asked.
-        pad = ((0, -number % _ROWS_EVEN), (0, 0))
-        return self._measure(np.pad(left, pad), np.pad(right, pad))[:number]
+        # Rows that do not fill a vector register take another code path and are rounded
+        # differently. Without padding, a distance would depend on the other queries.
+        pad = ((0, -num_rows % _ROW_MULTIPLE), (0, 0))
+        return self._distance(np.pad(left, pad), np.pad(right, pad))[:num_rows]
 
-    def _placed(self, embeddings: np.ndarray) -> np.ndarray:
-        """As points whose distances Faiss knows: the cosine is the Euclidean of unit vectors."""
-        if self._distance != "cosine":
+    def _to_faiss_points(self, embeddings: np.ndarray) -> np.ndarray:
+        """Convert to points for Faiss: cosine is the Euclidean distance of unit vectors."""
+        if self._distance_name != "cosine":
             return np.ascontiguousarray(embeddings)
         squares = np.square(embeddings).sum(axis=1, keepdims=True)
         units: np.ndarray = embeddings / np.sqrt(squares + np.float32(_TINY))
         return units
 
-    def _lengths(self, points: np.ndarray) -> np.ndarray:
-        order = 1 if _METRICS.get(self._distance) == faiss.METRIC_L1 else 2
-        lengths: np.ndarray = np.linalg.norm(points, ord=order, axis=1).astype(np.float64)
-        return lengths
+    def _norms(self, points: np.ndarray) -> np.ndarray:
+        order = 1 if _FAISS_METRICS.get(self._distance_name) == faiss.METRIC_L1 else 2
+        norms: np.ndarray = np.linalg.norm(points, ord=order, axis=1).astype(np.float64)
+        return norms
 
 
-_METRICS = {
+_FAISS_METRICS = {
     "euclidean": faiss.METRIC_L2,
     "squared_euclidean": faiss.METRIC_L2,
     "cosine": faiss.METRIC_L2,
@@ -186,18 +196,18 @@ _METRICS = {
 
 
 @contextlib.contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Threads of Faiss for what this thread asks."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(number)
+def _faiss_threads(num_threads: int) -> Iterator[None]:
+    """Set the number of Faiss threads for calls from this thread."""
+    previous = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(num_threads)
     try:
         yield
     finally:
-        faiss.omp_set_num_threads(before)
+        faiss.omp_set_num_threads(previous)
 
 
-def _firsts(classes: np.ndarray) -> np.ndarray:
-    """(q, n) bool: whether a class stands there for the first time in its row."""
+def _first_occurrences(classes: np.ndarray) -> np.ndarray:
+    """Return (q, n) bool: True at the first occurrence of a class in its row."""
     order = np.argsort(classes, axis=1, kind="stable")
     ordered = np.take_along_axis(classes, order, axis=1)
     new = np.ones(classes.shape, bool)
@@ -207,5 +217,5 @@ def _firsts(classes: np.ndarray) -> np.ndarray:
     return first
 
 
-def _widened(values: np.ndarray, k: int, fill: float) -> np.ndarray:
+def _pad_columns(values: np.ndarray, k: int, fill: float) -> np.ndarray:
     return np.pad(values, ((0, 0), (0, k - values.shape[1])), constant_values=fill)

@@ -1,4 +1,4 @@
-"""A pushed model, checked against its manifest before anything of it is loaded."""
+"""A pushed model, verified against its manifest and loaded on first use."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,71 +6,65 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diptych.schemas.errors import ModelError
-from diptych.schemas.input_spec import Inputs
 from diptych.schemas.manifest import ModelManifest
-from diptych.schemas.versions import newest
+from diptych.schemas.versions import newest_version
 
 if TYPE_CHECKING:
     from diptych.components.common.exported_model import ExportedModel
 
-_EXAMPLES_AT_ONCE = 256
+_BATCH_SIZE = 256
 
 
 class PushedModel:
-    """One version of a pushed model.
+    """A verified version of a pushed model.
+
+    The files are compared with the manifest at once; the SavedModel, and with it TensorFlow, is
+    loaded by the first call of ``embed`` or ``distance``.
 
     Args:
-      path: of the version, or a folder of versions, of which the newest is taken.
+      path: Folder of a version, or folder of versions, of which the newest is used.
+
+    Attributes:
+      folder: Folder of the version.
+      manifest: Its manifest: input spec, embedding size, threshold.
 
     Raises:
-      ModelError: there is no model, or its folder is not as it was pushed.
+      ModelError: If there is no model, or it differs from its manifest.
     """
 
     def __init__(self, path: Path) -> None:
-        folder = newest(path)
+        folder = newest_version(path)
         if folder is None:
-            what = "has no model in it" if path.exists() else "is not there"
+            problem = "contains no model" if path.exists() else "does not exist"
             raise ModelError(
-                f"Needed is a pushed model or a folder of its versions, such as demo/serving, and "
-                f"{path} {what}. Correct the path, or run the pipeline until a model is blessed."
+                f"{path} {problem}. Pass the folder of a pushed model or of its versions, such as "
+                "demo/serving, or run the pipeline until a model is blessed."
             )
         self.folder = folder
         self.manifest = ModelManifest.read(folder)
-        self.manifest.check(folder)
+        self.manifest.verify(folder)
         self._exported: ExportedModel | None = None
 
-    @property
-    def inputs(self) -> Inputs:
-        """What a raw example holds."""
-        return self.manifest.inputs
-
-    @property
-    def threshold(self) -> float:
-        """The calibrated one: ``distance <= threshold`` means same."""
-        return self.manifest.threshold
-
-    @property
-    def version(self) -> int:
-        """Its number."""
-        return self.manifest.version
-
     def embed(self, raw: np.ndarray) -> np.ndarray:
-        """(n,) encoded images or (n, d) vectors to (n, size) float32 embeddings.
+        """Compute embeddings (n, size) float32 of (n,) encoded images or (n, d) vectors.
 
-        The raw examples must have been checked, see ``raw``: the graph decodes what it is given.
+        The examples must have been checked (see ``read_examples``): the graph decodes any input.
         """
-        parts = [
-            self._model.embed(raw[start : start + _EXAMPLES_AT_ONCE])
-            for start in range(0, len(raw), _EXAMPLES_AT_ONCE)
+        model = self._load()
+        batches = [
+            model.embed(raw[start : start + _BATCH_SIZE])
+            for start in range(0, len(raw), _BATCH_SIZE)
         ]
-        return np.concatenate([np.empty((0, self.manifest.embedding_size), np.float32), *parts])
+        return np.concatenate([np.empty((0, self.manifest.embedding_size), np.float32), *batches])
 
     def distance(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """(m,) distances of (m, size) embeddings row by row; lower is more alike."""
-        return self._model.distance(left, right)
+        """Compute the distances (m,) between the rows of two (m, size) arrays of embeddings.
 
-    @property
-    def _model(self) -> "ExportedModel":
+        Lower means more similar.
+        """
+        return self._load().distance(left, right)
+
+    def _load(self) -> "ExportedModel":
         if self._exported is None:
             from diptych.components.common.exported_model import ExportedModel  # loads TensorFlow
 

@@ -1,4 +1,4 @@
-"""Raw examples on their way to a pushed model."""
+"""Batches of raw examples, the input of a pushed model."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -9,12 +9,14 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class RawBatch:
-    """Some examples.
+    """A batch of raw examples.
 
-    ``values`` are (n,) encoded images as objects, or (n, d) float32 vectors; ``sources`` name the
-    file, or the file and the row, of each: ``birds.csv:12``; ``labels`` are those of the
-    data, empty for an example without, or None where the data have none; ``ids`` likewise.
-    ``rejected`` are those that the model must not be given, with the reason.
+    Attributes:
+      values: (n,) encoded images as objects, or (n, d) float32 vectors.
+      sources: File, or file and row (``birds.csv:12``), of each example.
+      labels: Label of each example, empty if the example has none; None if the data are unlabelled.
+      rejected: Sources and reasons of the examples that the model cannot process.
+      ids: Id of each example, in the same form as ``labels``.
     """
 
     values: np.ndarray
@@ -24,18 +26,18 @@ class RawBatch:
     ids: tuple[str, ...] | None = None
 
 
-class Part(Protocol):
-    """Some of the examples at a path: what one worker reads. Can be pickled."""
+class InputPartition(Protocol):
+    """A part of the examples at a path, read by one worker. Picklable."""
 
     @property
     def num_examples(self) -> int | None:
-        """How many there are, with those that will be rejected; None: not known before."""
+        """Number of examples, including rejected ones; None if unknown before reading."""
         ...
 
     def read(self) -> Iterator[RawBatch]:
-        """Reads them, some thousand at a time.
+        """Read the examples in batches of up to some thousand.
 
         Raises:
-          DataError: a file cannot be read at all.
+          DataError: If a file cannot be read.
         """
         ...

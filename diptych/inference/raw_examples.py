@@ -1,100 +1,108 @@
-"""Raw examples from files, in the form that a pushed model takes."""
+"""Read raw examples for a pushed model from image files and tables."""
 
-# os.path, not Path.exists: that raises on a name that is too long or lies where one may not look.
+# os.path instead of Path.exists, which raises on names that are too long or in unreadable folders.
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from diptych.components.common.data_files import IMAGE_ENDINGS, is_table
-from diptych.inference.raw_batch import Part, RawBatch
-from diptych.inference.raw_images import image_file, image_folder
-from diptych.inference.raw_tables import table_row, table_rows, tables_in
+from diptych.components.common.data_files import IMAGE_EXTENSIONS, has_table_extension
+from diptych.inference.raw_batch import InputPartition, RawBatch
+from diptych.inference.raw_images import image_folder_partitions, single_image_partition
+from diptych.inference.raw_tables import (
+    single_row_partition,
+    table_folder_partitions,
+    table_partitions,
+)
 from diptych.schemas.errors import DataError
 from diptych.schemas.manifest import ModelManifest
 
-__all__ = ["RawBatch", "find_examples", "read_examples", "read_one"]
-
-_ROW = re.compile(r"(.+):(\d+)")
+_TABLE_ROW = re.compile(r"(.+):(\d+)")
 
 
 def read_examples(path: Path, manifest: ModelManifest) -> Iterator[RawBatch]:
-    """Reads all examples at a path, in the order of their names and rows.
+    """Read all examples at a path, sorted by file name and row.
 
     Args:
-      path: of an image or a folder of them, whose labels are their folders below ``path``; or of a
-        table (CSV or Parquet), a row of one (``birds.csv:12``), or a folder of tables.
-      manifest: of the model; says what an example holds, and the bounds of images.
+      path: An image; a folder of images, whose labels are their subfolders; a table (CSV or
+        Parquet); a row of a table (``birds.csv:12``); or a folder of tables.
+      manifest: Manifest of the model, which defines the inputs and the limits of images.
 
     Raises:
-      DataError: there is nothing there, no table with the model's columns, or the one image or
-        row that is named cannot be used.
+      DataError: If there are no examples at the path, a table lacks columns of the model, or the
+        named image or row is unusable.
     """
-    for part in find_examples(path, manifest):
-        yield from part.read()
+    for partition in find_partitions(path, manifest):
+        yield from partition.read()
 
 
-def read_one(path: Path, manifest: ModelManifest) -> RawBatch:
-    """Reads the one example at a path.
+def read_single_example(path: Path, manifest: ModelManifest) -> RawBatch:
+    """Read the only example at a path.
 
     Raises:
-      DataError: there is none that can be used, or more than one; and as ``read_examples``.
+      DataError: If there is not exactly one usable example; and as ``read_examples``.
     """
-    found: list[RawBatch] = []
+    batches: list[RawBatch] = []
     rejected: list[tuple[str, str]] = []
     for batch in read_examples(path, manifest):
         rejected += batch.rejected
-        found += [batch] if batch.sources else []
-        if sum(len(batch.sources) for batch in found) > 1:
+        batches += [batch] if batch.sources else []
+        if sum(len(batch.sources) for batch in batches) > 1:
             raise DataError(
-                f"{path} has more than one example: name one, a file or a row of a table such as "
-                "data.csv:12."
+                f"{path} has more than one example. Pass a single image, or a row of a table such "
+                "as data.csv:12."
             )
-    if not found:
-        why = f" {rejected[0][0]}: {rejected[0][1]}." if rejected else ""
-        raise DataError(f"{path} has no example that can be used.{why}")
-    return found[0]
+    if not batches:
+        reason = f" {rejected[0][0]}: {rejected[0][1]}." if rejected else ""
+        raise DataError(f"{path} has no usable example.{reason}")
+    return batches[0]
 
 
-def find_examples(path: Path, manifest: ModelManifest) -> list[Part]:
-    """Finds what ``read_examples`` reads, in parts that may be read anywhere.
+def find_partitions(path: Path, manifest: ModelManifest) -> list[InputPartition]:
+    """Split the examples at a path into partitions that can be read on any worker.
+
+    Args:
+      path: As for ``read_examples``.
+      manifest: As for ``read_examples``.
 
     Raises:
-      DataError: there is nothing there, or no table with the model's columns.
+      DataError: If there is no data at the path, or a table lacks columns of the model.
     """
-    images = manifest.inputs.kind == "image"
-    # A file that really has such a name wins over the row of a table.
-    row = None if os.path.exists(path) else _ROW.fullmatch(str(path))
+    takes_images = manifest.inputs.kind == "image"
+    # An existing file with such a name has priority over the row of a table.
+    row = None if os.path.exists(path) else _TABLE_ROW.fullmatch(str(path))
     if row is not None and os.path.isfile(row[1]):
-        if images:
-            raise _other_kind(path, "a row of a table", manifest)
-        return [table_row(Path(row[1]), int(row[2]), manifest)]
+        if takes_images:
+            raise _wrong_kind_error(path, "a row of a table", manifest)
+        return [single_row_partition(Path(row[1]), int(row[2]), manifest)]
     if os.path.isfile(path):
         name = path.name.lower()
-        if images:
-            if is_table(name):
-                raise _other_kind(path, "a table", manifest)
-            return [image_file(path, manifest)]
-        if name.endswith(IMAGE_ENDINGS):
-            raise _other_kind(path, "an image", manifest)
-        return table_rows([path], manifest)
+        if takes_images:
+            if has_table_extension(name):
+                raise _wrong_kind_error(path, "a table", manifest)
+            return [single_image_partition(path, manifest)]
+        if name.endswith(IMAGE_EXTENSIONS):
+            raise _wrong_kind_error(path, "an image", manifest)
+        return table_partitions([path], manifest)
     if os.path.isdir(path):
-        return image_folder(path, manifest) if images else tables_in(path, manifest)
-    what = "is not there" if not os.path.exists(path) else "is neither a file nor a folder"
-    raise DataError(f"{path} {what}. {_wanted(manifest)}")
+        if takes_images:
+            return image_folder_partitions(path, manifest)
+        return table_folder_partitions(path, manifest)
+    problem = "does not exist" if not os.path.exists(path) else "is neither a file nor a folder"
+    raise DataError(f"{path} {problem}. {_describe_expected_inputs(manifest)}")
 
 
-def _other_kind(path: Path, what: str, manifest: ModelManifest) -> DataError:
-    return DataError(f"{path} is {what}. {_wanted(manifest)}")
+def _wrong_kind_error(path: Path, kind: str, manifest: ModelManifest) -> DataError:
+    return DataError(f"{path} is {kind}. {_describe_expected_inputs(manifest)}")
 
 
-def _wanted(manifest: ModelManifest) -> str:
+def _describe_expected_inputs(manifest: ModelManifest) -> str:
     model = f"The model {manifest.name} {manifest.version} takes"
     if manifest.inputs.kind == "image":
-        return f"{model} images: name a PNG, JPEG, GIF or BMP file, or a folder of them."
+        return f"{model} images: pass a PNG, JPEG, GIF or BMP file, or a folder of them."
     names = [column.name for column in manifest.inputs.columns]
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     return (
-        f"{model} rows of numbers: name a CSV or Parquet file with its columns ({shown}), a folder "
-        "of such, or a row of one, such as data.csv:12."
+        f"{model} rows of numbers: pass a CSV or Parquet file with its columns ({shown}), a folder "
+        "of such files, or a single row such as data.csv:12."
     )

@@ -1,4 +1,4 @@
-"""Images from files, checked before the model decodes them."""
+"""Read image files and check them before the model decodes them."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -6,140 +6,152 @@ from pathlib import Path
 
 import numpy as np
 
-from diptych.components.common.data_files import IMAGE_ENDINGS, File, find_images
-from diptych.components.common.images import find_fault, read_bounded
-from diptych.inference.raw_batch import Part, RawBatch
+from diptych.components.common.data_files import IMAGE_EXTENSIONS, DataFile, find_images
+from diptych.components.common.images import find_image_error, read_bounded
+from diptych.inference.raw_batch import InputPartition, RawBatch
 from diptych.schemas.config.data import ImageFolder
 from diptych.schemas.errors import DataError
 from diptych.schemas.manifest import ModelManifest
 
-_PART_FILES, _PART_BYTES = 4096, 256 << 20
+_PARTITION_FILES, _PARTITION_BYTES = 4096, 256 << 20
 _BATCH_FILES, _BATCH_BYTES = 256, 16 << 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Bounds:
-    """Of an image that is decoded."""
+class ImageLimits:
+    """Upper limits of an image; larger images are not decoded."""
 
     max_bytes: int
     max_pixels: int
 
+    @classmethod
+    def from_manifest(cls, manifest: ModelManifest) -> "ImageLimits":
+        """Return the limits of the model's training data, or the defaults."""
+        data = manifest.configuration.get("data", {})
+        fields = ImageFolder.model_fields
+        return cls(
+            *(data.get(name) or fields[name].default for name in ("max_bytes", "max_pixels"))
+        )
+
 
 @dataclasses.dataclass(frozen=True)
-class ImageFiles:
-    """Image files in a folder; their folders are labels, if ``labelled``.
+class ImageFolderPartition:
+    """Image files of a folder; if ``labelled``, their subfolders are the labels.
 
-    ``rejected`` are files that are not opened at all.
+    ``rejected`` holds the files that are not opened.
     """
 
     root: Path
-    files: tuple[File, ...]
+    files: tuple[DataFile, ...]
     labelled: bool
-    bounds: Bounds
+    limits: ImageLimits
     rejected: tuple[tuple[str, str], ...] = ()
 
     @property
     def num_examples(self) -> int:
-        """See ``Part``."""
+        """See ``InputPartition``."""
         return len(self.files) + len(self.rejected)
 
     def read(self) -> Iterator[RawBatch]:
-        """Some hundred at a time."""
+        """Read the images in batches of some hundred."""
         rejected = list(self.rejected)
-        for files in _cut(self.files, _BATCH_FILES, _BATCH_BYTES):
+        for files in _group_files(self.files, _BATCH_FILES, _BATCH_BYTES):
             images: list[bytes] = []
             names: list[str] = []
             for file in files:
-                image, fault = read_image(self.root / file.name, self.bounds)
-                if fault is None:
+                image, problem = read_checked_image(self.root / file.name, self.limits)
+                if problem is None:
                     images.append(image)
                     names.append(file.name)
                 else:
-                    rejected.append((file.name, fault))
+                    rejected.append((file.name, problem))
             labels = tuple(name.rpartition("/")[0] for name in names) if self.labelled else None
-            yield RawBatch(_objects(images), tuple(names), labels, tuple(rejected))
+            yield RawBatch(_to_object_array(images), tuple(names), labels, tuple(rejected))
             rejected = []
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageFile:
-    """One image, named by the user: nothing is to be done without it."""
+class SingleImagePartition:
+    """One image named by the user; an unusable image is an error."""
 
     path: Path
-    bounds: Bounds
+    limits: ImageLimits
 
     @property
     def num_examples(self) -> int:
-        """See ``Part``."""
+        """See ``InputPartition``."""
         return 1
 
     def read(self) -> Iterator[RawBatch]:
-        """A batch of one.
+        """Read a batch of one image.
 
         Raises:
-          DataError: it cannot be used.
+          DataError: If the image is unusable.
         """
-        image, fault = read_image(self.path, self.bounds)
-        if fault is not None:
-            raise DataError(f"{self.path} cannot be used: {fault}.")
-        yield RawBatch(_objects([image]), (self.path.name,), None, ())
+        image, problem = read_checked_image(self.path, self.limits)
+        if problem is not None:
+            raise DataError(f"{self.path} cannot be used: {problem}.")
+        yield RawBatch(_to_object_array([image]), (self.path.name,), None, ())
 
 
-def image_file(path: Path, manifest: ModelManifest) -> Part:
-    """The one image at a path."""
-    return ImageFile(path, bounds_of(manifest))
+def single_image_partition(path: Path, manifest: ModelManifest) -> InputPartition:
+    """Create the partition of one image file."""
+    return SingleImagePartition(path, ImageLimits.from_manifest(manifest))
 
 
-def image_folder(path: Path, manifest: ModelManifest) -> list[Part]:
-    """All images in a folder and the folders below, in parts of some megabytes.
+def image_folder_partitions(path: Path, manifest: ModelManifest) -> list[InputPartition]:
+    """Split all images in a folder and its subfolders into partitions of some megabytes.
 
     Raises:
-      DataError: there is no image.
+      DataError: If the folder contains no image.
     """
     files, rejected = find_images(str(path))
     if not files:
-        seen = f" Set aside: {rejected[0][0]}: {rejected[0][1]}." if rejected else ""
+        example = f" Rejected: {rejected[0][0]}: {rejected[0][1]}." if rejected else ""
         raise DataError(
-            f"No images ({', '.join(IMAGE_ENDINGS)}) in {path}.{seen} Name a folder that has some."
+            f"No images ({', '.join(IMAGE_EXTENSIONS)}) in {path}.{example} Pass a folder with "
+            "images."
         )
-    bounds, labelled = bounds_of(manifest), any("/" in file.name for file in files)
-    first = tuple(rejected)
-    parts: list[Part] = []
-    for some in _cut(files, _PART_FILES, _PART_BYTES):
-        parts.append(ImageFiles(path, some, labelled, bounds, first))
-        first = ()  # told once
-    return parts
+    limits = ImageLimits.from_manifest(manifest)
+    labelled = any("/" in file.name for file in files)
+    rejected_of_partition = tuple(rejected)
+    partitions: list[InputPartition] = []
+    for group in _group_files(files, _PARTITION_FILES, _PARTITION_BYTES):
+        partitions.append(
+            ImageFolderPartition(path, group, labelled, limits, rejected_of_partition)
+        )
+        rejected_of_partition = ()  # reported once, by the first partition
+    return partitions
 
 
-def bounds_of(manifest: ModelManifest) -> Bounds:
-    """Those that the model's data had; the defaults where the manifest does not say."""
-    data = manifest.configuration.get("data", {})
-    fields = ImageFolder.model_fields
-    return Bounds(*(data.get(name) or fields[name].default for name in ("max_bytes", "max_pixels")))
+def read_checked_image(path: Path, limits: ImageLimits) -> tuple[bytes, str | None]:
+    """Read an image file and check it.
 
-
-def read_image(path: Path, bounds: Bounds) -> tuple[bytes, str | None]:
-    """The bytes of a file, and why they are no image for the model; None if they are."""
+    Returns:
+      The bytes, and the reason why the model cannot use them, or None.
+    """
     try:
-        image = read_bounded(path, bounds.max_bytes)
+        image = read_bounded(path, limits.max_bytes)
     except OSError as error:
         return b"", f"cannot be read: {error.strerror}"
-    return image, find_fault(image, bounds.max_bytes, bounds.max_pixels)
+    return image, find_image_error(image, limits.max_bytes, limits.max_pixels)
 
 
-def _cut(files: Sequence[File], most: int, most_bytes: int) -> Iterator[tuple[File, ...]]:
-    some: list[File] = []
-    size = 0
+def _group_files(
+    files: Sequence[DataFile], max_files: int, max_bytes: int
+) -> Iterator[tuple[DataFile, ...]]:
+    group: list[DataFile] = []
+    num_bytes = 0
     for file in files:
-        if some and (len(some) == most or size + file.size > most_bytes):
-            yield tuple(some)
-            some, size = [], 0
-        some.append(file)
-        size += file.size
-    yield tuple(some)
+        if group and (len(group) == max_files or num_bytes + file.size > max_bytes):
+            yield tuple(group)
+            group, num_bytes = [], 0
+        group.append(file)
+        num_bytes += file.size
+    yield tuple(group)
 
 
-def _objects(images: list[bytes]) -> np.ndarray:
+def _to_object_array(images: list[bytes]) -> np.ndarray:
     values = np.empty(len(images), object)
     values[:] = images
     return values

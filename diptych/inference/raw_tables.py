@@ -1,4 +1,4 @@
-"""Rows of tables, streamed: a table of any size is read some thousand rows at a time."""
+"""Read rows of tables as a stream, some thousand rows at a time."""
 
 import dataclasses
 import os
@@ -9,84 +9,88 @@ import numpy as np
 import pyarrow as pa
 
 from diptych.components.common import cell_values as values
-from diptych.components.common.cells import no_reasons, read_vectors, sort_out
-from diptych.components.common.data_files import TABLE_ENDINGS, is_table
+from diptych.components.common.data_files import TABLE_EXTENSIONS, has_table_extension
+from diptych.components.common.row_parsing import (
+    no_rejections,
+    parse_vector_columns,
+    split_rejected,
+)
 from diptych.components.common.table_rows import (
-    Rows,
+    TableRows,
     check_columns,
     is_parquet,
-    read_rows,
     read_schema,
+    read_table_rows,
     row_group_sizes,
 )
-from diptych.inference.raw_batch import Part, RawBatch
+from diptych.inference.raw_batch import InputPartition, RawBatch
 from diptych.schemas.errors import DataError
 from diptych.schemas.input_spec import Column
 from diptych.schemas.manifest import ModelManifest
 
-_VALUES_AT_ONCE, _MOST_ROWS = 1 << 20, 4096
-_PART_BYTES = 64 << 20  # of a Parquet file, unpacked
+_BATCH_VALUES, _BATCH_ROWS = 1 << 20, 4096
+_PARTITION_BYTES = 64 << 20  # of a Parquet file, uncompressed
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
-    """Columns of the vector, and those of the label and the id where there are such."""
+class SelectedColumns:
+    """Columns to read: those of the vector, and the label and id columns if present."""
 
-    columns: tuple[Column, ...]
+    vector: tuple[Column, ...]
     label: str | None
     id: str | None
 
     @property
     def names(self) -> list[str]:
-        """Each once."""
+        """Names without duplicates."""
         others = [name for name in (self.label, self.id) if name is not None]
-        return list(dict.fromkeys([*(column.name for column in self.columns), *others]))
+        return list(dict.fromkeys([*(column.name for column in self.vector), *others]))
 
     @property
-    def rows_at_once(self) -> int:
-        """Fewer of longer vectors."""
-        width = sum(column.width for column in self.columns)
-        return max(1, min(_MOST_ROWS, _VALUES_AT_ONCE // width))
+    def batch_size(self) -> int:
+        """Number of rows per batch; fewer for longer vectors."""
+        width = sum(column.width for column in self.vector)
+        return max(1, min(_BATCH_ROWS, _BATCH_VALUES // width))
 
 
 @dataclasses.dataclass(frozen=True)
-class TableRows:
-    """The rows of a file; of some row groups of a Parquet file, None for all."""
+class TablePartition:
+    """Rows of a file; of a Parquet file, ``row_groups`` selects some row groups, None all."""
 
     path: Path
-    wanted: Wanted
+    columns: SelectedColumns
     row_groups: tuple[int, ...] | None = None
-    num_examples: int | None = None  # of CSV, only reading tells
+    num_examples: int | None = None  # the number of rows of a CSV file is unknown before reading
 
     def read(self) -> Iterator[RawBatch]:
-        """Some thousand rows at a time.
+        """Read the rows in batches of up to some thousand.
 
         Raises:
-          DataError: the file is damaged.
+          DataError: If the file is damaged.
         """
-        name, most = self.path.name, self.wanted.rows_at_once
-        for rows in read_rows(self.path, self.wanted.names, self.row_groups, most):
-            for some in _sliced(rows, most):
-                yield _batch(name, some, self.wanted)
+        batch_size = self.columns.batch_size
+        for rows in read_table_rows(self.path, self.columns.names, self.row_groups, batch_size):
+            for chunk in _slice_rows(rows, batch_size):
+                yield _to_raw_batch(self.path.name, chunk, self.columns)
 
 
 @dataclasses.dataclass(frozen=True)
-class TableRow:
-    """One row, named by the user: nothing is to be done without it."""
+class SingleRowPartition:
+    """One row named by the user; an unusable row is an error."""
 
-    rows: TableRows
+    rows: TablePartition
     number: int
 
     @property
     def num_examples(self) -> int:
-        """See ``Part``."""
+        """See ``InputPartition``."""
         return 1
 
     def read(self) -> Iterator[RawBatch]:
-        """A batch of one.
+        """Read a batch of one row.
 
         Raises:
-          DataError: the row is not there, or cannot be used; or the file is damaged.
+          DataError: If the row is missing or unusable, or the file is damaged.
         """
         source = f"{self.rows.path.name}:{self.number}"
         for batch in self.rows.read():
@@ -94,132 +98,135 @@ class TableRow:
                 if name == source:
                     raise DataError(f"{self.rows.path}:{self.number} cannot be used: {reason}.")
             if source in batch.sources:
-                yield _one(batch, batch.sources.index(source))
+                yield _select_row(batch, batch.sources.index(source))
                 return
         raise DataError(
-            f"{self.rows.path} has no row {self.number}. Rows are counted from 1, the header of a "
-            "CSV file too, and blank lines not."
+            f"{self.rows.path} has no row {self.number}. Rows are numbered from 1, including the "
+            "header of a CSV file and without blank lines."
         )
 
 
-def table_row(path: Path, number: int, manifest: ModelManifest) -> Part:
-    """One row of a table, counted as in ``Rows``: the header of a CSV file is row 1.
+def single_row_partition(path: Path, number: int, manifest: ModelManifest) -> InputPartition:
+    """Create the partition of one row, numbered as in ``TableRows``.
 
     Raises:
-      DataError: the table has not the model's columns.
+      DataError: If the table lacks columns of the model.
     """
-    wanted = _wanted([path], manifest)
+    columns = _select_columns([path], manifest)
     groups = None
     if is_parquet(path):
         ends = np.cumsum([rows for rows, _ in row_group_sizes(path)])
         group = int(np.searchsorted(ends, number - 1, side="right"))
         groups = (group,) if group < len(ends) else ()
-    return TableRow(TableRows(path, wanted, groups), number)
+    return SingleRowPartition(TablePartition(path, columns, groups), number)
 
 
-def tables_in(folder: Path, manifest: ModelManifest) -> list[Part]:
-    """The tables in a folder, by name; hidden ones are passed over.
+def table_folder_partitions(folder: Path, manifest: ModelManifest) -> list[InputPartition]:
+    """Split the tables in a folder, sorted by name, into partitions; skip hidden files.
 
     Raises:
-      DataError: there is none, or one has not the model's columns.
+      DataError: If the folder contains no table, or a table lacks columns of the model.
     """
     names = sorted(
-        name for name in os.listdir(folder) if is_table(name) and not name.startswith((".", "_"))
+        name
+        for name in os.listdir(folder)
+        if has_table_extension(name) and not name.startswith((".", "_"))
     )
     paths = [folder / name for name in names if (folder / name).is_file()]
     if not paths:
         raise DataError(
-            f"No tables ({', '.join(TABLE_ENDINGS)}) in {folder}. Name a folder that has some, or "
+            f"No tables ({', '.join(TABLE_EXTENSIONS)}) in {folder}. Pass a folder with tables, or "
             "a file."
         )
-    return table_rows(paths, manifest)
+    return table_partitions(paths, manifest)
 
 
-def table_rows(paths: Sequence[Path], manifest: ModelManifest) -> list[Part]:
-    """All rows of some tables, large Parquet files in parts.
+def table_partitions(paths: Sequence[Path], manifest: ModelManifest) -> list[InputPartition]:
+    """Split the rows of tables into partitions; only large Parquet files have several.
 
     Raises:
-      DataError: one has not the model's columns.
+      DataError: If a table lacks columns of the model.
     """
-    wanted = _wanted(paths, manifest)
-    parts: list[Part] = []
+    columns = _select_columns(paths, manifest)
+    partitions: list[InputPartition] = []
     for path in paths:
         if not is_parquet(path):
-            parts.append(TableRows(path, wanted))
+            partitions.append(TablePartition(path, columns))
             continue
         sizes = row_group_sizes(path)
-        for groups in _cut(sizes):
-            parts.append(TableRows(path, wanted, groups, sum(sizes[group][0] for group in groups)))
-    return parts
+        for groups in _group_row_groups(sizes):
+            num_rows = sum(sizes[group][0] for group in groups)
+            partitions.append(TablePartition(path, columns, groups, num_rows))
+    return partitions
 
 
-def _wanted(paths: Sequence[Path], manifest: ModelManifest) -> Wanted:
-    columns, data = manifest.inputs.columns, manifest.configuration.get("data", {})
+def _select_columns(paths: Sequence[Path], manifest: ModelManifest) -> SelectedColumns:
+    vector, data = manifest.inputs.columns, manifest.configuration.get("data", {})
     schemas = [read_schema(path) for path in paths]
     for path, schema in zip(paths, schemas, strict=True):
-        _check_schema(path, schema, columns)
+        _check_table_schema(path, schema, vector)
 
-    def there(part: str) -> str | None:
-        """The column that has this part in the data, if every table has it."""
-        name = data.get(part)
+    def column_of(key: str) -> str | None:
+        """Return the column configured as ``data.KEY`` if every table has it."""
+        name = data.get(key)
         if name is None or any(schema.names.count(name) != 1 for schema in schemas):
             return None
-        return (
-            None
-            if any(pa.types.is_nested(schema.field(name).type) for schema in schemas)
-            else str(name)
-        )
+        if any(pa.types.is_nested(schema.field(name).type) for schema in schemas):
+            return None
+        return str(name)
 
-    return Wanted(columns, there("label"), there("id"))
+    return SelectedColumns(vector, column_of("label"), column_of("id"))
 
 
-def _check_schema(path: Path, schema: pa.Schema, columns: Sequence[Column]) -> None:
+def _check_table_schema(path: Path, schema: pa.Schema, columns: Sequence[Column]) -> None:
     if not schema.names:
         raise DataError(f"{path} is empty (0 bytes). Check how it was written.")
     check_columns(path, schema.names, [column.name for column in columns])
     for column in columns:
-        kind = schema.field(column.name).type
-        if not _may_hold(kind, column.width):
-            wanted = "numbers" if column.width == 1 else f"lists of {column.width} numbers"
-            got = "text" if values.is_text(kind) else str(kind)
+        cell_type = schema.field(column.name).type
+        if not _can_hold_vector(cell_type, column.width):
+            expected = "numbers" if column.width == 1 else f"lists of {column.width} numbers"
+            got = "text" if values.is_text(cell_type) else str(cell_type)
             raise DataError(
-                f"{path}: the model needs {wanted} in the column {column.name!r}, got {got}. "
-                "Write the column so; lists need Parquet."
+                f"{path}: the model needs {expected} in the column {column.name!r}, got {got}. "
+                "Convert the column; lists need Parquet."
             )
 
 
-def _may_hold(kind: pa.DataType, width: int) -> bool:
-    """Whether cells of this type may be numbers, or lists of them; text may be numbers."""
-    if values.is_list(kind):
-        return values.is_number(kind.value_type)
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
+def _can_hold_vector(cell_type: pa.DataType, width: int) -> bool:
+    """Return True if cells of this type may be numbers or lists of them; text may be numbers."""
+    if values.is_list(cell_type):
+        return values.is_number(cell_type.value_type)
+    if pa.types.is_dictionary(cell_type):
+        cell_type = cell_type.value_type
     return width == 1 and (
-        values.is_number(kind) or values.is_text(kind) or bool(pa.types.is_boolean(kind))
+        values.is_number(cell_type)
+        or values.is_text(cell_type)
+        or bool(pa.types.is_boolean(cell_type))
     )
 
 
-def _batch(name: str, rows: Rows, wanted: Wanted) -> RawBatch:
-    reasons = no_reasons(rows)
-    vectors = read_vectors(rows, wanted.columns, reasons)
-    good, sources, rejected = sort_out(name, rows, reasons)
+def _to_raw_batch(name: str, rows: TableRows, columns: SelectedColumns) -> RawBatch:
+    reasons = no_rejections(rows)
+    vectors = parse_vector_columns(rows, columns.vector, reasons)
+    usable, sources, rejected = split_rejected(name, rows, reasons)
 
-    def texts(column: str | None) -> tuple[str, ...] | None:
+    def text_of(column: str | None) -> tuple[str, ...] | None:
         if column is None:
             return None
-        text = values.as_text(rows.batch.column(column)).filter(pa.array(good))
+        text = values.as_text(rows.batch.column(column)).filter(pa.array(usable))
         return tuple(text.fill_null("").to_pylist())
 
     return RawBatch(
-        values=vectors[good],
+        values=vectors[usable],
         sources=tuple(sources),
-        labels=texts(wanted.label),
+        labels=text_of(columns.label),
         rejected=tuple(rejected),
-        ids=texts(wanted.id),
+        ids=text_of(columns.id),
     )
 
 
-def _one(batch: RawBatch, row: int) -> RawBatch:
+def _select_row(batch: RawBatch, row: int) -> RawBatch:
     return RawBatch(
         values=batch.values[row : row + 1],
         sources=batch.sources[row : row + 1],
@@ -229,24 +236,24 @@ def _one(batch: RawBatch, row: int) -> RawBatch:
     )
 
 
-def _sliced(rows: Rows, most: int) -> Iterator[Rows]:
-    """So many rows at a time; broken ones are told with the first."""
-    for start in range(0, max(rows.batch.num_rows, 1), most):
-        yield Rows(
-            rows.batch.slice(start, most),
-            rows.numbers[start : start + most],
-            () if start else rows.broken,
+def _slice_rows(rows: TableRows, batch_size: int) -> Iterator[TableRows]:
+    """Slice rows into batches; the first one carries the broken rows."""
+    for start in range(0, max(rows.batch.num_rows, 1), batch_size):
+        yield TableRows(
+            rows.batch.slice(start, batch_size),
+            rows.row_numbers[start : start + batch_size],
+            () if start else rows.malformed,
         )
 
 
-def _cut(sizes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
+def _group_row_groups(sizes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
     groups: list[int] = []
-    size = 0
+    total_bytes = 0
     for group, (_, num_bytes) in enumerate(sizes):
-        if groups and size + num_bytes > _PART_BYTES:
+        if groups and total_bytes + num_bytes > _PARTITION_BYTES:
             yield tuple(groups)
-            groups, size = [], 0
+            groups, total_bytes = [], 0
         groups.append(group)
-        size += num_bytes
+        total_bytes += num_bytes
     if groups:
         yield tuple(groups)

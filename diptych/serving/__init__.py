@@ -1,1 +1,1 @@
-"""``diptych serve``: a pushed model over HTTP."""
+"""``diptych serve``: HTTP service of a pushed model."""

@@ -1,52 +1,112 @@
-"""A form with pictures (``multipart/form-data``, RFC 7578), from a body that is read already."""
+"""Forms with images (``multipart/form-data``, RFC 7578), parsed in memory within limits."""
 
 import dataclasses
-from email.message import Message
-from email.parser import BytesHeaderParser
 
-from diptych.serving.http_errors import Refusal
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from diptych.serving.http_errors import ApiError
 from diptych.serving.request_limits import MAX_EXAMPLES
 
-_MAX_PARTS = MAX_EXAMPLES + 8
-_MAX_HEAD = 4096  # bytes
+_MAX_FIELDS = MAX_EXAMPLES + 8
+_MAX_HEADER_BYTES = 4096  # of all headers of a field
 
 
 @dataclasses.dataclass(frozen=True)
-class Field:
-    """One field; ``filename`` is empty unless a file was chosen."""
+class FormField:
+    """A field; ``filename`` is empty unless it is a file."""
 
     name: str
     filename: str
     content: bytes
 
 
-def read_form(body: bytes, content_type: str) -> list[Field]:
-    """The fields of a form, in their order.
+def parse_form(body: bytes, content_type: str) -> list[FormField]:
+    """Parse the fields of a form, in their order.
+
+    The body is already in memory and its size is limited, so this does not use Starlette's parser,
+    which writes every image to a temporary file.
 
     Raises:
-      Refusal: it is no such form, or has too many fields.
+      ApiError: If the body is not a valid form, or has too many fields.
     """
-    head = Message()
-    head["content-type"] = content_type
-    boundary = head.get_param("boundary")
-    if not isinstance(boundary, str) or not 1 <= len(boundary) <= 70 or not boundary.isascii():
-        raise Refusal(400, "The form has no boundary in its Content-Type.")
-    mark = b"\r\n--" + boundary.encode("ascii")
-    parts = (b"\r\n" + body).split(mark, _MAX_PARTS + 2)
-    if len(parts) > _MAX_PARTS + 2:
-        raise Refusal(413, f"The form has more than {_MAX_PARTS} fields.")
-    if len(parts) < 3 or not parts[-1].startswith(b"--"):
-        raise Refusal(400, "The form is cut off, or does not fit its boundary.")
-    return [_field(part) for part in parts[1:-1]]
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if not boundary or not boundary.isascii():
+        raise ApiError(400, "The Content-Type of the form has no valid boundary.")
+    collector = _FieldCollector()
+    try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": collector.begin_field,
+                "on_header_field": collector.add_header_name,
+                "on_header_value": collector.add_header_value,
+                "on_header_end": collector.end_header,
+                "on_part_data": collector.add_content,
+                "on_part_end": collector.end_field,
+                "on_end": collector.end_form,
+            },
+            max_header_size=_MAX_HEADER_BYTES,
+        )
+        parser.write(body)
+    except FormParserError as error:
+        raise ApiError(400, f"The form is malformed: {error}.") from None
+    if not collector.is_complete:
+        raise ApiError(400, "The form is incomplete: its last boundary is missing.")
+    return collector.fields
 
 
-def _field(part: bytes) -> Field:
-    head, blank, content = part.partition(b"\r\n\r\n")
-    if not blank or len(head) > _MAX_HEAD:
-        raise Refusal(400, "A field of the form has no head, or one that is too long.")
-    about = BytesHeaderParser().parsebytes(head.lstrip(b"\r\n"))
-    name = about.get_param("name", header="content-disposition")
-    if not isinstance(name, str):
-        raise Refusal(400, "A field of the form has no name.")
-    filename = about.get_filename("")
-    return Field(name, filename if isinstance(filename, str) else "", content)
+class _FieldCollector:
+    """Callbacks of the parser."""
+
+    def __init__(self) -> None:
+        self.fields: list[FormField] = []
+        self.is_complete = False
+        self._content = bytearray()
+        self._disposition = b""
+        self._header_name, self._header_value = b"", b""
+        self._header_bytes = 0
+
+    def begin_field(self) -> None:
+        if len(self.fields) == _MAX_FIELDS:
+            raise ApiError(413, f"The form has more than {_MAX_FIELDS} fields.")
+        self._content = bytearray()
+        self._disposition = b""
+        self._header_bytes = 0
+
+    def add_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._count_header_bytes(end - start)
+        self._header_name += data[start:end]
+
+    def add_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._count_header_bytes(end - start)
+        self._header_value += data[start:end]
+
+    def end_header(self) -> None:
+        if self._header_name.lower() == b"content-disposition":
+            self._disposition = self._header_value
+        self._header_name, self._header_value = b"", b""
+
+    def add_content(self, data: bytes, start: int, end: int) -> None:
+        self._content += data[start:end]
+
+    def end_field(self) -> None:
+        # parse_options_header decodes bytes as Latin-1 and encodes them again: UTF-8 is unchanged.
+        _, options = parse_options_header(self._disposition)
+        if b"name" not in options:
+            raise ApiError(400, "A field of the form has no name.")
+        name, filename = (
+            options.get(key, b"").decode("utf-8", "replace") for key in (b"name", b"filename")
+        )
+        self.fields.append(FormField(name, filename, bytes(self._content)))
+
+    def end_form(self) -> None:
+        self.is_complete = True
+
+    def _count_header_bytes(self, num_bytes: int) -> None:
+        self._header_bytes += num_bytes
+        if self._header_bytes > _MAX_HEADER_BYTES:
+            raise ApiError(
+                400, f"The headers of a form field are larger than {_MAX_HEADER_BYTES} bytes."
+            )

@@ -1,15 +1,15 @@
-"""What a client is told that asks for what cannot be."""
+"""Errors that the service reports to the client."""
+
+from starlette.exceptions import HTTPException
 
 
-class Refusal(Exception):
-    """An answer other than 200, with its reason in the body.
+class ApiError(HTTPException):
+    """An error response with the body ``{"error": detail}``.
+
+    A separate class, because Starlette raises ``HTTPException`` for unknown paths and methods,
+    which are answered in another form.
 
     Args:
-      status: of HTTP, 4xx or 503.
-      reason: what was needed, and what came.
+      status_code: HTTP status, 4xx or 503.
+      detail: What is wrong and what is expected.
     """
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason

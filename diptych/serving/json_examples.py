@@ -1,4 +1,4 @@
-"""Raw examples and embeddings out of JSON values."""
+"""Convert JSON values to raw examples and embeddings."""
 
 import base64
 import binascii
@@ -9,75 +9,79 @@ from typing import Any
 
 import numpy as np
 
-from diptych.schemas.input_spec import Inputs
-from diptych.serving.http_errors import Refusal
-from diptych.serving.request_limits import MAX_EXAMPLES, name_of
+from diptych.schemas.input_spec import InputSpec
+from diptych.serving.http_errors import ApiError
+from diptych.serving.request_limits import MAX_EXAMPLES, json_type_name
 
-Raw = list[bytes] | np.ndarray
+RawExamples = list[bytes] | np.ndarray
 """(n,) encoded images, or (n, d) float32 vectors."""
 
 
-def raw_examples(values: object, inputs: Inputs, name: str) -> Raw:
-    """The raw examples of an array.
+def parse_json_examples(values: object, inputs: InputSpec, name: str) -> RawExamples:
+    """Convert a JSON array to raw examples.
 
     Args:
-      values: as JSON gave them.
-      inputs: what the model takes.
-      name: of the array, for the reason.
+      values: Parsed JSON.
+      inputs: Input spec of the model.
+      name: Name of the array in error messages.
 
     Raises:
-      Refusal: they are not such as the model takes, or too many.
+      ApiError: If the values are not valid inputs of the model, or too many.
     """
     if inputs.kind == "image":
-        items = _some(values, name)
-        return [_bytes(item, f"{name}[{at}]") for at, item in enumerate(items)]
-    return vectors(values, inputs.shape.shape[0], name)
+        items = _check_example_array(values, name)
+        return [_decode_base64(item, f"{name}[{index}]") for index, item in enumerate(items)]
+    return parse_json_vectors(values, inputs.shape.shape[0], name)
 
 
-def vectors(values: object, size: int, name: str) -> np.ndarray:
-    """(n, size) float32 of an array of arrays of finite numbers."""
-    items = _some(values, name)
-    for at, item in enumerate(items):
+def parse_json_vectors(values: object, size: int, name: str) -> np.ndarray:
+    """Convert a JSON array of arrays of finite numbers to (n, size) float32."""
+    items = _check_example_array(values, name)
+    for index, item in enumerate(items):
         if not isinstance(item, list):
-            raise Refusal(
-                400, f"{name}[{at}] must be an array of {size} numbers, it is {name_of(item)}."
+            raise ApiError(
+                400,
+                f"{name}[{index}] must be an array of {size} numbers, it is "
+                f"{json_type_name(item)}.",
             )
         if len(item) != size:
-            raise Refusal(400, f"{name}[{at}] must have {size} numbers, it has {len(item)}.")
+            raise ApiError(400, f"{name}[{index}] must have {size} numbers, it has {len(item)}.")
         if not set(map(type, item)) <= {int, float}:
-            wrong = next(value for value in item if type(value) not in (int, float))
-            raise Refusal(400, f"{name}[{at}] must hold numbers, it holds {name_of(wrong)}.")
+            invalid = next(value for value in item if type(value) not in (int, float))
+            raise ApiError(
+                400, f"{name}[{index}] must contain numbers, it contains {json_type_name(invalid)}."
+            )
     try:
         with np.errstate(over="ignore"):
-            found = np.array(items, np.float64).astype(np.float32)
-    except OverflowError:  # a whole number of hundreds of digits
-        found = np.array([[math.inf]], np.float32)
-    if not np.isfinite(found).all():
-        raise Refusal(400, f"{name} holds a number that is too large for 32 bits.")
-    return found
+            vectors = np.array(items, np.float64).astype(np.float32)
+    except OverflowError:  # an integer with hundreds of digits
+        vectors = np.array([[math.inf]], np.float32)
+    if not np.isfinite(vectors).all():
+        raise ApiError(400, f"{name} contains a number that is too large for float32.")
+    return vectors
 
 
-def _some(values: object, name: str) -> Sequence[Any]:
+def _check_example_array(values: object, name: str) -> Sequence[Any]:
     if not isinstance(values, list):
-        raise Refusal(400, f"{name} must be an array, it is {name_of(values)}.")
+        raise ApiError(400, f"{name} must be an array, it is {json_type_name(values)}.")
     if not 1 <= len(values) <= MAX_EXAMPLES:
-        raise Refusal(
-            400, f"{name} must hold 1 to {MAX_EXAMPLES} examples, it holds {len(values)}."
+        raise ApiError(
+            400, f"{name} must contain 1 to {MAX_EXAMPLES} examples, it contains {len(values)}."
         )
     return values
 
 
-def _bytes(value: object, name: str) -> bytes:
+def _decode_base64(value: object, name: str) -> bytes:
     if not isinstance(value, dict) or set(value) != {"b64"} or not isinstance(value["b64"], str):
-        came = (
+        got = (
             f"an object with {json.dumps(sorted(value)[:5])[:80]}"
             if isinstance(value, dict)
-            else name_of(value)
+            else json_type_name(value)
         )
-        raise Refusal(
-            400, f'{name} must be {{"b64": "..."}} with the bytes of a picture, it is {came}.'
+        raise ApiError(
+            400, f'{name} must be {{"b64": "..."}} with the bytes of an image, it is {got}.'
         )
     try:
         return base64.b64decode(value["b64"], validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Refusal(400, f"{name} is not base64: {error}.") from None
+        raise ApiError(400, f"{name} is not valid base64: {error}.") from None

@@ -1,15 +1,15 @@
-"""What the service counts and times, for Prometheus."""
+"""Prometheus metrics of the service."""
 
 from collections.abc import Iterable
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-_EXAMPLES = (1, 2, 4, 8, 16, 32, 64)
+_SECONDS_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 
 
-class _Batch(Protocol):
+class _BatchTiming(Protocol):
     @property
     def size(self) -> int: ...
     @property
@@ -18,8 +18,8 @@ class _Batch(Protocol):
     def model_s(self) -> float: ...
 
 
-class Metrics:
-    """All figures of one service."""
+class ServiceMetrics:
+    """All metrics of one service, in a separate registry."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -28,53 +28,55 @@ class Metrics:
         )
         self._latency = Histogram(
             "diptych_request_seconds",
-            "From the head of a request to the end of its answer",
+            "Time from the request headers to the end of the response",
             ("route",),
-            buckets=_SECONDS,
+            buckets=_SECONDS_BUCKETS,
             registry=self._registry,
         )
         self._batch_size = Histogram(
             "diptych_batch_examples",
-            "Examples embedded at once",
-            buckets=_EXAMPLES,
+            "Examples per batch",
+            buckets=_BATCH_SIZE_BUCKETS,
             registry=self._registry,
         )
         self._check = Histogram(
             "diptych_check_seconds",
-            "Checks of the pictures of a batch",
-            buckets=_SECONDS,
+            "Time to check the images of a batch",
+            buckets=_SECONDS_BUCKETS,
             registry=self._registry,
         )
         self._model = Histogram(
             "diptych_model_seconds",
-            "Decoding and embedding of a batch",
-            buckets=_SECONDS,
+            "Time to decode and embed a batch",
+            buckets=_SECONDS_BUCKETS,
             registry=self._registry,
         )
         self._version = Gauge(
             "diptych_model_version", "Newest version served", registry=self._registry
         )
         self._refused = Gauge(
-            "diptych_refused_versions", "Newer versions that are broken", registry=self._registry
+            "diptych_refused_versions",
+            "Newer versions that are damaged or fail to load",
+            registry=self._registry,
         )
 
-    def answered(self, route: str, code: int, seconds: float) -> None:
-        """A request has ended."""
-        self._requests.labels(route, str(code)).inc()
+    def record_request(self, route: str, status_code: int, seconds: float) -> None:
+        """Record a request at its end."""
+        self._requests.labels(route, str(status_code)).inc()
         self._latency.labels(route).observe(seconds)
 
-    def count(self, batches: Iterable[_Batch]) -> None:
-        """Batches have run."""
+    def record_batches(self, batches: Iterable[_BatchTiming]) -> None:
+        """Record batches at their end."""
         for batch in batches:
             self._batch_size.observe(batch.size)
             self._check.observe(batch.check_s)
             self._model.observe(batch.model_s)
 
-    def versions(self, newest: int, refused: int) -> None:
-        """The newest one served, and how many newer ones are broken."""
+    def set_versions(self, newest: int, num_refused: int) -> None:
+        """Set the newest served version and the number of refused newer versions."""
         self._version.set(newest)
-        self._refused.set(refused)
+        self._refused.set(num_refused)
 
-    def text(self) -> bytes:
-        """All of it, in Prometheus's text format."""
+    def render(self) -> bytes:
+        """Render all metrics in the Prometheus text format."""
         return generate_latest(self._registry)

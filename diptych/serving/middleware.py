@@ -1,189 +1,203 @@
-"""What stands before the routes: who may ask, from where, and how much may come.
+"""ASGI middleware for authentication and request size limits.
 
-Ray Serve's own proxy reads a body as fast as it comes into a queue without a bound, before any
-route sees it; so the service has a door of its own, and Ray Serve behind it.
+Ray Serve's proxy reads a body into an unbounded queue as fast as it arrives, before any route runs.
+The service therefore runs a separate HTTP server with this middleware, and Ray Serve behind it.
 """
 
 import asyncio
-import dataclasses
 import hmac
 import json
-import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
-from diptych.serving.http_errors import Refusal
-from diptych.serving.metrics import Metrics
+from starlette.requests import ClientDisconnect
+
+from diptych.serving.http_errors import ApiError
+from diptych.serving.metrics import ServiceMetrics
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_OPEN = ("/", "/healthz")  # without a token: they tell nothing of data or figures
+BODY_KEY = "diptych.body"
+"""Key of the complete request body in the ASGI scope."""
+
+_PUBLIC_PATHS = ("/", "/healthz")  # without a token: they expose no data and no metrics
 _BODY_TIMEOUT_S = 30.0
-_DRAIN_S = 2.0
-_HEADERS = (
+_DRAIN_TIMEOUT_S = 2.0
+_RESPONSE_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-_log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class Door:
-    """Wraps an application of ASGI, which finds the whole body in ``scope["diptych.body"]``.
+class AuthAndBodyLimitMiddleware:
+    """Check host, token and body size, and store the complete body in ``scope[BODY_KEY]``.
 
     Args:
-      app: of the routes.
-      token: asked for on every route but two.
-      hosts: that a request may name, without the port; None: any. On loopback, another name is
-        that of a page which has had its name pointed at this machine (DNS rebinding).
-      max_body: bytes that a request may have now.
-      max_held: bytes of all bodies together that are held at a time.
-      metrics: counts and times.
+      app: The ASGI application with the routes.
+      token: Bearer token, required on every path except ``_PUBLIC_PATHS``.
+      allowed_hosts: Allowed ``Host`` headers, without port; None allows any. A service on loopback
+        must reject other hosts: a web page could point its domain at this machine (DNS rebinding).
+      max_body_bytes: Returns the current maximum size of a body.
+      max_total_bytes: Maximum size of all bodies in memory.
+      metrics: Metrics of the service.
     """
 
-    app: App
-    token: str
-    hosts: frozenset[str] | None
-    max_body: Callable[[], int]
-    max_held: int
-    metrics: Metrics
-    _held: list[int] = dataclasses.field(default_factory=lambda: [0])
+    def __init__(
+        self,
+        app: App,
+        *,
+        token: str,
+        allowed_hosts: frozenset[str] | None,
+        max_body_bytes: Callable[[], int],
+        max_total_bytes: int,
+        metrics: ServiceMetrics,
+    ) -> None:
+        self._app = app
+        self._token = token
+        self._allowed_hosts = allowed_hosts
+        self._max_body_bytes = max_body_bytes
+        self._max_total_bytes = max_total_bytes
+        self._metrics = metrics
+        self._total_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
         if scope["type"] != "http":  # no lifespan, no WebSocket
             return
-        started, codes = time.perf_counter(), [500]
+        started = time.perf_counter()
+        status_code = 500
 
-        async def answer(message: MutableMapping[str, Any]) -> None:
+        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+            nonlocal status_code
             if message["type"] == "http.response.start":
-                codes[0] = message["status"]
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+                status_code = message["status"]
+                message["headers"] = [*message.get("headers", ()), *_RESPONSE_HEADERS]
             await send(message)
 
-        body = _Body(receive)
+        body = _BodyReader(receive)
         try:
-            await self._serve(scope, body, answer)
-        except _GoneError:  # the client; nobody is there to be answered
-            codes[0] = 499
+            await self._handle(scope, body, send_with_headers)
+        except ClientDisconnect:  # nobody can receive a response
+            status_code = 499
         finally:
-            self._held[0] -= body.held
+            self._total_bytes -= body.num_bytes
             route = getattr(scope.get("route"), "path", "other")
-            self.metrics.answered(route, codes[0], time.perf_counter() - started)
+            self._metrics.record_request(route, status_code, time.perf_counter() - started)
 
-    async def _serve(self, scope: Scope, body: "_Body", answer: Send) -> None:
+    async def _handle(self, scope: Scope, body: "_BodyReader", send: Send) -> None:
         headers = dict(scope["headers"])
         try:
-            self._admit(scope, headers)
-            scope["diptych.body"] = await self._read(headers, body)
-        except Refusal as refusal:
-            await refuse(answer, refusal)
-            await body.drain(_DRAIN_S)  # or a client that is sending would not read the answer
-            await answer({"type": "http.response.body", "body": b""})
+            self._authorize(scope, headers)
+            scope[BODY_KEY] = await self._read_body(headers, body)
+        except ApiError as error:
+            await _send_error(send, error)
+            # A client that is still sending would not read the response.
+            await body.discard(_DRAIN_TIMEOUT_S)
+            await send({"type": "http.response.body", "body": b""})
             return
-        await self.app(scope, body.receive, answer)
+        await self._app(scope, body.receive, send)
 
-    def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        host = _name(headers.get(b"host", b"").decode("latin-1"))
-        if self.hosts is not None and host not in self.hosts:
-            raise Refusal(403, f"This service answers to {', '.join(sorted(self.hosts))} alone.")
-        if scope["path"] in _OPEN and scope["method"] in ("GET", "HEAD"):
+    def _authorize(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        host = _strip_port(headers.get(b"host", b"").decode("latin-1"))
+        if self._allowed_hosts is not None and host not in self._allowed_hosts:
+            allowed = ", ".join(sorted(self._allowed_hosts))
+            raise ApiError(403, f"The Host header must be one of {allowed}.")
+        if scope["path"] in _PUBLIC_PATHS and scope["method"] in ("GET", "HEAD"):
             return
-        kind, _, token = headers.get(b"authorization", b"").partition(b" ")
-        if kind.lower() != b"bearer" or not hmac.compare_digest(
-            token.strip(), self.token.encode("ascii")
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(
+            token.strip(), self._token.encode("ascii")
         ):
-            raise Refusal(
+            raise ApiError(
                 401,
-                "Needed is the header 'Authorization: Bearer TOKEN' with the token "
-                "that the service printed when it started.",
+                "The token is missing or wrong. Send the header 'Authorization: Bearer TOKEN' with "
+                "the token that the service printed at its start.",
+                headers={"WWW-Authenticate": "Bearer"},
             )
 
-    async def _read(self, headers: dict[bytes, bytes], body: "_Body") -> bytes:
-        limit = self.max_body()
-        too_large = Refusal(413, f"The request is larger than {limit} bytes.")
+    async def _read_body(self, headers: dict[bytes, bytes], body: "_BodyReader") -> bytes:
+        limit = self._max_body_bytes()
+        too_large = ApiError(413, f"The request is larger than {limit} bytes.")
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 15 or int(length) > limit:
             raise too_large
         try:
             async with asyncio.timeout(_BODY_TIMEOUT_S):
-                async for chunk in body:
-                    self._held[0] += len(chunk)
-                    if body.held > limit:
+                async for chunk in body.read_chunks():
+                    self._total_bytes += len(chunk)
+                    if body.num_bytes > limit:
                         raise too_large
-                    if self._held[0] > self.max_held:
-                        raise Refusal(
-                            503, "The service has too many large requests at once. Try again."
+                    if self._total_bytes > self._max_total_bytes:
+                        raise ApiError(
+                            503, "The service is processing too many large requests. Try again."
                         )
         except TimeoutError:
-            raise Refusal(408, f"The request did not come within {_BODY_TIMEOUT_S:g} s.") from None
-        return body.whole()
+            raise ApiError(
+                408, f"The request body did not arrive within {_BODY_TIMEOUT_S:g} s."
+            ) from None
+        return body.join()
 
 
-class _GoneError(Exception):
-    """The client has gone before its request was whole."""
-
-
-class _Body:
-    """The body of one request as it comes."""
+class _BodyReader:
+    """Incremental reader of one request body."""
 
     def __init__(self, receive: Receive) -> None:
         self.receive = receive
-        self.held = 0
+        self.num_bytes = 0
         self._chunks: list[bytes] = []
-        self._more = True
+        self._has_more = True
 
-    async def __aiter__(self) -> Any:
-        while self._more:
-            chunk = await self._next()
+    async def read_chunks(self) -> AsyncIterator[bytes]:
+        while self._has_more:
+            chunk = await self._receive_chunk()
             self._chunks.append(chunk)
-            self.held += len(chunk)
+            self.num_bytes += len(chunk)
             yield chunk
 
-    def whole(self) -> bytes:
-        whole = b"".join(self._chunks)
+    def join(self) -> bytes:
+        body = b"".join(self._chunks)
         self._chunks.clear()
-        return whole
+        return body
 
-    async def drain(self, seconds: float) -> None:
-        """Throws away what else comes, for a while."""
+    async def discard(self, timeout_s: float) -> None:
+        """Receive and discard the rest of the body, until a timeout."""
         self._chunks.clear()
         try:
-            async with asyncio.timeout(seconds):
-                while self._more:
-                    await self._next()
+            async with asyncio.timeout(timeout_s):
+                while self._has_more:
+                    await self._receive_chunk()
         except TimeoutError:
             return
 
-    async def _next(self) -> bytes:
+    async def _receive_chunk(self) -> bytes:
         message = await self.receive()
         if message["type"] == "http.disconnect":
-            raise _GoneError
-        self._more = message.get("more_body", False)
+            raise ClientDisconnect
+        self._has_more = message.get("more_body", False)
         chunk: bytes = message.get("body", b"")
         return chunk
 
 
-async def refuse(send: Send, refusal: Refusal) -> None:
-    """The head and the body of an error, as TensorFlow Serving has them; the end is still open."""
-    body = json.dumps({"error": refusal.reason}).encode()
+async def _send_error(send: Send, error: ApiError) -> None:
+    """Send an error response in the form of TensorFlow Serving, without its last message."""
+    body = json.dumps({"error": error.detail}).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
     ]
-    if refusal.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    for name, value in (error.headers or {}).items():
+        headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+    await send({"type": "http.response.start", "status": error.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
-def _name(host: str) -> str:
-    """Of a Host header, without the port."""
+def _strip_port(host: str) -> str:
     if host.startswith("["):  # [::1]:8501
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()

@@ -1,4 +1,4 @@
-"""The page on which one drops two pictures."""
+"""HTML page for comparing two examples in the browser."""
 
 import functools
 import secrets
@@ -9,26 +9,29 @@ import jinja2
 from diptych.schemas.manifest import ModelManifest
 
 
-def page(manifest: ModelManifest, gallery: bool) -> tuple[str, str]:
-    """The page for a model, and the policy that it is to be shown under.
+def render_page(manifest: ModelManifest, has_gallery: bool) -> tuple[str, str]:
+    """Render the page of a model.
 
-    Nothing on it comes from elsewhere, and it may ask nobody but the service itself.
+    The page loads nothing from other hosts and may only send requests to the service.
 
     Args:
-      manifest: of the model.
-      gallery: whether there is one to look in.
+      manifest: Manifest of the model.
+      has_gallery: If True, the page also offers to search the gallery.
+
+    Returns:
+      The HTML and its Content-Security-Policy.
     """
     nonce = secrets.token_urlsafe(16)
     inputs = manifest.inputs
     size = 0 if inputs.kind == "image" else inputs.shape.shape[0]
-    html = _template().render(
+    html = _load_page_template().render(
         nonce=nonce,
         name=manifest.name,
         version=manifest.version,
         kind=inputs.kind,
         size=size,
-        what="pictures" if inputs.kind == "image" else f"vectors of {size} numbers",
-        gallery=gallery,
+        inputs="images" if inputs.kind == "image" else f"vectors of {size} numbers",
+        gallery=has_gallery,
     )
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
@@ -39,6 +42,6 @@ def page(manifest: ModelManifest, gallery: bool) -> tuple[str, str]:
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def _load_page_template() -> jinja2.Template:
     source = resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)

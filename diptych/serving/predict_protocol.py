@@ -1,7 +1,7 @@
-"""The shape of TensorFlow Serving's REST interface, without a server.
+"""TensorFlow Serving's REST API: requests, responses and error messages.
 
 https://www.tensorflow.org/tfx/serving/api_rest: requests in rows (``instances``) or columns
-(``inputs``), their answers, status, metadata, and the words of its errors.
+(``inputs``), their responses, model status and metadata.
 """
 
 import dataclasses
@@ -10,71 +10,69 @@ from typing import Any, Literal
 
 import numpy as np
 
-from diptych.schemas.input_spec import Inputs
+from diptych.schemas.input_spec import InputSpec
 from diptych.schemas.manifest import ModelManifest
-from diptych.serving.http_errors import Refusal
-from diptych.serving.json_examples import Raw, raw_examples, vectors
-from diptych.serving.request_limits import MAX_EXAMPLES, name_of
+from diptych.serving.api_models import PredictRequest, validate_body
+from diptych.serving.http_errors import ApiError
+from diptych.serving.json_examples import RawExamples, parse_json_examples, parse_json_vectors
+from diptych.serving.request_limits import MAX_EXAMPLES, json_type_name
 
 Signature = Literal["embed", "compare", "measure"]
-_OUTPUTS: dict[Signature, tuple[str, ...]] = {
+_OUTPUT_NAMES: dict[Signature, tuple[str, ...]] = {
     "embed": ("embedding",),
     "compare": ("distance", "same", "threshold"),
     "measure": ("distance", "same", "threshold"),
 }
-_DEFAULTS = ("", "serving_default")  # what a client names that does not choose
+_DEFAULT_NAMES = ("", "serving_default")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Predict:
-    """A request: which signature, with what, and whether it came in rows."""
+class PredictCall:
+    """A parsed request: the signature, its inputs by name, and the format of the response."""
 
     signature: Signature
-    given: dict[str, Raw]  # by the name of the input
+    inputs: dict[str, RawExamples]
     in_rows: bool
 
 
-def parse_predict(content: dict[str, Any], manifest: ModelManifest) -> Predict:
-    """Reads the body of ``:predict``.
+def parse_predict(content: dict[str, Any], manifest: ModelManifest) -> PredictCall:
+    """Parse the body of ``:predict``.
 
     Raises:
-      Refusal: it is not such as the signature takes.
+      ApiError: If the body is not valid for the signature.
     """
-    signature = _signature(content.get("signature_name", ""))
+    request = validate_body(PredictRequest, content)
+    signature = _parse_signature_name(request.signature_name)
     names = _input_names(signature, manifest.inputs)
-    if ("instances" in content) == ("inputs" in content):
-        both = "both" if "inputs" in content else "neither"
-        raise Refusal(400, f"The request needs either 'instances' or 'inputs', it has {both}.")
-    in_rows = "instances" in content
+    in_rows = "instances" in request.model_fields_set
     if in_rows:
-        columns = _columns_of_rows(content["instances"], names)
+        columns = _columns_of_instances(request.instances, names)
     else:
-        columns = _columns(content["inputs"], names)
-    given = {
-        name: vectors(values, manifest.embedding_size, name)
+        columns = _columns_of_inputs(request.inputs, names)
+    inputs = {
+        name: parse_json_vectors(values, manifest.embedding_size, name)
         if signature == "measure"
-        else raw_examples(values, manifest.inputs, name)
+        else parse_json_examples(values, manifest.inputs, name)
         for name, values in columns.items()
     }
-    if len({len(values) for values in given.values()}) > 1:
-        raise Refusal(400, f"All of {', '.join(names)} must hold as many examples.")
-    return Predict(signature, given, in_rows)
+    if len({len(values) for values in inputs.values()}) > 1:
+        raise ApiError(400, f"{' and '.join(names)} must contain the same number of examples.")
+    return PredictCall(signature, inputs, in_rows)
 
 
-def answer_predict(request: Predict, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The body of the answer; a signature with one output gives it without its name."""
+def format_predictions(call: PredictCall, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Format the response body; the output of a signature with one output is not named."""
     columns = {name: values.tolist() for name, values in outputs.items()}
-    if not request.in_rows:
-        bare = next(iter(columns.values())) if len(columns) == 1 else columns
-        return {"outputs": bare}
+    if not call.in_rows:
+        return {"outputs": next(iter(columns.values())) if len(columns) == 1 else columns}
     if len(columns) == 1:
         return {"predictions": next(iter(columns.values()))}
     rows = zip(*columns.values(), strict=True)
     return {"predictions": [dict(zip(columns, row, strict=True)) for row in rows]}
 
 
-def status_of(versions: Sequence[tuple[int, str]]) -> dict[str, Any]:
-    """Of versions, each with the reason why it cannot be used, or an empty one."""
+def format_model_status(versions: Sequence[tuple[int, str]]) -> dict[str, Any]:
+    """Format the status of versions; each has the reason why it is refused, or an empty one."""
     return {
         "model_version_status": [
             {
@@ -90,8 +88,8 @@ def status_of(versions: Sequence[tuple[int, str]]) -> dict[str, Any]:
     }
 
 
-def metadata(manifest: ModelManifest) -> dict[str, Any]:
-    """Signatures with the types and shapes of their inputs and outputs."""
+def format_model_metadata(manifest: ModelManifest) -> dict[str, Any]:
+    """Format the signatures with the types and shapes of their inputs and outputs."""
     signatures: tuple[Signature, ...] = ("embed", "compare", "measure")
     return {
         "model_spec": {
@@ -102,89 +100,92 @@ def metadata(manifest: ModelManifest) -> dict[str, Any]:
         "metadata": {
             "signature_def": {
                 "signature_def": {
-                    "serving_default": _describe("embed", manifest),
-                    **{name: _describe(name, manifest) for name in signatures},
+                    "serving_default": _signature_def("embed", manifest),
+                    **{name: _signature_def(name, manifest) for name in signatures},
                 }
             }
         },
     }
 
 
-def unknown_model(name: str, version: int | None = None) -> Refusal:
-    """As TensorFlow Serving words it."""
-    wanted = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-    return Refusal(404, f"Servable not found for request: {wanted}")
+def model_not_found_error(name: str, version: int | None = None) -> ApiError:
+    """Create the error of an unknown model or version, worded as in TensorFlow Serving."""
+    requested = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+    return ApiError(404, f"Servable not found for request: {requested}")
 
 
-def _signature(name: object) -> Signature:
-    if name in _DEFAULTS:
+def _parse_signature_name(name: str) -> Signature:
+    if name in _DEFAULT_NAMES:
         return "embed"
-    for known in _OUTPUTS:
-        if name == known:
-            return known
-    if not isinstance(name, str):
-        raise Refusal(400, f"signature_name must be a string, it is {name_of(name)}.")
-    raise Refusal(
+    for signature in _OUTPUT_NAMES:
+        if name == signature:
+            return signature
+    raise ApiError(
         400,
         f'Serving signature name: "{name[:80]}" not found in signature def. '
-        f"There are {', '.join(_OUTPUTS)}.",
+        f"Available: {', '.join(_OUTPUT_NAMES)}.",
     )
 
 
-def _input_names(signature: Signature, inputs: Inputs) -> tuple[str, ...]:
+def _input_names(signature: Signature, inputs: InputSpec) -> tuple[str, ...]:
     return (inputs.kind,) if signature == "embed" else ("left", "right")
 
 
-def _columns_of_rows(instances: object, names: tuple[str, ...]) -> dict[str, list[Any]]:
+def _columns_of_instances(instances: object, names: tuple[str, ...]) -> dict[str, list[Any]]:
     if not isinstance(instances, list):
-        raise Refusal(400, f"instances must be an array, it is {name_of(instances)}.")
+        raise ApiError(400, f"instances must be an array, it is {json_type_name(instances)}.")
     if len(instances) > MAX_EXAMPLES:
-        raise Refusal(
-            400, f"instances must hold at most {MAX_EXAMPLES}, it holds {len(instances)}."
+        raise ApiError(
+            400, f"instances must contain at most {MAX_EXAMPLES}, it contains {len(instances)}."
         )
     if len(names) == 1 and not any(
         isinstance(row, dict) and set(row) == set(names) for row in instances
     ):
         return {names[0]: instances}
-    for at, row in enumerate(instances):
+    for index, row in enumerate(instances):
         if not isinstance(row, dict) or set(row) != set(names):
-            raise Refusal(400, f"instances[{at}] must be an object with {' and '.join(names)}.")
+            raise ApiError(400, f"instances[{index}] must be an object with {' and '.join(names)}.")
     return {name: [row[name] for row in instances] for name in names}
 
 
-def _columns(given: object, names: tuple[str, ...]) -> dict[str, Any]:
-    if isinstance(given, dict) and set(given) == set(names):
-        return given
-    if len(names) == 1 and not isinstance(given, dict):
-        return {names[0]: given}
-    raise Refusal(400, f"inputs must be an object with {' and '.join(names)}.")
+def _columns_of_inputs(inputs: object, names: tuple[str, ...]) -> dict[str, Any]:
+    if isinstance(inputs, dict) and set(inputs) == set(names):
+        return inputs
+    if len(names) == 1 and not isinstance(inputs, dict):
+        return {names[0]: inputs}
+    raise ApiError(400, f"inputs must be an object with {' and '.join(names)}.")
 
 
-def _describe(signature: Signature, manifest: ModelManifest) -> dict[str, Any]:
-    given: tuple[str, tuple[str, ...]]
+def _signature_def(signature: Signature, manifest: ModelManifest) -> dict[str, Any]:
+    input_type: tuple[str, tuple[str, ...]]
     embedding = ("DT_FLOAT", ("-1", str(manifest.embedding_size)))
     if signature == "measure":
-        given = embedding
+        input_type = embedding
     elif manifest.inputs.kind == "image":
-        given = ("DT_STRING", ("-1",))
+        input_type = ("DT_STRING", ("-1",))
     else:
-        given = ("DT_FLOAT", ("-1", str(manifest.inputs.shape.shape[0])))
+        input_type = ("DT_FLOAT", ("-1", str(manifest.inputs.shape.shape[0])))
     row: tuple[str, ...] = ("-1",)
-    kinds = {
+    output_types = {
         "embedding": embedding,
         "distance": ("DT_FLOAT", row),
         "same": ("DT_BOOL", row),
         "threshold": ("DT_FLOAT", row),
     }
     return {
-        "inputs": {name: _tensor(name, given) for name in _input_names(signature, manifest.inputs)},
-        "outputs": {name: _tensor(name, kinds[name]) for name in _OUTPUTS[signature]},
+        "inputs": {
+            name: _tensor_info(name, input_type)
+            for name in _input_names(signature, manifest.inputs)
+        },
+        "outputs": {
+            name: _tensor_info(name, output_types[name]) for name in _OUTPUT_NAMES[signature]
+        },
         "method_name": "tensorflow/serving/predict",
     }
 
 
-def _tensor(name: str, kind: tuple[str, tuple[str, ...]]) -> dict[str, Any]:
-    dtype, sizes = kind
+def _tensor_info(name: str, tensor_type: tuple[str, tuple[str, ...]]) -> dict[str, Any]:
+    dtype, sizes = tensor_type
     return {
         "dtype": dtype,
         "name": name,

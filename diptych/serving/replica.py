@@ -1,4 +1,4 @@
-"""One version of a model in Ray Serve: replicas that check, batch and embed."""
+"""Ray Serve deployment of one version: replicas that check, batch and embed examples."""
 
 import asyncio
 import dataclasses
@@ -13,21 +13,21 @@ import numpy as np
 from PIL import Image
 from ray import serve
 
-from diptych.components.common.images import find_fault
+from diptych.components.common.images import find_image_error
 from diptych.inference.pushed_model import PushedModel
-from diptych.inference.raw_images import bounds_of
-from diptych.serving.json_examples import Raw
+from diptych.inference.raw_images import ImageLimits
+from diptych.serving.json_examples import RawExamples
 from diptych.serving.request_limits import MAX_EXAMPLES
 
-_BATCH = 64  # examples at once; more of small pictures gain nothing on a few cores
-# Long enough that requests of several clients meet, which costs each half of the processor time;
-# short beside the rest of a request.
-_WAIT_S = 0.005
+_MAX_BATCH_SIZE = 64  # larger batches of small images are not faster on a few cores
+# Long enough to batch the requests of several clients, which halves the processor time of each;
+# short compared with the rest of a request.
+_BATCH_WAIT_S = 0.005
 
 
 @dataclasses.dataclass(frozen=True)
-class Batch:
-    """What one batch took, in seconds."""
+class BatchTiming:
+    """Size of a batch, and the seconds for the checks and for the model."""
 
     size: int
     check_s: float
@@ -35,128 +35,148 @@ class Batch:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Embedded:
-    """(n, size) embeddings; ``faults`` say why an example, by its number, could not be used.
+class EmbedResponse:
+    """Embeddings of one request.
 
-    ``batches`` are those that began with an example of these, so that each is told of once.
+    Attributes:
+      embeddings: (n, size); zeros for unusable examples.
+      problems: Reasons why examples are unusable, keyed by index.
+      batches: Batches whose first example belongs to this request, so that each batch is reported
+        once.
     """
 
     embeddings: np.ndarray
-    faults: dict[int, str]
-    batches: tuple[Batch, ...]
+    problems: dict[int, str]
+    batches: tuple[BatchTiming, ...]
 
 
-class Embedder:
-    """A replica.
+class ModelReplica:
+    """A replica with one version of the model.
 
     Args:
-      folder: of the version.
-      threads: that TensorFlow may use.
+      folder: Folder of the version.
+      num_threads: Number of threads that TensorFlow may use.
     """
 
-    def __init__(self, folder: str, threads: int) -> None:
+    def __init__(self, folder: str, num_threads: int) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        tf.config.threading.set_intra_op_parallelism_threads(num_threads)
+        tf.config.threading.set_inter_op_parallelism_threads(num_threads)
         self._model = PushedModel(Path(folder))
-        self._bounds = bounds_of(self._model.manifest)
+        self._limits = ImageLimits.from_manifest(self._model.manifest)
+        self._takes_images = self._model.manifest.inputs.kind == "image"
         self._warm_up()
 
-    async def embed(self, raw: Raw) -> Embedded:
-        """(n,) encoded images or (n, d) vectors to their embeddings."""
-        answers = await asyncio.gather(*(self._one(example) for example in raw))
-        faults = {at: found for at, (found, _) in enumerate(answers) if isinstance(found, str)}
-        nothing = np.zeros(self._model.manifest.embedding_size, np.float32)
-        return Embedded(
-            np.stack([nothing if isinstance(found, str) else found for found, _ in answers]),
-            faults,
-            tuple(batch for _, batch in answers if batch is not None),
+    async def embed(self, raw: RawExamples) -> EmbedResponse:
+        """Embed (n,) encoded images or (n, d) vectors."""
+        results = await asyncio.gather(*(self._embed_one(example) for example in raw))
+        problems = {
+            index: result for index, (result, _) in enumerate(results) if isinstance(result, str)
+        }
+        zeros = np.zeros(self._model.manifest.embedding_size, np.float32)
+        return EmbedResponse(
+            np.stack([zeros if isinstance(result, str) else result for result, _ in results]),
+            problems,
+            tuple(timing for _, timing in results if timing is not None),
         )
 
-    async def compare(self, left: Raw, right: Raw) -> tuple[Embedded, np.ndarray]:
-        """The embeddings of both, left before right, and their (n,) distances."""
-        embedded = await self.embed([*left, *right])
+    async def compare(
+        self, left: RawExamples, right: RawExamples
+    ) -> tuple[EmbedResponse, np.ndarray]:
+        """Embed both sides, left before right, and compute their (n,) distances."""
+        response = await self.embed([*left, *right])
         half = len(left)
-        return embedded, await self.measure(embedded.embeddings[:half], embedded.embeddings[half:])
+        embeddings = response.embeddings
+        return response, await self.distance(embeddings[:half], embeddings[half:])
 
-    async def measure(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """(n,) distances of (n, size) embeddings row by row."""
+    async def distance(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Compute the distances (n,) between the rows of two (n, size) arrays of embeddings."""
         return await asyncio.to_thread(self._model.distance, left, right)
 
-    @serve.batch(max_batch_size=_BATCH, batch_wait_timeout_s=_WAIT_S)
-    async def _one(self, examples: list[Any]) -> list[tuple[np.ndarray | str, Batch | None]]:
-        return await asyncio.to_thread(self._work, examples)
+    @serve.batch(max_batch_size=_MAX_BATCH_SIZE, batch_wait_timeout_s=_BATCH_WAIT_S)
+    async def _embed_one(
+        self, examples: list[Any]
+    ) -> list[tuple[np.ndarray | str, BatchTiming | None]]:
+        """Embed one example; Ray Serve calls this with a batch of them."""
+        return await asyncio.to_thread(self._embed_batch, examples)
 
-    def _work(self, examples: list[Any]) -> list[tuple[np.ndarray | str, Batch | None]]:
+    def _embed_batch(
+        self, examples: list[Any]
+    ) -> list[tuple[np.ndarray | str, BatchTiming | None]]:
+        """Return the embedding or the problem of each example; the first has the timing."""
         started = time.perf_counter()
-        found: list[np.ndarray | str] = [self._fault(example) or "" for example in examples]
-        sound = [at for at, fault in enumerate(found) if not fault]
+        results: list[np.ndarray | str] = [self._find_problem(example) for example in examples]
+        usable = [index for index, problem in enumerate(results) if not problem]
         checked = time.perf_counter()
-        for part in self._parts(examples, sound):
-            for at, embedding in zip(part, self._embed([examples[at] for at in part]), strict=True):
-                found[at] = (
+        for chunk in self._split_by_pixels(examples, usable):
+            embeddings = self._run_model([examples[index] for index in chunk])
+            for index, embedding in zip(chunk, embeddings, strict=True):
+                results[index] = (
                     embedding
                     if np.isfinite(embedding).all()
-                    else "gives no finite embedding; its values are far from those of training"
+                    else "its embedding is not finite; its values are far from the training data"
                 )
-        batch = Batch(len(examples), checked - started, time.perf_counter() - checked)
-        return [(one, None if at else batch) for at, one in enumerate(found)]
+        timing = BatchTiming(len(examples), checked - started, time.perf_counter() - checked)
+        return [(result, None if index else timing) for index, result in enumerate(results)]
 
-    def _fault(self, example: Any) -> str | None:
-        if self._model.inputs.kind == "image":
-            return find_fault(example, self._bounds.max_bytes, self._bounds.max_pixels)
-        return None
+    def _find_problem(self, example: Any) -> str:
+        """Return the reason why an example is unusable, or an empty string."""
+        if not self._takes_images:
+            return ""
+        return find_image_error(example, self._limits.max_bytes, self._limits.max_pixels) or ""
 
-    def _parts(self, examples: Sequence[Any], sound: Sequence[int]) -> Iterator[list[int]]:
-        """Those to embed at once: together, they have no more pixels than one may have."""
-        part: list[int] = []
-        pixels = 0
-        for at in sound:
-            more = _pixels(examples[at]) if self._model.inputs.kind == "image" else 0
-            if part and pixels + more > self._bounds.max_pixels:
-                yield part
-                part, pixels = [], 0
-            part.append(at)
-            pixels += more
-        if part:
-            yield part
+    def _split_by_pixels(
+        self, examples: Sequence[Any], indices: Sequence[int]
+    ) -> Iterator[list[int]]:
+        """Split into chunks that together have at most as many pixels as one image may have."""
+        chunk: list[int] = []
+        chunk_pixels = 0
+        for index in indices:
+            num_pixels = _count_pixels(examples[index]) if self._takes_images else 0
+            if chunk and chunk_pixels + num_pixels > self._limits.max_pixels:
+                yield chunk
+                chunk, chunk_pixels = [], 0
+            chunk.append(index)
+            chunk_pixels += num_pixels
+        if chunk:
+            yield chunk
 
-    def _embed(self, examples: list[Any]) -> np.ndarray:
-        if self._model.inputs.kind == "image":
+    def _run_model(self, examples: list[Any]) -> np.ndarray:
+        if self._takes_images:
             return self._model.embed(np.array(examples, object))
         return self._model.embed(np.stack(examples))
 
     def _warm_up(self) -> None:
-        """The first call of a graph is slow, and shows whether it runs at all."""
-        inputs = self._model.inputs
-        if inputs.kind == "image":
-            picture = io.BytesIO()
-            Image.new("RGB", inputs.size[::-1]).save(picture, "PNG")
-            examples: list[Any] = [picture.getvalue()] * 2
+        """Call the graph once: the first call is slow, and fails if the graph cannot run."""
+        inputs = self._model.manifest.inputs
+        if self._takes_images:
+            image = io.BytesIO()
+            Image.new("RGB", inputs.size[::-1]).save(image, "PNG")
+            examples: list[Any] = [image.getvalue()] * 2
         else:
             examples = [np.zeros(inputs.shape.shape[0], np.float32)] * 2
-        embeddings = self._embed(examples)
+        embeddings = self._run_model(examples)
         self._model.distance(embeddings[:1], embeddings[1:])
 
 
-def _pixels(encoded: bytes) -> int:
+def _count_pixels(encoded: bytes) -> int:
     with Image.open(io.BytesIO(encoded)) as header:
         return header.width * header.height
 
 
-def replicas_of(folder: Path, replicas: int) -> Any:
-    """The application of a version, to be run by Ray Serve."""
-    cores = len(os.sched_getaffinity(0))
+def bind_deployment(folder: Path, num_replicas: int) -> Any:
+    """Create the Ray Serve application of a version."""
+    num_cores = len(os.sched_getaffinity(0))
     deployment = serve.deployment(
-        num_replicas=replicas,
+        num_replicas=num_replicas,
         max_ongoing_requests=MAX_EXAMPLES,
         max_constructor_retry_count=1,
         graceful_shutdown_wait_loop_s=0.1,
         graceful_shutdown_timeout_s=20,
-        # Two versions lie beside each other for a while; Ray counts cores only to place them.
+        # Two versions run at the same time for a while; Ray counts cores only for placement.
         ray_actor_options={"num_cpus": 0},
         logging_config={"enable_access_log": False},
     )
-    return deployment(Embedder).bind(str(folder), max(cores // replicas, 1))
+    return deployment(ModelReplica).bind(str(folder), max(num_cores // num_replicas, 1))

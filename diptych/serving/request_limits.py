@@ -1,67 +1,74 @@
-"""How much a request may hold, and its JSON read within that."""
+"""Limits of a request, and JSON parsing within these limits."""
 
 import dataclasses
 import json
 from typing import Any, NoReturn
 
-from diptych.schemas.input_spec import Inputs
-from diptych.serving.http_errors import Refusal
+from diptych.schemas.input_spec import InputSpec
+from diptych.serving.http_errors import ApiError
 
-MAX_EXAMPLES = 256  # of a request
-_BYTES_OF_A_NUMBER = 32  # as JSON writes it, with a comma and spaces
-_ROOM = 65_536  # for names, labels and the heads of a form
+MAX_EXAMPLES = 256  # per request
+_BYTES_PER_NUMBER = 32  # in JSON, with a comma and spaces
+_OVERHEAD_BYTES = 65_536  # names, labels and the headers of form fields
 
 
 @dataclasses.dataclass(frozen=True)
-class Bounds:
-    """Of one request.
+class RequestLimits:
+    """Limits of one request.
 
-    Args:
-      body: bytes.
-      values: commas and brackets of JSON. Python needs up to 60 bytes for ``[]``, so that bytes
-        alone would not bound the memory.
+    Attributes:
+      max_body_bytes: Size of the body.
+      max_json_values: Number of commas and brackets in JSON. Python needs up to 60 bytes for
+        ``[]``, so a limit on bytes alone would not bound the memory.
     """
 
-    body: int
-    values: int
+    max_body_bytes: int
+    max_json_values: int
 
     @classmethod
-    def of(cls, inputs: Inputs, embedding_size: int, max_bytes: int) -> "Bounds":
-        """For a model: two pictures of the largest size, or as many vectors as may come."""
+    def for_model(
+        cls, inputs: InputSpec, embedding_size: int, max_image_bytes: int
+    ) -> "RequestLimits":
+        """Return the limits for two images of maximum size, or for ``MAX_EXAMPLES`` vectors."""
         if inputs.kind == "image":
-            # base64 writes 4 characters for 3 bytes
+            base64_bytes = max_image_bytes * 4 // 3  # 4 characters for 3 bytes
             return cls(
-                body=2 * (max_bytes * 4 // 3) + _ROOM + MAX_EXAMPLES * embedding_size * 64,
-                values=MAX_EXAMPLES * (2 * embedding_size + 8),
+                max_body_bytes=2 * base64_bytes
+                + _OVERHEAD_BYTES
+                + MAX_EXAMPLES * embedding_size * 64,
+                max_json_values=MAX_EXAMPLES * (2 * embedding_size + 8),
             )
-        numbers = MAX_EXAMPLES * 2 * max(inputs.shape.shape[0], embedding_size)
-        return cls(body=numbers * _BYTES_OF_A_NUMBER + _ROOM, values=numbers + MAX_EXAMPLES * 8)
+        num_numbers = MAX_EXAMPLES * 2 * max(inputs.shape.shape[0], embedding_size)
+        return cls(
+            max_body_bytes=num_numbers * _BYTES_PER_NUMBER + _OVERHEAD_BYTES,
+            max_json_values=num_numbers + MAX_EXAMPLES * 8,
+        )
 
 
-def read_json(body: bytes, bounds: Bounds) -> dict[str, Any]:
-    """The object of a body.
+def parse_json_object(body: bytes, limits: RequestLimits) -> dict[str, Any]:
+    """Parse a body that must be a JSON object.
 
     Raises:
-      Refusal: it is none, or it has more values than any request needs.
+      ApiError: If it is not a JSON object, or has more values than any valid request.
     """
-    marks = sum(body.count(mark) for mark in (b",", b"[", b"{"))
-    if marks > bounds.values:
-        raise Refusal(413, f"The JSON has more than {bounds.values} values.")
+    num_values = sum(body.count(mark) for mark in (b",", b"[", b"{"))
+    if num_values > limits.max_json_values:
+        raise ApiError(413, f"The JSON has more than {limits.max_json_values} values.")
     try:
-        content = json.loads(body.decode("utf-8"), parse_constant=_no_number)
+        content = json.loads(body.decode("utf-8"), parse_constant=_reject_constant)
     except UnicodeDecodeError:
-        raise Refusal(400, "JSON Parse error: the body is not UTF-8.") from None
+        raise ApiError(400, "JSON Parse error: the body is not UTF-8.") from None
     except RecursionError:
-        raise Refusal(400, "JSON Parse error: nested too deeply.") from None
-    except ValueError as error:  # also of a whole number of more than 4,300 digits
-        raise Refusal(400, f"JSON Parse error: {error}") from None
+        raise ApiError(400, "JSON Parse error: nested too deeply.") from None
+    except ValueError as error:  # also raised for integers of more than 4,300 digits
+        raise ApiError(400, f"JSON Parse error: {error}") from None
     if not isinstance(content, dict):
-        raise Refusal(400, f"The body must be a JSON object, it is {name_of(content)}.")
+        raise ApiError(400, f"The body must be a JSON object, it is {json_type_name(content)}.")
     return content
 
 
-def name_of(value: object) -> str:
-    """What JSON calls it."""
+def json_type_name(value: object) -> str:
+    """Return the JSON type of a parsed value, with an article."""
     names: dict[type, str] = {
         dict: "an object",
         list: "an array",
@@ -73,5 +80,5 @@ def name_of(value: object) -> str:
     return names.get(type(value), "null")
 
 
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not a number that the model takes")
+def _reject_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a valid number")

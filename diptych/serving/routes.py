@@ -1,296 +1,421 @@
-"""The routes."""
+"""Routes of the HTTP API."""
 
 import asyncio
-import logging
+import importlib.metadata
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from diptych.serving.form import Field, read_form
-from diptych.serving.http_errors import Refusal
-from diptych.serving.json_examples import Raw, raw_examples
-from diptych.serving.metrics import Metrics
-from diptych.serving.model_watch import ModelWatch
-from diptych.serving.page import page
-from diptych.serving.predict_protocol import (
-    answer_predict,
-    metadata,
-    parse_predict,
-    status_of,
-    unknown_model,
+from diptych.schemas.manifest import ModelManifest
+from diptych.serving.api_models import (
+    CandidateResponse,
+    CompareRequest,
+    CompareResponse,
+    ContradictionResponse,
+    EnrollOptions,
+    EnrollRequest,
+    EnrollResponse,
+    ErrorResponse,
+    HealthResponse,
+    IdentifyOptions,
+    IdentifyRequest,
+    IdentifyResponse,
+    ModelMetadataResponse,
+    ModelStatusResponse,
+    PredictRequest,
+    PredictResponse,
+    validate_body,
 )
-from diptych.serving.request_limits import read_json
+from diptych.serving.form import FormField, parse_form
+from diptych.serving.http_errors import ApiError
+from diptych.serving.json_examples import RawExamples, parse_json_examples
+from diptych.serving.metrics import ServiceMetrics
+from diptych.serving.middleware import BODY_KEY
+from diptych.serving.page import render_page
+from diptych.serving.predict_protocol import (
+    format_model_metadata,
+    format_model_status,
+    format_predictions,
+    model_not_found_error,
+    parse_predict,
+)
+from diptych.serving.request_limits import parse_json_object
 from diptych.serving.served_model import ServedModel
 from diptych.serving.shared_gallery import SharedGallery
+from diptych.serving.version_watcher import VersionWatcher
 
-_log = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
+_RESPONSE_CLASSES: dict[str, type[Response]] = {"/": HTMLResponse, "/metrics": PlainTextResponse}
 
 
 class Routes:
-    """What each route answers.
+    """Handlers of all routes.
 
     Args:
-      watch: the versions that are served.
-      metrics: counts and times.
-      gallery: for ``/identify`` and ``/enroll``; None: there is none.
+      watcher: The served versions.
+      metrics: Metrics of the service.
+      gallery: Gallery of ``/identify`` and ``/enroll``, or None.
     """
 
     def __init__(
-        self, watch: ModelWatch[ServedModel], metrics: Metrics, gallery: SharedGallery | None
+        self,
+        watcher: VersionWatcher[ServedModel],
+        metrics: ServiceMetrics,
+        gallery: SharedGallery | None,
     ) -> None:
-        self._watch = watch
+        self._watcher = watcher
         self._metrics = metrics
         self._gallery = gallery
 
-    def app(self) -> FastAPI:
-        """All of them."""
-        app = FastAPI(openapi_url=None, redirect_slashes=False)  # its pages load scripts from afar
-        routes: tuple[tuple[str, str, Handler], ...] = (
-            ("GET", "/", self.page),
-            ("GET", "/healthz", self.health),
-            ("GET", "/metrics", self.text_of_metrics),
-            ("POST", "/compare", self.compare),
-            ("POST", "/identify", self.identify),
-            ("POST", "/enroll", self.enroll),
-            ("POST", "/v1/models/{name}:predict", self.predict),
-            ("POST", "/v1/models/{name}/versions/{version}:predict", self.predict),
-            ("GET", "/v1/models/{name}", self.status),
-            ("GET", "/v1/models/{name}/versions/{version}", self.status),
-            ("GET", "/v1/models/{name}/metadata", self.metadata),
-            ("GET", "/v1/models/{name}/versions/{version}/metadata", self.metadata),
+    def create_app(self) -> FastAPI:
+        """Create the application; ``/openapi.json`` describes it."""
+        app = FastAPI(
+            title="Diptych",
+            version=importlib.metadata.version("diptych"),
+            # FastAPI's own pages load scripts from another host, which could read the token.
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
         )
-        for method, path, handler in routes:
-            app.add_api_route(path, handler, methods=[method], response_model=None)
-        app.add_exception_handler(Refusal, _refused)
-        app.add_exception_handler(HTTPException, _not_found)
-        app.add_exception_handler(Exception, _failed)
+
+        def get(path: str, handler: Handler, model: type[BaseModel] | None = None) -> None:
+            _add_route(app, "GET", path, handler, model)
+
+        def post(
+            path: str, handler: Handler, model: type[BaseModel], content: dict[str, Any]
+        ) -> None:
+            _add_route(app, "POST", path, handler, model, content)
+
+        get("/", self.page)
+        get("/healthz", self.health, HealthResponse)
+        get("/metrics", self.prometheus_metrics)
+        post(
+            "/compare",
+            self.compare,
+            CompareResponse,
+            {**_json_content(CompareRequest), **_form_content(images=("left", "right"))},
+        )
+        post(
+            "/identify",
+            self.identify,
+            IdentifyResponse,
+            {
+                **_json_content(IdentifyRequest),
+                **_form_content(images=("picture",), options=IdentifyOptions),
+            },
+        )
+        post(
+            "/enroll",
+            self.enroll,
+            EnrollResponse,
+            {
+                **_json_content(EnrollRequest),
+                **_form_content(image_lists=("picture",), options=EnrollOptions),
+            },
+        )
+        for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
+            post(f"{path}:predict", self.predict, PredictResponse, _json_content(PredictRequest))
+            get(path, self.model_status, ModelStatusResponse)
+            get(f"{path}/metadata", self.model_metadata, ModelMetadataResponse)
+        app.add_exception_handler(ApiError, _handle_api_error)
+        app.add_exception_handler(HTTPException, _handle_unknown_route)
+        app.add_exception_handler(Exception, _handle_unexpected_error)
         return app
 
     async def page(self, request: Request) -> Response:
-        """Where one drops pictures."""
-        html, policy = page(self._watch.newest.manifest, self._gallery is not None)
+        """Page for comparing two examples in the browser."""
+        manifest = self._watcher.newest_model.manifest
+        html, policy = render_page(manifest, self._gallery is not None)
         return HTMLResponse(html, headers={"content-security-policy": policy})
 
     async def health(self, request: Request) -> Response:
-        """200 as soon as requests are answered."""
-        return JSONResponse(
-            {
-                "status": "ok",
-                "model": self._watch.newest.manifest.name,
-                "versions": self._watch.served,
-                "refused": {
-                    str(number): "broken, the log says why" for number in self._watch.refused
+        """Return the served and the refused versions; status 200 as soon as requests work."""
+        return _respond(
+            HealthResponse(
+                status="ok",
+                model=self._watcher.newest_model.manifest.name,
+                versions=self._watcher.served,
+                refused={
+                    str(number): "damaged or does not load, see the log"
+                    for number in self._watcher.refused
                 },
-            }
+            )
         )
 
-    async def text_of_metrics(self, request: Request) -> Response:
-        """For Prometheus."""
-        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+    async def prometheus_metrics(self, request: Request) -> Response:
+        """Return the metrics in the Prometheus text format."""
+        return Response(self._metrics.render(), media_type="text/plain; version=0.0.4")
 
-    async def status(self, request: Request) -> Response:
-        """Which versions there are, in TensorFlow Serving's form."""
-        version = self._named(request)
-        found = [(number, "") for number in self._watch.served] + list(self._watch.refused.items())
+    async def model_status(self, request: Request) -> Response:
+        """Return the status of all versions or of one version, as TensorFlow Serving."""
+        version = self._requested_version(request)
+        statuses = [(number, "") for number in self._watcher.served]
+        statuses += self._watcher.refused.items()
         if version is not None:
-            found = [one for one in found if one[0] == version]
-        if not found:
-            raise unknown_model(request.path_params["name"], version)
-        return JSONResponse(status_of(found))
+            statuses = [status for status in statuses if status[0] == version]
+        if not statuses:
+            raise model_not_found_error(request.path_params["name"], version)
+        return JSONResponse(format_model_status(statuses))
 
-    async def metadata(self, request: Request) -> Response:
-        """The signatures of a version."""
-        with self._model(request) as model:
-            return JSONResponse(metadata(model.manifest))
+    async def model_metadata(self, request: Request) -> Response:
+        """Return the signatures of a version, as TensorFlow Serving."""
+        with self._use_requested(request) as model:
+            return JSONResponse(format_model_metadata(model.manifest))
 
     async def predict(self, request: Request) -> Response:
-        """A signature of a version."""
-        with self._model(request) as model:
-            content = read_json(_body(request), model.bounds)
-            asked = parse_predict(content, model.manifest)
-            if asked.signature == "embed":
-                ((name, raw),) = asked.given.items()
-                embeddings = await model.embed(raw, lambda at: f"{name}[{at}]")
+        """Call a signature of a version, as TensorFlow Serving."""
+        with self._use_requested(request) as model:
+            content = parse_json_object(_body_of(request), model.request_limits)
+            call = parse_predict(content, model.manifest)
+            if call.signature == "embed":
+                ((name, raw),) = call.inputs.items()
+                embeddings = await model.embed_examples(raw, lambda index: f"{name}[{index}]")
                 outputs = {"embedding": embeddings}
-            elif asked.signature == "compare":
-                outputs = await model.compare(asked.given["left"], asked.given["right"])
+            elif call.signature == "compare":
+                outputs = await model.compare_examples(call.inputs["left"], call.inputs["right"])
             else:
-                outputs = await model.measure(
-                    np.asarray(asked.given["left"]), np.asarray(asked.given["right"])
+                outputs = await model.compare_embeddings(
+                    np.asarray(call.inputs["left"]), np.asarray(call.inputs["right"])
                 )
-            return JSONResponse(answer_predict(asked, outputs))
+            return JSONResponse(format_predictions(call, outputs))
 
     async def compare(self, request: Request) -> Response:
-        """Whether two examples are the same."""
-        with self._newest() as model:
+        """Compare two examples."""
+        with self._watcher.use() as model:
             if _is_form(request):
-                fields = read_form(_body(request), request.headers["content-type"])
-                left, right = _pictures(fields, "left", model), _pictures(fields, "right", model)
+                fields = _parse_image_form(request, model.manifest)
+                left: RawExamples = _images_named(fields, "left")
+                right: RawExamples = _images_named(fields, "right")
             else:
-                content = read_json(_body(request), model.bounds)
-                left, right = _one(content, "left", model), _one(content, "right", model)
+                content = parse_json_object(_body_of(request), model.request_limits)
+                body = validate_body(CompareRequest, content)
+                left, right = (
+                    parse_json_examples([example], model.manifest.inputs, name)
+                    for name, example in (("left", body.left), ("right", body.right))
+                )
             if len(left) != 1 or len(right) != 1:
-                raise Refusal(400, "Needed is one picture as 'left' and one as 'right'.")
-            found = await model.compare(left, right)
-            return JSONResponse(
-                {
-                    "distance": float(found["distance"][0]),
-                    "same": bool(found["same"][0]),
-                    "threshold": float(found["threshold"][0]),
-                    **_by(model),
-                }
+                raise ApiError(400, "The form must have one image 'left' and one image 'right'.")
+            outputs = await model.compare_examples(left, right)
+            return _respond(
+                CompareResponse(
+                    model=model.manifest.name,
+                    version=model.manifest.version,
+                    distance=float(outputs["distance"][0]),
+                    same=bool(outputs["same"][0]),
+                    threshold=float(outputs["threshold"][0]),
+                )
             )
 
     async def identify(self, request: Request) -> Response:
-        """Which classes of the gallery an example is nearest to."""
-        gallery = self._needed_gallery()
-        async with gallery.model(self._watch) as (model, opened):
+        """Find the nearest classes of the gallery."""
+        async with self._require_gallery().open(self._watcher) as (model, gallery):
             if _is_form(request):
-                fields = read_form(_body(request), request.headers["content-type"])
-                raw, wanted = _pictures(fields, "picture", model), _text(fields, "k") or "5"
+                fields = _parse_image_form(request, model.manifest)
+                raw: RawExamples = _images_named(fields, "picture")
+                text = _text_named(fields, "k")
+                k = validate_body(IdentifyOptions, {"k": text} if text else {}).k
             else:
-                content = read_json(_body(request), model.bounds)
-                raw, wanted = _one(content, "example", model), str(content.get("k", 5))
+                content = parse_json_object(_body_of(request), model.request_limits)
+                body = validate_body(IdentifyRequest, content)
+                raw, k = (
+                    parse_json_examples([body.example], model.manifest.inputs, "example"),
+                    body.k,
+                )
             if len(raw) != 1:
-                raise Refusal(400, "Needed is one picture, as the field 'picture'.")
-            if not wanted.isascii() or not wanted.isdigit() or not 1 <= int(wanted[:4]) <= 100:
-                raise Refusal(400, "k must be a whole number from 1 to 100.")
-            embeddings = await model.embed(raw, lambda at: "The example")
-            (candidates,) = await asyncio.to_thread(opened.identify, embeddings, int(wanted[:4]))
-            return JSONResponse(
-                {
-                    "known": bool(candidates) and candidates[0].same,
-                    "candidates": [
-                        {
-                            "label": one.label,
-                            "distance": one.distance,
-                            "same": one.same,
-                            "source": one.source,
-                        }
-                        for one in candidates
+                raise ApiError(400, "The form must have one image, in the field 'picture'.")
+            embeddings = await model.embed_examples(raw, lambda index: "The example")
+            (candidates,) = await asyncio.to_thread(gallery.identify, embeddings, k)
+            return _respond(
+                IdentifyResponse(
+                    model=model.manifest.name,
+                    version=model.manifest.version,
+                    known=bool(candidates) and candidates[0].same,
+                    candidates=[
+                        CandidateResponse(
+                            label=candidate.label,
+                            distance=candidate.distance,
+                            same=candidate.same,
+                            source=candidate.source,
+                        )
+                        for candidate in candidates
                     ],
-                    "threshold": model.manifest.threshold,
-                    **_by(model),
-                }
+                    threshold=model.manifest.threshold,
+                )
             )
 
     async def enroll(self, request: Request) -> Response:
-        """Adds examples of a class to the gallery."""
-        gallery = self._needed_gallery()
-        async with gallery.model(self._watch) as (model, opened):
-            sources: list[str] = []
+        """Add examples of a class to the gallery."""
+        shared_gallery = self._require_gallery()
+        async with shared_gallery.open(self._watcher) as (model, gallery):
+            file_names: list[str] = []
             if _is_form(request):
-                fields = read_form(_body(request), request.headers["content-type"])
-                raw, label = _pictures(fields, "picture", model), _text(fields, "label")
-                sources = [one.filename for one in fields if one.name == "picture"]
+                fields = _parse_image_form(request, model.manifest)
+                raw: RawExamples = _images_named(fields, "picture")
+                file_names = [field.filename for field in fields if field.name == "picture"]
+                text = _text_named(fields, "label")
+                label = validate_body(EnrollOptions, {} if text is None else {"label": text}).label
             else:
-                content = read_json(_body(request), model.bounds)
-                raw = raw_examples(content.get("examples"), model.manifest.inputs, "examples")
-                label = content.get("label")
-            if not isinstance(label, str) or not label.strip():
-                raise Refusal(400, "Needed is 'label', the name of the class.")
+                content = parse_json_object(_body_of(request), model.request_limits)
+                body = validate_body(EnrollRequest, content)
+                raw = parse_json_examples(body.examples, model.manifest.inputs, "examples")
+                label = body.label
             if not len(raw):
-                raise Refusal(400, "Needed is at least one picture, as the field 'picture'.")
-            embeddings = await model.embed(raw, lambda at: f"Example {at + 1}")
-            enrolled = await gallery.enroll(opened, label.strip(), embeddings, sources, raw)
-            return JSONResponse(
-                {
-                    "label": label.strip(),
-                    "added": enrolled.added,
-                    "known": enrolled.known,
-                    "contradictions": [
-                        {"source": one.source, "known_as": one.known_as}
-                        for one in enrolled.contradictions
+                raise ApiError(400, "The form must have at least one image 'picture'.")
+            embeddings = await model.embed_examples(raw, lambda index: f"Example {index + 1}")
+            result = await shared_gallery.enroll(gallery, label, embeddings, file_names, raw)
+            return _respond(
+                EnrollResponse(
+                    model=model.manifest.name,
+                    version=model.manifest.version,
+                    label=label,
+                    added=result.added,
+                    known=result.known,
+                    contradictions=[
+                        ContradictionResponse(
+                            source=contradiction.source, known_as=contradiction.known_as
+                        )
+                        for contradiction in result.contradictions
                     ],
-                    **_by(model),
-                }
+                )
             )
 
     @contextmanager
-    def _newest(self) -> Iterator[ServedModel]:
-        with self._watch.use() as model:
+    def _use_requested(self, request: Request) -> Iterator[ServedModel]:
+        """Yield the version named by the path; it stays loaded inside the context."""
+        version = self._requested_version(request)
+        if version is not None and version not in self._watcher.served:
+            raise model_not_found_error(request.path_params["name"], version)
+        with self._watcher.use(version) as model:
             yield model
 
-    @contextmanager
-    def _model(self, request: Request) -> Iterator[ServedModel]:
-        """The one that the path names; it stays until the request has ended."""
-        version = self._named(request)
-        if version is not None and version not in self._watch.served:
-            raise unknown_model(request.path_params["name"], version)
-        with self._watch.use(version) as model:
-            yield model
-
-    def _named(self, request: Request) -> int | None:
-        """The number of the version in the path, of which the name is looked at."""
-        name, wanted = request.path_params["name"], request.path_params.get("version")
-        if wanted is not None and not (wanted.isascii() and wanted.isdigit()):
-            raise Refusal(400, f"Malformed request: {request.method} {request.url.path}")
-        version = None if wanted is None else int(wanted[:20])
-        if name != self._watch.newest.manifest.name:
-            raise unknown_model(name, version)
+    def _requested_version(self, request: Request) -> int | None:
+        """Check the model name of the path, and return the version number or None."""
+        name, text = request.path_params["name"], request.path_params.get("version")
+        if text is not None and not (text.isascii() and text.isdigit()):
+            raise ApiError(400, f"Malformed request: {request.method} {request.url.path}")
+        version = None if text is None else int(text[:20])
+        if name != self._watcher.newest_model.manifest.name:
+            raise model_not_found_error(name, version)
         return version
 
-    def _needed_gallery(self) -> SharedGallery:
+    def _require_gallery(self) -> SharedGallery:
         if self._gallery is None:
-            raise Refusal(404, "This service has no gallery. Start it with --gallery DIR.")
+            raise ApiError(404, "This service has no gallery. Start it with --gallery DIR.")
         return self._gallery
 
 
-def _by(model: ServedModel) -> dict[str, Any]:
-    return {"model": model.manifest.name, "version": model.manifest.version}
+def _add_route(
+    app: FastAPI,
+    method: str,
+    path: str,
+    handler: Handler,
+    response_model: type[BaseModel] | None,
+    request_content: dict[str, Any] | None = None,
+) -> None:
+    """Add a route with its OpenAPI description.
+
+    Handlers read the request themselves, because FastAPI would parse the JSON before its size is
+    checked. The description of bodies and path parameters is therefore explicit.
+    """
+    extra: dict[str, Any] = {
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in ("name", "version")
+            if f"{{{name}}}" in path
+        ]
+    }
+    if request_content is not None:
+        extra["requestBody"] = {"required": True, "content": request_content}
+    is_public = path in ("/", "/healthz")
+    error_codes: tuple[int, ...] = (403,) if is_public else (401, 403, 404)
+    if method == "POST":
+        error_codes = (400, *error_codes, 408, 409, 413, 415, 503)
+    app.add_api_route(
+        path,
+        handler,
+        methods=[method],
+        response_model=response_model,
+        response_class=_RESPONSE_CLASSES.get(path, JSONResponse),
+        responses={code: {"model": ErrorResponse} for code in error_codes},
+        # Only documents the token, which the middleware checks.
+        dependencies=[] if is_public else [Depends(HTTPBearer(auto_error=False))],
+        openapi_extra=extra,
+    )
 
 
-def _body(request: Request) -> bytes:
-    body: bytes = request.scope["diptych.body"]
+def _json_content(body_type: type[BaseModel]) -> dict[str, Any]:
+    return {"application/json": {"schema": body_type.model_json_schema()}}
+
+
+def _form_content(
+    images: tuple[str, ...] = (),
+    image_lists: tuple[str, ...] = (),
+    options: type[BaseModel] | None = None,
+) -> dict[str, Any]:
+    file = {"type": "string", "format": "binary"}
+    schema: dict[str, Any] = {"type": "object"} if options is None else options.model_json_schema()
+    properties = dict.fromkeys(images, file)
+    lists = {name: {"type": "array", "items": file} for name in image_lists}
+    schema["properties"] = {**schema.get("properties", {}), **properties, **lists}
+    schema["required"] = [*schema.get("required", ()), *images, *image_lists]
+    return {"multipart/form-data": {"schema": schema}}
+
+
+def _respond(body: BaseModel) -> Response:
+    return JSONResponse(body.model_dump())
+
+
+def _body_of(request: Request) -> bytes:
+    body: bytes = request.scope[BODY_KEY]
     return body
 
 
 def _is_form(request: Request) -> bool:
-    kind = request.headers.get("content-type", "")
-    return kind.partition(";")[0].strip().lower() == "multipart/form-data"
+    content_type = request.headers.get("content-type", "")
+    return content_type.partition(";")[0].strip().lower() == "multipart/form-data"
 
 
-def _pictures(fields: list[Field], name: str, model: ServedModel) -> Raw:
-    if model.manifest.inputs.kind != "image":
-        raise Refusal(415, "This model takes vectors: send JSON, not a form.")
+def _parse_image_form(request: Request, manifest: ModelManifest) -> list[FormField]:
+    fields = parse_form(_body_of(request), request.headers["content-type"])
+    if manifest.inputs.kind != "image":
+        raise ApiError(415, "This model takes vectors: send JSON instead of a form.")
+    return fields
+
+
+def _images_named(fields: list[FormField], name: str) -> list[bytes]:
     return [field.content for field in fields if field.name == name]
 
 
-def _text(fields: list[Field], name: str) -> str | None:
+def _text_named(fields: list[FormField], name: str) -> str | None:
     for field in fields:
         if field.name == name:
             try:
                 return field.content.decode("utf-8")
             except UnicodeDecodeError:
-                raise Refusal(400, f"The field '{name}' is not UTF-8.") from None
+                raise ApiError(400, f"The field '{name}' is not UTF-8.") from None
     return None
 
 
-def _one(content: dict[str, Any], name: str, model: ServedModel) -> Raw:
-    if name not in content:
-        raise Refusal(400, f"The request has no '{name}'.")
-    return raw_examples([content[name]], model.manifest.inputs, name)
+async def _handle_api_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # registered for no other class
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)  # it is registered for nothing else
-    return JSONResponse({"error": error.reason}, error.status)
-
-
-async def _not_found(request: Request, error: Exception) -> Response:
-    """A path or a method that there is not; below /v1 as TensorFlow Serving answers."""
+async def _handle_unknown_route(request: Request, error: Exception) -> Response:
+    """Answer an unknown path or method; below ``/v1`` with status 400, as TensorFlow Serving."""
     assert isinstance(error, HTTPException)
-    status = 400 if request.url.path.startswith("/v1/") else error.status_code
-    reason = f"Malformed request: {request.method} {request.url.path[:200]}"
-    return JSONResponse({"error": reason}, status, error.headers)
+    status_code = 400 if request.url.path.startswith("/v1/") else error.status_code
+    message = f"Malformed request: {request.method} {request.url.path[:200]}"
+    return JSONResponse({"error": message}, status_code, error.headers)
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    """A fault of ours; the server logs it with its trace."""
-    return JSONResponse({"error": "The service failed; its log says how."}, 500)
+async def _handle_unexpected_error(request: Request, error: Exception) -> Response:
+    """Answer after a bug; the server logs the traceback."""
+    return JSONResponse({"error": "The service failed. See its log."}, 500)

@@ -1,4 +1,4 @@
-"""A version in Ray Serve, as the door uses it."""
+"""A pushed model with the Ray Serve handle of its replicas."""
 
 import asyncio
 import dataclasses
@@ -10,91 +10,104 @@ from typing import Any
 import numpy as np
 
 from diptych.inference.pushed_model import PushedModel
-from diptych.inference.raw_images import bounds_of
+from diptych.inference.raw_images import ImageLimits
 from diptych.schemas.errors import ModelError
 from diptych.schemas.manifest import ModelManifest
-from diptych.serving.http_errors import Refusal
-from diptych.serving.json_examples import Raw
-from diptych.serving.metrics import Metrics
-from diptych.serving.request_limits import Bounds
+from diptych.serving.http_errors import ApiError
+from diptych.serving.json_examples import RawExamples
+from diptych.serving.metrics import ServiceMetrics
+from diptych.serving.request_limits import RequestLimits
 
 _TIMEOUT_S = 60
 _log = logging.getLogger(__name__)
 
 
-class _Described(PushedModel):
-    """A pushed model that is never loaded here; distances are measured by its replicas."""
-
-    handle: Any
-
-    def distance(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        found: np.ndarray = self.handle.measure.remote(left, right).result(timeout_s=_TIMEOUT_S)
-        return found
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class ServedModel:
-    """One version.
+    """A version whose replicas compute embeddings and distances; see also ``GalleryModel``.
 
-    ``pushed`` is for a gallery, and measures in a thread; ``handle`` is of Ray Serve.
+    Attributes:
+      pushed: The verified model, never loaded in this process.
+      handle: Ray Serve handle of the replicas.
+      metrics: Metrics of the service.
     """
 
     pushed: PushedModel
     handle: Any
-    metrics: Metrics
+    metrics: ServiceMetrics
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the version."""
+        return self.pushed.folder
 
     @property
     def manifest(self) -> ModelManifest:
-        """What it says of itself."""
+        """Manifest of the version."""
         return self.pushed.manifest
 
     @property
-    def bounds(self) -> Bounds:
-        """Of requests to it."""
-        largest = bounds_of(self.manifest).max_bytes
-        return Bounds.of(self.manifest.inputs, self.manifest.embedding_size, largest)
+    def request_limits(self) -> RequestLimits:
+        """Limits of requests to this model."""
+        manifest = self.manifest
+        max_image_bytes = ImageLimits.from_manifest(manifest).max_bytes
+        return RequestLimits.for_model(manifest.inputs, manifest.embedding_size, max_image_bytes)
 
-    async def embed(self, raw: Raw, names: Callable[[int], str]) -> np.ndarray:
-        """(n, size) embeddings.
+    def distance(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Compute the distances (m,) between the rows of two (m, size) arrays of embeddings.
+
+        Blocks until a replica answers: call it in a thread.
+        """
+        distance: np.ndarray = self.handle.distance.remote(left, right).result(timeout_s=_TIMEOUT_S)
+        return distance
+
+    async def embed_examples(
+        self, raw: RawExamples, name_example: Callable[[int], str]
+    ) -> np.ndarray:
+        """Compute (n, size) embeddings.
 
         Args:
           raw: n examples.
-          names: of an example, by its number, for the reason.
+          name_example: Returns the name of the example with an index, for error messages.
 
         Raises:
-          Refusal: an example cannot be used, or the model does not answer.
+          ApiError: If an example is unusable, or the replicas do not answer.
         """
-        embedded = await self._call(self.handle.embed, raw)
-        return self._sound(embedded, names)
+        response = await self._call(self.handle.embed, raw)
+        return self._unwrap(response, name_example)
 
-    async def compare(self, left: Raw, right: Raw) -> dict[str, np.ndarray]:
-        """(n,) ``distance``, ``same`` and ``threshold``; raises as ``embed``."""
+    async def compare_examples(
+        self, left: RawExamples, right: RawExamples
+    ) -> dict[str, np.ndarray]:
+        """Compute (n,) ``distance``, ``same`` and ``threshold``; raises as ``embed_examples``."""
 
-        def name(at: int) -> str:
-            side, number = ("left", at) if at < len(left) else ("right", at - len(left))
-            return side if len(left) == 1 else f"{side}[{number}]"
+        def name_example(index: int) -> str:
+            side, row = ("left", index) if index < len(left) else ("right", index - len(left))
+            return side if len(left) == 1 else f"{side}[{row}]"
 
-        embedded, distance = await self._call(self.handle.compare, left, right)
-        self._sound(embedded, name)
-        return self._verdict(distance)
+        response, distance = await self._call(self.handle.compare, left, right)
+        self._unwrap(response, name_example)
+        return self._apply_threshold(distance)
 
-    async def measure(self, left: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
-        """As ``compare``, of embeddings."""
-        distance = await self._call(self.handle.measure, left, right)
+    async def compare_embeddings(
+        self, left: np.ndarray, right: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Compute the outputs of ``compare_examples`` for embeddings."""
+        distance = await self._call(self.handle.distance, left, right)
         if not np.isfinite(distance).all():
-            raise Refusal(400, "The embeddings are too large to be measured.")
-        return self._verdict(distance)
+            raise ApiError(400, "The embeddings are too large: their distance is not finite.")
+        return self._apply_threshold(distance)
 
-    def _verdict(self, distance: np.ndarray) -> dict[str, np.ndarray]:
+    def _apply_threshold(self, distance: np.ndarray) -> dict[str, np.ndarray]:
         threshold = np.full(len(distance), self.manifest.threshold, np.float32)
         return {"distance": distance, "same": distance <= threshold, "threshold": threshold}
 
-    def _sound(self, embedded: Any, names: Callable[[int], str]) -> np.ndarray:
-        self.metrics.count(embedded.batches)
-        for at, fault in sorted(embedded.faults.items()):
-            raise Refusal(400, f"{names(at)} cannot be used: {fault}.")
-        found: np.ndarray = embedded.embeddings
-        return found
+    def _unwrap(self, response: Any, name_example: Callable[[int], str]) -> np.ndarray:
+        self.metrics.record_batches(response.batches)
+        for index, problem in sorted(response.problems.items()):
+            raise ApiError(400, f"{name_example(index)} cannot be used: {problem}.")
+        embeddings: np.ndarray = response.embeddings
+        return embeddings
 
     async def _call(self, method: Any, *arguments: object) -> Any:
         from ray.exceptions import RayError
@@ -103,52 +116,52 @@ class ServedModel:
         try:
             return await asyncio.wait_for(method.remote(*arguments), _TIMEOUT_S)
         except TimeoutError:
-            raise Refusal(503, f"The model did not answer within {_TIMEOUT_S} s.") from None
+            raise ApiError(503, f"The model did not answer within {_TIMEOUT_S} s.") from None
         except (RayError, RayServeException) as error:
             _log.exception("A replica failed")
-            raise Refusal(503, f"The model failed: {type(error).__name__}. Try again.") from None
+            raise ApiError(503, f"The model failed: {type(error).__name__}. Try again.") from None
 
 
-def load_served(folder: Path, replicas: int, metrics: Metrics) -> ServedModel:
-    """Checks a version, and runs it in Ray Serve until it is warm.
+def load_served_model(folder: Path, num_replicas: int, metrics: ServiceMetrics) -> ServedModel:
+    """Verify a version and start its replicas; return when they are warmed up.
 
     Raises:
-      ModelError: it is not as it was pushed, or does not load.
+      ModelError: If the version differs from its manifest, or does not load.
     """
-    pushed = _Described(folder)
-    if folder.name != str(pushed.version):
+    pushed = PushedModel(folder)
+    version = pushed.manifest.version
+    if folder.name != str(version):
         raise ModelError(
-            f"{folder} is version {pushed.version} by its manifest. Give the folder that name, or "
-            "push the model again."
+            f"{folder} is version {version} according to its manifest. Rename the folder, or push "
+            "the model again."
         )
     from ray import serve
 
-    from diptych.serving.replica import replicas_of
+    from diptych.serving.replica import bind_deployment
 
-    name = _application(pushed)
+    name = _application_name(pushed)
     try:
-        handle = serve.run(replicas_of(folder, replicas), name=name, route_prefix=None)
+        handle = serve.run(bind_deployment(folder, num_replicas), name=name, route_prefix=None)
     except Exception as error:
-        _log.exception("Version %d does not load", pushed.version)
+        _log.exception("Version %d does not load", version)
         serve.delete(name)
         raise ModelError(
-            f"The model in {folder} does not load: {_cause(error)} The log says more."
+            f"The model in {folder} does not load: {_last_line(error)} See the log for details."
         ) from error
-    pushed.handle = handle
     return ServedModel(pushed, handle, metrics)
 
 
-def unload_served(model: ServedModel) -> None:
-    """Ends its replicas."""
+def unload_served_model(model: ServedModel) -> None:
+    """Stop the replicas of a version."""
     from ray import serve
 
-    serve.delete(_application(model.pushed))
+    serve.delete(_application_name(model.pushed))
 
 
-def _application(pushed: PushedModel) -> str:
-    return f"version-{pushed.version}"
+def _application_name(pushed: PushedModel) -> str:
+    return f"version-{pushed.manifest.version}"
 
 
-def _cause(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:300] if lines else repr(error)

@@ -1,4 +1,4 @@
-"""The server around the routes: its socket, its time limits, and how it ends."""
+"""HTTP server: its socket, its timeouts and its shutdown."""
 
 import asyncio
 import contextlib
@@ -13,103 +13,103 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from diptych.schemas.errors import ServiceError
 
-_CONNECTIONS = 256
-_HEAD_TIMEOUT_S = 10.0  # from the start of a connection, or the first bytes of a later head
-_MAX_HEAD = 16_384  # bytes
-_DRAIN_S = 20
+_MAX_CONNECTIONS = 256
+_HEADERS_TIMEOUT_S = 10.0  # from the connection, or from the first bytes of a later request
+_MAX_HEADERS_BYTES = 16_384
+_SHUTDOWN_TIMEOUT_S = 20
 
 
-class _Protocol(H11Protocol):
-    """Closes a connection on which the head of a request does not come to its end.
+class _HeadersTimeoutProtocol(H11Protocol):
+    """Closes a connection if the headers of a request do not arrive in time.
 
-    uvicorn itself waits for it for ever.
+    uvicorn itself has no such timeout.
     """
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._expect_head()
+        self._start_timer()
 
     def data_received(self, data: bytes) -> None:
         if self.cycle is not None and self.cycle.response_complete:
-            self._expect_head()  # of the next request on this connection
+            self._start_timer()  # for the next request on this connection
         super().data_received(data)
 
-    def _expect_head(self) -> None:
-        self.loop.call_later(_HEAD_TIMEOUT_S, self._close_if_none_came, self.cycle)
+    def _start_timer(self) -> None:
+        self.loop.call_later(_HEADERS_TIMEOUT_S, self._close_if_unchanged, self.cycle)
 
-    def _close_if_none_came(self, before: Any) -> None:
-        if self.cycle is before:
+    def _close_if_unchanged(self, cycle: Any) -> None:
+        if self.cycle is cycle:
             self.transport.close()
 
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """They are handled by ``run_server``; uvicorn would end the process before Ray is down."""
+        """Leave signals to ``run_server``: uvicorn would end the process before Ray stops."""
         yield
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Takes a port, before anything slow begins.
+def bind_socket(host: str, port: int) -> socket.socket:
+    """Bind a port, before any slow initialization.
 
     Raises:
-      ServiceError: it is taken, or not of this machine.
+      ServiceError: If the port is in use, or the address is not of this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        taken = socket.socket(family, kind, protocol)
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            taken.bind(address)
+            bound.bind(address)
         except OSError:
-            taken.close()
+            bound.close()
             raise
     except OSError as error:
         raise ServiceError(
-            f"Cannot listen on {host} port {port}: {error.strerror}. Another program may have the "
-            "port: end it, or name another one with --port."
+            f"Cannot listen on {host} port {port}: {error.strerror}. If another program uses the "
+            "port, stop it, or choose another port with --port."
         ) from error
-    return taken
+    return bound
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine can reach it."""
+    """Return True if only programs on this machine can reach the address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-async def run_server(app: Any, taken: socket.socket, stop: asyncio.Event) -> None:
-    """Answers until ``stop`` or a signal; then the requests that have begun come to their end."""
+async def run_server(app: Any, bound: socket.socket, stop: asyncio.Event) -> None:
+    """Serve until ``stop`` is set or SIGINT or SIGTERM arrives; then finish the open requests."""
     server = _Server(
         uvicorn.Config(
             app,
-            http=_Protocol,
+            http=_HeadersTimeoutProtocol,
             ws="none",
             lifespan="off",
             loop="asyncio",
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=_CONNECTIONS,
-            h11_max_incomplete_event_size=_MAX_HEAD,
+            limit_concurrency=_MAX_CONNECTIONS,
+            h11_max_incomplete_event_size=_MAX_HEADERS_BYTES,
             timeout_keep_alive=30,
-            timeout_graceful_shutdown=_DRAIN_S,
+            timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
         )
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
 
-    async def end() -> None:
+    async def exit_on_stop() -> None:
         await stop.wait()
         server.should_exit = True
 
-    ending = asyncio.create_task(end())
+    exit_task = asyncio.create_task(exit_on_stop())
     try:
-        await server.serve(sockets=[taken])
+        await server.serve(sockets=[bound])
     finally:
-        ending.cancel()
+        exit_task.cancel()

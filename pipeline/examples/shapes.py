@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from diptych.schemas.files import whole_folder
+from diptych.schemas.files import atomic_folder
 
 _EACH = 20  # pictures of a colour
 _SIDE = 28  # pixels
@@ -26,7 +26,7 @@ def main(folder: Path) -> None:
     if folder.exists():
         print(f"{folder} is there already.")
         return
-    with whole_folder(folder) as beside:
+    with atomic_folder(folder) as beside:
         generator = np.random.default_rng(0)
         for part, shapes in (("known", ("triangle", "circle")), ("unseen", ("rectangle",))):
             for colour, channel in _COLOURS.items():

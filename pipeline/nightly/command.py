@@ -1,100 +1,115 @@
-"""``diptych run --nightly``: once for new data, alone in its root, with a summary for programs."""
+"""The command ``diptych run --nightly``: run the pipeline once for new data, and notify."""
 
 from pathlib import Path
 
-import click
-
-from diptych.pipeline.lock import only_one
-from diptych.pipeline.nightly.night import Night, now
-from diptych.pipeline.nightly.notify import keep, send_metrics
-from diptych.pipeline.nightly.task import tonight
-from diptych.pipeline.nightly.webhook import post, webhook_of
-from diptych.pipeline.session import Session, attempt, settled
+from diptych.pipeline.lock import lock_root
+from diptych.pipeline.nightly.night import end_night, utc_now
+from diptych.pipeline.nightly.notify import append_to_history, send_metrics
+from diptych.pipeline.nightly.planning import plan_night
+from diptych.pipeline.nightly.webhook import post_summary, webhook_url
+from diptych.pipeline.progress import ProgressReporter, SilentReporter
+from diptych.pipeline.session import (
+    INTERRUPTED,
+    make_encoder_importable,
+    open_session,
+    resolve_root,
+)
 from diptych.pipeline.workspace import DATABASE, LOG, run_folder, serving_folder
 from diptych.schemas.config.config import Config
+from diptych.schemas.config.loading import load_config
 from diptych.schemas.errors import BusyError, DiptychError
+from diptych.schemas.night import Night, NightOutcome
 
-_STDERR = 2
 
+def run_nightly(
+    path: Path,
+    settings: tuple[str, ...] = (),
+    root: Path | None = None,
+    until: str | None = None,
+    progress: ProgressReporter | None = None,
+) -> Night:
+    """Start tonight's run or resume it; do nothing if nothing has changed since the last one.
 
-def run_nightly(path: Path, settings: tuple[str, ...], root: Path | None, until: str | None) -> int:
-    """Works on tonight's run; the last line on standard output is its summary, as JSON.
+    Then append the night to the run history, send its metrics, post it to the webhook and prune
+    old runs, as configured in the section ``nightly``.
 
     Args:
-      path: the configuration file.
-      settings: overrides, ``key.path=value`` each.
-      root: folder of everything that is written; None: ``diptych-<name>`` here.
-      until: the step to end with, and to leave the night running; None: the whole.
+      path: Configuration file.
+      settings: Overrides, ``key.path=value`` each.
+      root: Pipeline root; None: ``diptych-NAME`` in the working directory.
+      until: Step to stop after; the night stays running. None runs all steps.
+      progress: Receives the progress and warnings; None: nothing is reported.
 
     Returns:
-      Exit code, of ``EXIT_CODES``.
+      The night. A failure, also to read the configuration, is its outcome; it is not raised.
     """
-    night, webhook = Night(outcome="running", started=now()), None
+    progress = progress or SilentReporter()
+    night, webhook = Night(outcome="running", started=utc_now()), None
     try:
-        config, place = settled(path, settings, root)
+        config = load_config(path, settings)
+        make_encoder_importable(config)
+        root = resolve_root(config, root)
         night = night.model_copy(update={"pipeline": config.name})
-        webhook = webhook_of(config)
-        with only_one(place) as tell:
-            night = tonight(config, place)
-            tell(f"the run {night.run}")
-            night = _worked_on(night, config, place, until)
-            if _is_told(night, until):
-                send_metrics(keep(night, place), config)
+        webhook = webhook_url(config)
+        with lock_root(root) as set_holder:
+            night = plan_night(config, root)
+            set_holder(f"the run {night.run}")
+            if night.outcome != "nothing new":
+                night = _run_night(night, config, root, until, progress)
+            if _is_reported(night, until):
+                problem = send_metrics(append_to_history(night, root), config)
+                if problem is not None:
+                    progress.warn(problem)
             if until is None and night.outcome != "nothing new":
-                _prune(config, place)
-    except (DiptychError, OSError) as error:  # the latter of a disk that is full
-        said = " ".join(str(error).split())
-        night = night.end("busy" if isinstance(error, BusyError) else "failed", error=said)
-        click.echo(f"Error: {night.error}", err=True)
-    click.echo(night.model_dump_json())
-    if webhook is not None and _is_told(night, until):
-        problem = post(webhook, night.model_dump_json())
+                _prune_root(config, root, progress)
+    except (DiptychError, OSError) as error:  # OSError: such as a full disk
+        outcome: NightOutcome = "busy" if isinstance(error, BusyError) else "failed"
+        night = end_night(night, outcome, error=" ".join(str(error).split()))
+    if webhook is not None and _is_reported(night, until):
+        problem = post_summary(webhook, night.model_dump_json())
         if problem is not None:
-            click.echo(f"Warning: {problem}", err=True)
-    return night.exit_code
+            progress.warn(problem)
+    return night
 
 
-def _prune(config: Config, root: Path) -> None:
-    """Deletes what is old; that it cannot be deleted is told, and no failure of the night."""
-    if not (root / DATABASE).is_file():  # it came to no step yet
+def _prune_root(config: Config, root: Path, progress: ProgressReporter) -> None:
+    """Delete old runs and versions; a failure is a warning and does not fail the night."""
+    if not (root / DATABASE).is_file():  # the run failed before its first step
         return
     from diptych.pipeline.nightly.pruning import prune
 
     try:
         prune(root, serving_folder(config, root), config.name, config.nightly)
     except (DiptychError, OSError) as error:
-        click.echo(f"Warning: old runs could not be pruned: {error}", err=True)
+        progress.warn(f"Old runs could not be pruned: {error}")
 
 
-def _is_told(night: Night, until: str | None) -> bool:
-    """Whether others are told: a part of a night is news only if it failed."""
+def _is_reported(night: Night, until: str | None) -> bool:
+    """Return whether notifications are sent: for part of a night, only if it failed."""
     return until is None or night.outcome in ("failed", "busy")
 
 
-def _worked_on(night: Night, config: Config, root: Path, until: str | None) -> Night:
-    """The night after this call."""
-    if night.outcome == "nothing new":
-        click.echo(f"Nothing new since {night.run}: the same data, settings and code.", err=True)
-        return night
+def _run_night(
+    night: Night, config: Config, root: Path, until: str | None, progress: ProgressReporter
+) -> Night:
+    """Run the steps that the night has not completed yet; return its new state."""
     run, production = night.run, night.production
-    assert production is not None  # the night has begun
+    assert production is not None  # recorded at the start of each night
     night = night.model_copy(update={"log": str(run_folder(root, run) / LOG)})
     night.write(root)
+    try:
+        with open_session(config, root, run, progress) as session:
+            if night.calls > 1:
+                progress.note(f"resuming {run}")
+            from diptych.pipeline.nightly.night_result import record_result
+            from diptych.pipeline.run import finish_run, run_steps
 
-    def work(session: Session) -> None:
-        nonlocal night
-        if night.calls > 1:
-            session.console.print(f"    going on with {run}")
-        from diptych.pipeline.run import conclude, launch
-
-        launch(session, production, until)
-        if until is None:
-            from diptych.pipeline.nightly.night_result import with_result
-
-            night = with_result(night, conclude(session), root)
-
-    failure = attempt(config, root, run, work, _STDERR)
-    if failure is not None:
-        night = night.end("failed", error=failure)
+            run_steps(session, production, until)
+            if until is None:
+                night = record_result(night, finish_run(session), root)
+    except DiptychError as error:
+        night = end_night(night, "failed", error=" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        night = end_night(night, "failed", error=INTERRUPTED)
     night.write(root)
     return night

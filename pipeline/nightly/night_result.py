@@ -1,29 +1,31 @@
-"""What a night came to, as its run is recorded."""
+"""Result of a night, read from the record of its run."""
 
 from pathlib import Path
 
-from diptych.pipeline.nightly.night import Figures, Night
-from diptych.pipeline.runs.outcome import outcome
+from diptych.pipeline.nightly.night import end_night
+from diptych.pipeline.runs.outcome import read_run_outcome
 from diptych.pipeline.runs.records import RunRecord
+from diptych.schemas.night import Night, NightMetrics
 
 
-def with_result(night: Night, run: RunRecord, root: Path) -> Night:
-    """The night with the verdict, version and figures of its run, which came to its end."""
-    found = outcome(run, root)
+def record_result(night: Night, run: RunRecord, root: Path) -> Night:
+    """Return the state of the night with the verdict, version and metrics of its complete run."""
+    result = read_run_outcome(run, root)
     rejected = run.output("ExampleGen", "rejected")
-    read = rejected.properties["num_read"] if rejected else 0
-    evaluation = found.evaluation
-    compared = evaluation and evaluation.comparison
-    figures = Figures(
-        rejected=rejected.properties["num_rejected"] / read if rejected and read else None,
-        accuracy=found.accuracy.value if found.accuracy else None,
-        production_accuracy=compared.accuracy if compared else None,
+    num_read = rejected.properties["num_read"] if rejected else 0
+    evaluation = result.evaluation
+    comparison = evaluation and evaluation.comparison
+    metrics = NightMetrics(
+        rejected=rejected.properties["num_rejected"] / num_read if rejected and num_read else None,
+        accuracy=result.accuracy.value if result.accuracy else None,
+        production_accuracy=comparison.accuracy if comparison else None,
         roc_auc=evaluation.pairs.roc_auc.value if evaluation else None,
         verdict=evaluation.reason if evaluation else None,
     )
-    return night.end(
-        "pushed" if found.pushed else "not blessed",
-        figures=figures,
-        version=found.pushed and found.pushed.version,
-        report=str(found.report) if found.report.is_file() else None,
+    return end_night(
+        night,
+        "pushed" if result.pushed else "not blessed",
+        metrics=metrics,
+        version=result.pushed and result.pushed.version,
+        report=str(result.report) if result.report.is_file() else None,
     )

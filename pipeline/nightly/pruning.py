@@ -1,7 +1,7 @@
-"""Deletes what former runs have left, so that a kill at any moment leaves nothing half deleted.
+"""Deletion of old runs and versions, safe against a kill at any moment.
 
-ML Metadata is told first: its cache gives out no artifact that is marked as deleted. Then each
-folder goes into a hidden one by a rename, and only there it is deleted, now or the next time.
+Artifacts are first marked as deleted in ML Metadata, whose cache then never returns them. Each
+folder is renamed into a hidden trash folder before it is deleted; the next call deletes the rest.
 """
 
 import dataclasses
@@ -13,118 +13,122 @@ from pathlib import Path
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from diptych.pipeline.nightly.retention import Retention, decide
+from diptych.pipeline.nightly.retention import RetentionPlan, plan_retention
 from diptych.pipeline.runs.records import read_runs
 from diptych.pipeline.workspace import DATABASE
-from diptych.schemas.config.nightly import Nightly
-from diptych.schemas.versions import newest, rolled_back, versions
+from diptych.schemas.config.nightly import NightlyConfig
+from diptych.schemas.night import NIGHTS_FOLDER
+from diptych.schemas.versions import list_rolled_back, list_versions, newest_version
 
 _TRASH = ".trash"
 _log = logging.getLogger("diptych")
 
 
 @dataclasses.dataclass(frozen=True)
-class Pruned:
-    """How many runs and pushed versions went."""
+class PruneCounts:
+    """Numbers of deleted runs and pushed versions."""
 
     runs: int
     versions: int
 
 
-def prune(root: Path, serving: Path, pipeline: str, settings: Nightly) -> Pruned:
-    """Deletes what ``keep_runs`` and ``keep_versions`` do not keep.
+def prune(root: Path, serving: Path, pipeline: str, config: NightlyConfig) -> PruneCounts:
+    """Delete the runs and versions that ``keep_runs`` and ``keep_versions`` do not keep.
 
-    Nobody else may work in the root meanwhile: the caller holds its lock.
+    The caller holds the lock of the root.
 
     Args:
-      root: of the runs.
-      serving: folder of pushed versions.
-      pipeline: whose runs these are.
-      settings: how much is kept.
+      root: Pipeline root.
+      serving: Folder of pushed versions.
+      pipeline: Name of the pipeline whose runs are pruned.
+      config: Section with ``keep_runs`` and ``keep_versions``.
 
     Raises:
-      ConfigError: the database cannot be read.
-      OSError: a folder cannot be moved.
+      ConfigError: The database cannot be read.
+      OSError: A folder cannot be moved.
     """
-    production = newest(serving)
-    number = None if production is None else production.name
-    retention = decide(read_runs(root), pipeline, settings.keep_runs, number)
+    production = newest_version(serving)
+    version = None if production is None else production.name
+    plan = plan_retention(read_runs(root), pipeline, config.keep_runs, version)
     artifacts = root / "artifacts"
-    # A root that was moved has recorded its artifacts where they are no more.
-    here = [each for each in retention.artifacts if each.path.is_relative_to(artifacts)]
-    _mark_deleted(root / DATABASE, [each.id for each in here if not each.pruned])
-    records = _records(root, retention)
-    _discard(
+    # If the root was moved, the recorded paths of its artifacts are outside of it.
+    inside = [each for each in plan.artifacts if each.path.is_relative_to(artifacts)]
+    _mark_deleted(root / DATABASE, [each.id for each in inside if not each.pruned])
+    run_files = _list_run_files(root, plan)
+    _delete_via_trash(
         root,
         [
-            *records,
-            *(each.path for each in here if each.path.exists()),
-            *_leftovers(artifacts, retention),
+            *run_files,
+            *(each.path for each in inside if each.path.exists()),
+            *_list_unrecorded(artifacts, plan),
         ],
     )
-    outdated = [
+    old_versions = [
         path
-        for found in (versions(serving), rolled_back(serving))
-        for path in found[: -settings.keep_versions]
-        if path.name not in retention.versions
+        for versions in (list_versions(serving), list_rolled_back(serving))
+        for path in versions[: -config.keep_versions]
+        if path.name not in plan.protected_versions
     ]
-    _discard(serving, outdated)
-    return Pruned(sum(path.parent.name == "runs" for path in records), len(outdated))
+    _delete_via_trash(serving, old_versions)
+    return PruneCounts(sum(path.parent.name == "runs" for path in run_files), len(old_versions))
 
 
-def _records(root: Path, retention: Retention) -> list[Path]:
-    """Folders of runs and files of nights; of those that came to no step, the old ones."""
-    gone, kept = ({run.name for run in runs} for runs in (retention.gone, retention.kept))
-    every = [*(root / "runs").glob("*"), *(root / "nights").glob("*.json")]
-    names = {path: path.name.removesuffix(".json") for path in every}
+def _list_run_files(root: Path, plan: RetentionPlan) -> list[Path]:
+    """List the folders of pruned runs and the files of their nights.
+
+    The folder of a run that failed before its first step is included if it is old.
+    """
+    pruned, kept = ({run.name for run in runs} for runs in (plan.pruned, plan.kept))
+    paths = [*(root / "runs").glob("*"), *(root / NIGHTS_FOLDER).glob("*.json")]
+    names = {path: path.name.removesuffix(".json") for path in paths}
     return [
         path
         for path, name in names.items()
-        if name in gone or (name not in kept and _is_old(path, retention))
+        if name in pruned or (name not in kept and _is_old(path, plan))
     ]
 
 
-def _leftovers(artifacts: Path, retention: Retention) -> list[Path]:
-    """What is recorded nowhere: of steps that were broken off, and checkpoints nobody goes on with.
+def _list_unrecorded(artifacts: Path, plan: RetentionPlan) -> list[Path]:
+    """List files without a record: outputs of interrupted steps, and old checkpoints.
 
-    A checkpoint is gone on with by a run with the same pairs, which are pruned with their run.
+    A checkpoint is used by a run with the same pairs, which are pruned with their run.
     """
-    steps = [step for run in retention.gone for step in run.steps]
-    ended, broken = (
-        {str(step.id) for step in steps if (step.state in ("ran", "cached")) == whole}
-        for whole in (True, False)
+    steps = [step for run in plan.pruned for step in run.steps]
+    complete, interrupted = (
+        {str(step.id) for step in steps if (step.state in ("ran", "cached")) == is_complete}
+        for is_complete in (True, False)
     )
-    outputs = [path for path in artifacts.glob("*/*/*") if path.name in broken]
-    working = [path for path in artifacts.glob("*/.system/*/*") if path.name in ended | broken]
-    checkpoints = [
-        path for path in artifacts.glob("Trainer/unfinished/*") if _is_old(path, retention)
+    outputs = [path for path in artifacts.glob("*/*/*") if path.name in interrupted]
+    system_folders = [
+        path for path in artifacts.glob("*/.system/*/*") if path.name in complete | interrupted
     ]
-    return [*outputs, *working, *checkpoints]
+    checkpoints = [path for path in artifacts.glob("Trainer/checkpoints/*") if _is_old(path, plan)]
+    return [*outputs, *system_folders, *checkpoints]
 
 
-def _is_old(path: Path, retention: Retention) -> bool:
-    """Whether it was not written to since the oldest of the newest runs began."""
-    if retention.since is None:
+def _is_old(path: Path, plan: RetentionPlan) -> bool:
+    """Return whether nothing was written to it since ``plan.keep_since``."""
+    if plan.keep_since is None:
         return False
-    inside = [path, *path.rglob("*")]
-    return max(each.lstat().st_mtime for each in inside) < retention.since.timestamp()
+    paths = [path, *path.rglob("*")]
+    return max(each.lstat().st_mtime for each in paths) < plan.keep_since.timestamp()
 
 
-def _mark_deleted(database: Path, artifacts: list[int]) -> None:
-    if not artifacts:
+def _mark_deleted(database: Path, artifact_ids: list[int]) -> None:
+    if not artifact_ids:
         return
     connection = metadata_store_pb2.ConnectionConfig()
     connection.sqlite.filename_uri = str(database)
     connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE
     store = metadata_store.MetadataStore(connection)
-    found = store.get_artifacts_by_id(artifacts)
-    for artifact in found:
+    artifacts = store.get_artifacts_by_id(artifact_ids)
+    for artifact in artifacts:
         artifact.state = metadata_store_pb2.Artifact.DELETED
-    store.put_artifacts(found)
+    store.put_artifacts(artifacts)
 
 
-def _discard(parent: Path, paths: list[Path]) -> None:
-    """Deletes folders and files below a folder, and what a killed process has left of others."""
+def _delete_via_trash(parent: Path, paths: list[Path]) -> None:
+    """Delete files and folders below ``parent``, and what a killed process left in the trash."""
     trash = parent / _TRASH
     if paths:
         trash.mkdir(exist_ok=True)
@@ -132,4 +136,4 @@ def _discard(parent: Path, paths: list[Path]) -> None:
         path.rename(trash / f"{path.name}-{os.urandom(8).hex()}")
     shutil.rmtree(trash, ignore_errors=True)
     if trash.exists():
-        _log.warning("%s cannot be deleted, and takes up room", trash)
+        _log.warning("%s could not be deleted; check its permissions and delete it", trash)

@@ -1,54 +1,64 @@
-"""What is kept of former runs: the newest, what they use, and what production came from."""
+"""Choice of the runs to keep: the newest, and the origin of the model in production."""
 
 import dataclasses
 import datetime
 from collections.abc import Iterable
 
-from diptych.pipeline.runs.outcome import pushed_by
+from diptych.pipeline.runs.outcome import find_pushed_version
 from diptych.pipeline.runs.records import ArtifactRecord, RunRecord
 
 
 @dataclasses.dataclass(frozen=True)
-class Retention:
-    """What goes, and what stays."""
+class RetentionPlan:
+    """Runs, artifacts and versions to prune or to keep.
 
-    gone: tuple[RunRecord, ...]
+    Attributes:
+      pruned: Runs to prune.
+      kept: All other runs, also of other pipelines.
+      artifacts: Artifacts that only pruned runs wrote or read.
+      protected_versions: Numbers of pushed versions to keep regardless of their age.
+      keep_since: Start of the oldest of the newest runs: younger files without a record are kept.
+        None keeps all of them.
+    """
+
+    pruned: tuple[RunRecord, ...]
     kept: tuple[RunRecord, ...]
-    artifacts: tuple[ArtifactRecord, ...]  # that only runs that go have made or used
-    versions: frozenset[str]  # numbers of pushed versions that stay, however old
-    since: datetime.datetime | None  # the start of the oldest of the newest runs; None: all stay
+    artifacts: tuple[ArtifactRecord, ...]
+    protected_versions: frozenset[str]
+    keep_since: datetime.datetime | None
 
 
-def decide(
+def plan_retention(
     runs: Iterable[RunRecord], pipeline: str, keep_runs: int, production: str | None
-) -> Retention:
-    """Decides which runs of a pipeline go with all that no other run needs.
+) -> RetentionPlan:
+    """Choose the runs of a pipeline to prune, with the artifacts that no other run needs.
 
-    The newest stay, and whatever their age the run that was blessed last and the one that has
-    pushed what is in production; those of other pipelines stay, too.
+    The newest runs are kept and, regardless of age, the run whose model was blessed last and the
+    run that pushed the version in production. Runs of other pipelines are kept as well.
 
     Args:
-      runs: all of a root, the newest last.
-      pipeline: whose runs are pruned.
-      keep_runs: how many of the newest stay.
-      production: number of the version that is in production; None: there is none.
+      runs: All runs of a root, newest last.
+      pipeline: Name of the pipeline whose runs are pruned.
+      keep_runs: Number of newest runs to keep.
+      production: Number of the version in production; None if the serving folder is empty.
     """
-    every = list(runs)
-    own = [run for run in every if run.pipeline == pipeline]
+    all_runs = list(runs)
+    own = [run for run in all_runs if run.pipeline == pipeline]
     new, old = own[-keep_runs:], own[:-keep_runs]
-    blessed = next((run for run in reversed(own) if _is_blessed(run)), None)
-    pushed = next((run for run in reversed(own) if _version_of(run) == production), None)
-    protected = [run for run in (blessed, pushed if production else None) if run is not None]
-    gone = tuple(run for run in old if run not in protected)
-    kept = tuple(run for run in every if run not in gone)
-    needed = {artifact.id for run in kept for artifact in run.artifacts}
-    theirs = {artifact.id: artifact for run in gone for artifact in run.artifacts}
-    return Retention(
-        gone,
+    last_blessed = next((run for run in reversed(own) if _is_blessed(run)), None)
+    last_pushed = next((run for run in reversed(own) if _pushed_version(run) == production), None)
+    candidates = (last_blessed, last_pushed if production else None)
+    protected = [run for run in candidates if run is not None]
+    pruned = tuple(run for run in old if run not in protected)
+    kept = tuple(run for run in all_runs if run not in pruned)
+    needed_ids = {artifact.id for run in kept for artifact in run.artifacts}
+    of_pruned = {artifact.id: artifact for run in pruned for artifact in run.artifacts}
+    return RetentionPlan(
+        pruned,
         kept,
-        artifacts=tuple(theirs[number] for number in sorted(theirs.keys() - needed)),
-        versions=frozenset(filter(None, map(_version_of, protected))),
-        since=new[0].steps[0].started if old else None,
+        artifacts=tuple(of_pruned[number] for number in sorted(of_pruned.keys() - needed_ids)),
+        protected_versions=frozenset(filter(None, map(_pushed_version, protected))),
+        keep_since=new[0].steps[0].started if old else None,
     )
 
 
@@ -57,6 +67,6 @@ def _is_blessed(run: RunRecord) -> bool:
     return evaluation is not None and bool(evaluation.properties.get("blessed"))
 
 
-def _version_of(run: RunRecord) -> str | None:
-    pushed = pushed_by(run)
+def _pushed_version(run: RunRecord) -> str | None:
+    pushed = find_pushed_version(run)
     return None if pushed is None else pushed.version

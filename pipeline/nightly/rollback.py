@@ -1,65 +1,71 @@
-"""The version before, in production again: what a person does when a model proves bad in use."""
+"""Rollback: put the previous version of a pushed model into production again."""
 
 import dataclasses
 from pathlib import Path
 
 from diptych.schemas.errors import ModelError
 from diptych.schemas.manifest import ModelManifest
-from diptych.schemas.versions import ROLLED_BACK, versions
+from diptych.schemas.versions import ROLLED_BACK_FOLDER, list_versions
 
 
 @dataclasses.dataclass(frozen=True)
 class Rollback:
-    """The version that was in production, the one that is now, and where the former lies."""
+    """Result of a rollback.
 
-    former: ModelManifest
-    current: ModelManifest
-    kept: Path
+    Attributes:
+      rolled_back: Manifest of the version that was in production.
+      production: Manifest of the version that is in production now.
+      moved_to: Folder of the version that was rolled back.
+    """
+
+    rolled_back: ModelManifest
+    production: ModelManifest
+    moved_to: Path
 
 
 def roll_back(serving: Path) -> Rollback:
-    """Moves the newest version away by a rename, so that the one before is the newest.
+    """Move the newest version away by a rename, so that the previous one is the newest.
 
     Args:
-      serving: folder of pushed versions, which nobody pushes into meanwhile.
+      serving: Folder of pushed versions; no other process may push to it at the same time.
 
     Raises:
-      ModelError: there is no version before, or it is not as it was pushed; nothing was changed.
+      ModelError: There is no previous version, or it differs from its manifest. Nothing is changed.
     """
-    found = versions(serving)
-    if len(found) < 2:
-        have = f"has only version {found[0].name}" if found else "has none"
+    versions = list_versions(serving)
+    if len(versions) < 2:
+        content = f"has only version {versions[0].name}" if versions else "has no version"
         raise ModelError(
-            f"To roll back, a version before the newest is needed, and {serving} {have}. Name the "
-            "folder of versions with --model, or the root of the runs with --root."
+            f"A rollback requires a version before the newest, but {serving} {content}. Choose the "
+            "folder of versions with --model, or the pipeline root with --root."
         )
-    before, newest = found[-2:]
-    current = ModelManifest.read(before)
-    current.check(before)
-    former = ModelManifest.read(newest)
-    kept = serving / ROLLED_BACK / newest.name
+    previous, newest = versions[-2:]
+    production = ModelManifest.read(previous)
+    production.verify(previous)
+    rolled_back = ModelManifest.read(newest)
+    moved_to = serving / ROLLED_BACK_FOLDER / newest.name
     try:
-        kept.parent.mkdir(exist_ok=True)
-        newest.rename(kept)
+        moved_to.parent.mkdir(exist_ok=True)
+        newest.rename(moved_to)
     except OSError as error:
         raise ModelError(
-            f"{newest} cannot be moved to {kept}: {error.strerror}. Nothing was changed."
+            f"{newest} cannot be moved to {moved_to}: {error.strerror}. Nothing was changed."
         ) from error
-    return Rollback(former, current, kept)
+    return Rollback(rolled_back, production, moved_to)
 
 
-def pushed_into(root: Path) -> Path:
-    """The folder that the newest of the runs of a root that pushed has pushed into.
+def find_serving_folder(root: Path) -> Path:
+    """Find the folder that the newest run of a root with a pushed version has pushed to.
 
     Raises:
-      ModelError: none has.
-      ConfigError: the folder is no root of runs.
+      ModelError: No run has pushed a version.
+      ConfigError: The folder is not a pipeline root.
     """
-    from diptych.pipeline.runs.outcome import pushed_by
+    from diptych.pipeline.runs.outcome import find_pushed_version
     from diptych.pipeline.runs.records import read_runs
 
     for run in reversed(read_runs(root)):
-        pushed = pushed_by(run)
+        pushed = find_pushed_version(run)
         if pushed is not None:
             return pushed.path.parent
-    raise ModelError(f"No run of {root} has pushed a model yet: there is nothing to roll back.")
+    raise ModelError(f"Nothing to roll back: no run of {root} has pushed a model yet.")

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that opens without network."""
+"""Report of a run: one self-contained HTML file."""
 
 import base64
 import hashlib
@@ -9,132 +9,133 @@ import jinja2
 import yaml
 
 from diptych.components.evaluator.class_metrics import worst_classes
-from diptych.pipeline.report import charts as figures
-from diptych.pipeline.report import headline
-from diptych.pipeline.report.gather import Material, gather
-from diptych.pipeline.report.lineage import trace
+from diptych.pipeline.report import charts, headline
+from diptych.pipeline.report.lineage import build_lineage
+from diptych.pipeline.report.report_data import ReportData, read_report_data
 from diptych.pipeline.runs.records import RunRecord
-from diptych.schemas.evaluation import ClassFigures, Estimate
-from diptych.schemas.files import whole_file
+from diptych.schemas.evaluation import ClassMetrics, Estimate
+from diptych.schemas.files import atomic_write
 
-_HERE = Path(__file__).parent
-_CLASSES_SHOWN = 200  # in the table
-_BARS_SHOWN = 30  # classes with a bar of their own; more are drawn as one curve
+_TEMPLATE_FOLDER = Path(__file__).parent
+_MAX_TABLE_CLASSES = 200
+_MAX_BAR_CLASSES = 30  # more classes are drawn as a curve
 
 
 def write_report(run: RunRecord, path: Path) -> None:
-    """Writes the report of a run, whole or not at all.
+    """Write the report of a run atomically.
 
     Raises:
-      ConfigError: the run has no evaluation, or its files are gone.
+      ConfigError: The run has no evaluation, or its files are missing.
     """
     page = build_report(run)
-    with whole_file(path) as beside:
-        beside.write_text(page, encoding="utf-8")
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(page, encoding="utf-8")
 
 
 def build_report(run: RunRecord) -> str:
-    """The page. The same run gives the same page.
+    """Build the HTML page of a run. The same run results in the same page.
 
     Raises:
-      ConfigError: the run has no evaluation, or its files are gone.
+      ConfigError: The run has no evaluation, or its files are missing.
     """
-    return render(gather(run))
+    return render_report(read_report_data(run))
 
 
-def render(material: Material) -> str:
-    """The page of what was gathered."""
+def render_report(data: ReportData) -> str:
+    """Render the HTML page."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
+        loader=jinja2.FileSystemLoader(_TEMPLATE_FOLDER),
         autoescape=True,  # labels, sources and settings come from the data
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, figure=_figure, interval=_interval, png=_png)
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    environment.filters.update(
+        percent=format_share, metric=format_metric, interval=format_interval, png=_png_data_url
+    )
+    script = (_TEMPLATE_FOLDER / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    evaluation = material.evaluation
+    evaluation = data.evaluation
     return environment.get_template("page.html.j2").render(
-        m=material,
-        run=material.run,
+        data=data,
+        run=data.run,
         evaluation=evaluation,
         pairs=evaluation.pairs,
-        cards=headline.cards(evaluation),
-        plans=headline.few_shot_plans(evaluation),
-        few_shot_of=headline.few_shot_of,
-        operating_point=figures.operating_point,
-        classes=_least_accurate(evaluation.classes),
+        cards=headline.headline_metrics(evaluation),
+        few_shot_settings=headline.few_shot_settings(evaluation),
+        find_few_shot=headline.find_few_shot,
+        classes=_least_accurate_classes(evaluation.classes),
         worst_classes=worst_classes(evaluation.classes),
-        num_bars=_BARS_SHOWN,
-        figures=_draw(material),
-        lineage=trace(material.run),
-        settings={name: _as_yaml(values) for name, values in material.settings.items()},
-        style=(_HERE / "page.css").read_text(encoding="utf-8"),
+        charts=_draw_charts(data),
+        lineage=build_lineage(data.run),
+        settings={name: _dump_yaml(values) for name, values in data.settings.items()},
+        style=(_TEMPLATE_FOLDER / "page.css").read_text(encoding="utf-8"),
         script=script,
         script_digest=f"sha256-{digest}",
     )
 
 
-def _draw(material: Material) -> dict[str, str]:
-    same, distance, pairs = material.same, material.distance, material.evaluation.pairs
-    epochs, best = material.epochs, material.best_epoch
-    drawn = {
-        "loss": figures.loss_curves(epochs, best),
-        "accuracy": figures.accuracy_curves(epochs, best),
-        "distances": figures.distance_histogram(same, distance, pairs),
-        "roc": figures.roc(same, distance, pairs, low=False),
-        "roc_low": figures.roc(same, distance, pairs, low=True),
-    }
-    if material.classes is not None and len(material.classes.labels) > _BARS_SHOWN:
-        drawn["classes"] = figures.class_sizes(material.classes.before, material.classes.after)
-    return drawn
+def format_share(share: float | None, digits_of: float | None = None) -> str:
+    """Format a share as a percentage such as ``98.8 %``.
 
-
-def _least_accurate(classes: tuple[ClassFigures, ...]) -> list[ClassFigures]:
-    """The classes to show, the least accurate first; those without pairs last."""
-
-    def rank(one: ClassFigures) -> tuple[bool, float, str]:
-        return (one.accuracy is None, one.accuracy or 0.0, one.label)
-
-    return sorted(classes, key=rank)[:_CLASSES_SHOWN]
-
-
-def _as_yaml(values: Any) -> str:
-    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    return text
-
-
-def _percent(share: float | None, like: float | None = None) -> str:
-    """``98.8 %``; with two digits from 99 % on and below 1 %, where a tenth says little.
+    Shares below 1 % and from 99 % have two decimals, others one.
 
     Args:
-      share: None is shown as a dash.
-      like: a share that is shown beside it, whose number of digits is taken.
+      share: None is formatted as a dash.
+      digits_of: Share that determines the number of decimals; None: ``share`` itself.
     """
     if share is None:
         return "–"
-    of = share if like is None else like
-    digits = 2 if 0.99 <= of < 1 or 0 < of < 0.01 else 1
+    reference = share if digits_of is None else digits_of
+    digits = 2 if 0.99 <= reference < 1 or 0 < reference < 0.01 else 1
     return f"{100 * share:.{digits}f} %"
 
 
-def _figure(estimate: Estimate, plain: bool = False) -> str:
+def format_metric(estimate: Estimate, plain: bool = False) -> str:
+    """Format the value of a metric as a percentage, or as a number if ``plain``."""
     if plain and estimate.value is not None:
         return f"{estimate.value:.4f}"
-    return _percent(estimate.value)
+    return format_share(estimate.value)
 
 
-def _interval(estimate: Estimate, plain: bool = False) -> str:
-    """The interval in words; empty where there is none."""
+def format_interval(estimate: Estimate, plain: bool = False) -> str:
+    """Format a confidence interval; a missing one is an empty string."""
     low, high = estimate.low, estimate.high
     if low is None or high is None:
         return ""
     if plain:
         return f"{low:.4f} to {high:.4f}"
-    start, end = (_percent(share, estimate.value) for share in (low, high))
+    start, end = (format_share(share, estimate.value) for share in (low, high))
     return f"{start.removesuffix(' %')} to {end}"
 
 
-def _png(content: bytes) -> str:
+def _draw_charts(data: ReportData) -> dict[str, str]:
+    same, distance, pairs = data.same, data.distance, data.evaluation.pairs
+    drawn = {
+        "loss": charts.loss_curves(data.curves),
+        "accuracy": charts.accuracy_curves(data.curves),
+        "distances": charts.distance_histogram(same, distance, pairs),
+        "roc": charts.roc_chart(same, distance, pairs, log_scale=False),
+        "roc_log": charts.roc_chart(same, distance, pairs, log_scale=True),
+    }
+    if data.classes is not None and len(data.classes.labels) > _MAX_BAR_CLASSES:
+        drawn["classes"] = charts.class_sizes(data.classes.before, data.classes.after)
+    return drawn
+
+
+def _least_accurate_classes(classes: tuple[ClassMetrics, ...]) -> list[ClassMetrics]:
+    """Return the least accurate classes, worst first; classes without pairs are last."""
+
+    def rank(one: ClassMetrics) -> tuple[bool, float, str]:
+        return (one.accuracy is None, one.accuracy or 0.0, one.label)
+
+    return sorted(classes, key=rank)[:_MAX_TABLE_CLASSES]
+
+
+def _dump_yaml(values: Any) -> str:
+    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _png_data_url(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"

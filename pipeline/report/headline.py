@@ -1,15 +1,15 @@
-"""The few figures that a reader looks for first."""
+"""Headline metrics: the cards at the top of the report."""
 
 import dataclasses
 
-from diptych.schemas.evaluation import Estimate, Evaluation, FewShot, Slice
+from diptych.schemas.evaluation import Estimate, EvaluationReport, FewShot, Slice
 
-_FAR = 0.01  # of the rates of false accepts, the one nearest to it is shown
+_FALSE_ACCEPT_RATE = 0.01  # the card shows the TAR at the nearest rate
 
 
 @dataclasses.dataclass(frozen=True)
-class Card:
-    """A figure, shown large; a share unless it is ``plain``."""
+class MetricCard:
+    """A metric in large type, formatted as a percentage unless ``plain``."""
 
     name: str
     estimate: Estimate
@@ -17,54 +17,63 @@ class Card:
     plain: bool = False
 
 
-def cards(evaluation: Evaluation) -> tuple[Card, ...]:
-    """The figures that exist, the most asked for first."""
-    pairs, whole = evaluation.pairs, evaluation.all
-    found = [
-        Card(
+def headline_metrics(evaluation: EvaluationReport) -> tuple[MetricCard, ...]:
+    """Select the headline metrics that the evaluation has, the most important first."""
+    pairs, complete = evaluation.pairs, evaluation.all
+    cards = [
+        MetricCard(
             "Accuracy",
             pairs.calibrated.accuracy,
             f"of {pairs.pairs:,} test pairs, at the calibrated threshold",
         ),
-        Card(
-            "ROC AUC", pairs.roc_auc, "chance that a same pair is nearer than a different one", True
+        MetricCard(
+            "ROC AUC",
+            pairs.roc_auc,
+            "probability that a positive pair is closer than a negative pair",
+            plain=True,
         ),
-        Card("Equal error rate", pairs.equal_error_rate, "where both errors are as frequent"),
+        MetricCard(
+            "Equal error rate",
+            pairs.equal_error_rate,
+            "where the false accept rate equals the false reject rate",
+        ),
     ]
     if pairs.tar_at_far:
-        tar = min(pairs.tar_at_far, key=lambda at: abs(at.false_accept_rate - _FAR))
-        hint = f"same pairs accepted where {100 * tar.false_accept_rate:g} % of different ones are"
-        found.append(Card(f"TAR at {100 * tar.false_accept_rate:g} % FAR", tar.rate, hint))
-    if whole.retrieval is not None:
-        recall, map_at_r = whole.retrieval.recall_at_1, whole.retrieval.map_at_r
-        found.append(Card("Recall@1", recall, "the nearest other example is of the same class"))
-        found.append(Card("MAP@R", map_at_r, "the nearest are of the same class, in order"))
-    for part in (evaluation.slice("unseen"), whole):
+        tar = min(pairs.tar_at_far, key=lambda at: abs(at.false_accept_rate - _FALSE_ACCEPT_RATE))
+        far = f"{100 * tar.false_accept_rate:g} %"
+        hint = f"positive pairs accepted where {far} of the negative pairs are accepted"
+        cards.append(MetricCard(f"TAR at {far} FAR", tar.rate, hint))
+    if complete.retrieval is not None:
+        recall, map_at_r = complete.retrieval.recall_at_1, complete.retrieval.map_at_r
+        hint = "queries whose nearest neighbour has the same class"
+        cards.append(MetricCard("Recall@1", recall, hint))
+        cards.append(MetricCard("MAP@R", map_at_r, "mean average precision at R"))
+    for part in (evaluation.slice("unseen"), complete):
         if part is not None and part.few_shot:
-            found.append(_few_shot_card(part))
+            cards.append(_few_shot_card(part))
             break
     hint = f"at the fixed threshold, {pairs.fixed.threshold:.3g}"
-    found.append(Card("Accuracy, fixed", pairs.fixed.accuracy, hint))
-    return tuple(found)
+    cards.append(MetricCard("Accuracy, fixed", pairs.fixed.accuracy, hint))
+    return tuple(cards)
 
 
-def few_shot_plans(evaluation: Evaluation) -> list[tuple[int, int]]:
-    """Ways and shots of all slices."""
+def few_shot_settings(evaluation: EvaluationReport) -> list[tuple[int, int]]:
+    """Ways and shots of the few-shot metrics of all slices."""
     return sorted({(one.ways, one.shots) for part in evaluation.slices for one in part.few_shot})
 
 
-def few_shot_of(part: Slice, ways: int, shots: int) -> FewShot | None:
-    """The figures of a slice for one plan."""
-    found = (one for one in part.few_shot if (one.ways, one.shots) == (ways, shots))
-    return next(found, None)
+def find_few_shot(part: Slice, ways: int, shots: int) -> FewShot | None:
+    """Return the few-shot metrics of a slice for these settings, or None."""
+    matches = (one for one in part.few_shot if (one.ways, one.shots) == (ways, shots))
+    return next(matches, None)
 
 
-def _few_shot_card(part: Slice) -> Card:
+def _few_shot_card(part: Slice) -> MetricCard:
     first = part.few_shot[0]
-    of = "classes that training never saw" if part.name == "unseen" else "test classes"
+    classes = "unseen classes" if part.name == "unseen" else "test classes"
     shots = "one example" if first.shots == 1 else f"{first.shots} examples"
-    return Card(
+    return MetricCard(
         f"{first.ways}-way {first.shots}-shot",
         first.accuracy,
-        f"the right one of {first.ways} {of}, from {shots} each",
+        f"classification among {first.ways} {classes}, given {shots} of each",
     )

@@ -1,100 +1,112 @@
-"""What was made from what: the steps of a run in a column, with an arc for each thing handed on."""
+"""Lineage of a run: its steps in a column, with an arc for each artifact passed between them."""
 
 import dataclasses
 
 from diptych.pipeline.runs.records import RunRecord
 
-_ROW = 34  # units of the drawing
-_BEND = 13  # how far to the left an arc reaches, for each row that it passes
-_WIDEST = 130  # that it reaches at most
-_TEXT = 250  # to the right of the arcs
+_ROW_HEIGHT = 34  # units of the SVG
+_REACH_PER_ROW = 13  # of an arc to the left, for each row it spans
+_MAX_REACH = 130
+_TEXT_WIDTH = 250
 
 
 @dataclasses.dataclass(frozen=True)
-class Thing:
-    """An artifact, and the step of the run that made it; None: another run did."""
+class LineageArtifact:
+    """An artifact, and the step of the run that wrote it; None: an earlier run wrote it."""
 
     id: int
     type: str
-    maker: str | None
+    producer: str | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """A step: what it read and made."""
+class LineageStep:
+    """A step with its inputs and outputs."""
 
     name: str
     state: str
     seconds: float
     y: int
-    inputs: tuple[Thing, ...]
-    outputs: tuple[Thing, ...]
+    inputs: tuple[LineageArtifact, ...]
+    outputs: tuple[LineageArtifact, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Arc:
-    """From the maker of an artifact to a reader."""
+class LineageArc:
+    """Arc from the producer of an artifact to a consumer."""
 
-    path: str  # of SVG
+    path: str  # SVG path
     text: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Lineage:
-    """The drawing, and the same for a table."""
+    """Steps and arcs of the lineage chart and the lineage table."""
 
-    rows: tuple[Row, ...]
-    arcs: tuple[Arc, ...]
-    left: int  # where the steps stand; arcs bend to the left of it
+    steps: tuple[LineageStep, ...]
+    arcs: tuple[LineageArc, ...]
+    left: int  # x of the steps; arcs bend to the left of it
 
     @property
     def width(self) -> int:
-        """Of the drawing."""
-        return self.left + _TEXT
+        """Width of the chart."""
+        return self.left + _TEXT_WIDTH
 
     @property
     def height(self) -> int:
-        """Of the drawing."""
-        return _ROW * len(self.rows)
+        """Height of the chart."""
+        return _ROW_HEIGHT * len(self.steps)
 
 
-def trace(run: RunRecord) -> Lineage:
-    """Draws the lineage of a run."""
-    place = {step.name: _ROW * number + _ROW // 2 for number, step in enumerate(run.steps)}
-    makers = {
+def build_lineage(run: RunRecord) -> Lineage:
+    """Lay out the lineage of a run."""
+    y = {
+        step.name: _ROW_HEIGHT * number + _ROW_HEIGHT // 2 for number, step in enumerate(run.steps)
+    }
+    producers = {
         artifact.id: step.name
         for step in run.steps
-        for given in step.outputs.values()
-        for artifact in given
+        for artifacts in step.outputs.values()
+        for artifact in artifacts
     }
-    rows, links = [], []
+    steps, links = [], []
     for step in run.steps:
-        read, made = (
+        inputs, outputs = (
             tuple(
-                Thing(artifact.id, artifact.type.removeprefix("diptych."), makers.get(artifact.id))
-                for artifacts in side.values()
+                LineageArtifact(
+                    artifact.id,
+                    artifact.type.removeprefix("diptych."),
+                    producers.get(artifact.id),
+                )
+                for artifacts in by_key.values()
                 for artifact in artifacts
             )
-            for side in (step.inputs, step.outputs)
+            for by_key in (step.inputs, step.outputs)
         )
-        rows.append(Row(step.name, step.state, step.seconds, place[step.name], read, made))
-        links += [(thing, thing.maker, step.name) for thing in read if thing.maker is not None]
-    reaches = [_reach(place[reader] - place[maker]) for _, maker, reader in links]
+        steps.append(
+            LineageStep(step.name, step.state, step.seconds, y[step.name], inputs, outputs)
+        )
+        links += [
+            (artifact, artifact.producer, step.name)
+            for artifact in inputs
+            if artifact.producer is not None
+        ]
+    reaches = [_arc_reach(y[consumer] - y[producer]) for _, producer, consumer in links]
     left = max(reaches, default=0) + 12
     arcs = tuple(
-        Arc(
-            _arc(left, reach, place[maker], place[reader]),
-            f"{thing.type} #{thing.id}: {maker} to {reader}",
+        LineageArc(
+            _arc_path(left, reach, y[producer], y[consumer]),
+            f"{artifact.type} #{artifact.id}: {producer} to {consumer}",
         )
-        for (thing, maker, reader), reach in zip(links, reaches, strict=True)
+        for (artifact, producer, consumer), reach in zip(links, reaches, strict=True)
     )
-    return Lineage(tuple(rows), arcs, left)
+    return Lineage(tuple(steps), arcs, left)
 
 
-def _reach(height: int) -> int:
-    return min(_BEND * abs(height) // _ROW + 8, _WIDEST)
+def _arc_reach(height: int) -> int:
+    return min(_REACH_PER_ROW * abs(height) // _ROW_HEIGHT + 8, _MAX_REACH)
 
 
-def _arc(left: int, reach: int, start: int, end: int) -> str:
-    bend = left - reach * 4 // 3  # a cubic curve goes three quarters of the way to its handles
-    return f"M{left} {start}C{bend} {start} {bend} {end} {left} {end}"
+def _arc_path(left: int, reach: int, start: int, end: int) -> str:
+    x = left - reach * 4 // 3  # a cubic curve reaches three quarters of the way to its handles
+    return f"M{left} {start}C{x} {start} {x} {end} {left} {end}"

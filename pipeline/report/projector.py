@@ -1,7 +1,7 @@
-"""A folder for TensorBoard: the scalars of a run's training, and its embeddings to fly through.
+"""TensorBoard folder of a run: the scalars of the training, and the embeddings in the projector.
 
-The projector reads ``projector_config.pbtxt``, which names the other files: ``tensors.tsv``,
-``metadata.tsv`` and ``sprite.png``, all pictures in one.
+The projector reads ``projector_config.pbtxt``, which refers to the other files: ``tensors.tsv``,
+``metadata.tsv`` and ``sprite.png``, which contains all thumbnails.
 """
 
 import io
@@ -15,21 +15,21 @@ import pyarrow as pa
 import pyarrow.dataset
 from PIL import Image
 
-from diptych.pipeline.report.points import evenly
+from diptych.components.common.sampling import evenly_spaced
 from diptych.pipeline.runs.records import RunRecord
 from diptych.schemas.errors import ConfigError
-from diptych.schemas.files import whole_file
+from diptych.schemas.files import atomic_write
 
-_SHOWN = 10_000  # examples, evenly chosen; a browser turns no more without a hitch
-_SPRITE_SIDE = 8192  # pixels that the projector takes
+_MAX_EXAMPLES = 10_000  # more make the projector slow
+_MAX_SPRITE_SIDE = 8192  # pixels, limit of the projector
 _THUMBNAIL_SIDE = 64
-_CONFIG = """embeddings {{
+_PROJECTOR_CONFIG = """embeddings {{
   tensor_name: "test embeddings"
   tensor_path: "tensors.tsv"
   metadata_path: "metadata.tsv"
 {sprite}}}
 """
-_SPRITE = """  sprite {{
+_SPRITE_CONFIG = """  sprite {{
     image_path: "sprite.png"
     single_image_dim: {side}
     single_image_dim: {side}
@@ -38,65 +38,65 @@ _SPRITE = """  sprite {{
 
 
 def write_projector(run: RunRecord, folder: Path) -> None:
-    """Writes the folder; ``tensorboard --logdir FOLDER`` then shows curves and embeddings.
+    """Write a folder for ``tensorboard --logdir FOLDER``.
 
-    The events of the training are copied, as the artifact of the Trainer stays as it is.
+    The event files of the training are copied, so the artifact of the Trainer is not modified.
 
     Raises:
-      ConfigError: the run has no evaluation.
+      ConfigError: The run has no evaluation.
     """
     evaluation, log = run.output("Evaluator", "evaluation"), run.output("Trainer", "training_log")
     if evaluation is None or log is None:
         raise ConfigError(
-            f"No embeddings of the run {run.name}: needed is its evaluation. Run the "
+            f"Run {run.name} has no embeddings, because it has no evaluation. Run the "
             "configuration again."
         )
     folder.mkdir(parents=True, exist_ok=True)
     for events in sorted((log.path / "tensorboard").glob("events.*")):
-        with whole_file(folder / events.name) as beside:
-            shutil.copyfile(events, beside)
+        with atomic_write(folder / events.name) as tmp_path:
+            shutil.copyfile(events, tmp_path)
     examples = pa.dataset.dataset(evaluation.path / "embeddings.parquet")
-    rows = evenly(examples.count_rows(), _SHOWN)
-    table = examples.take(pa.array(rows), columns=["label", "seen", "embedding", "picture"])
+    rows = evenly_spaced(examples.count_rows(), _MAX_EXAMPLES)
+    table = examples.take(pa.array(rows), columns=["label", "seen", "embedding", "thumbnail"])
     embeddings = table["embedding"].combine_chunks()
     values = embeddings.flatten().to_numpy().reshape(len(table), embeddings.type.list_size)
-    with whole_file(folder / "tensors.tsv") as beside:
-        np.savetxt(beside, values, fmt="%.6g", delimiter="\t")
-    _write_text(folder / "metadata.tsv", _metadata(table))
-    pictures = table["picture"].to_pylist()
+    with atomic_write(folder / "tensors.tsv") as tmp_path:
+        np.savetxt(tmp_path, values, fmt="%.6g", delimiter="\t")
+    _write_text_file(folder / "metadata.tsv", _format_metadata(table))
+    thumbnails = table["thumbnail"].to_pylist()
     sprite = ""
-    if any(pictures):
-        side = _write_sprite(folder / "sprite.png", pictures)
-        sprite = _SPRITE.format(side=side)
-    _write_text(folder / "projector_config.pbtxt", _CONFIG.format(sprite=sprite))
+    if any(thumbnails):
+        side = _write_sprite(folder / "sprite.png", thumbnails)
+        sprite = _SPRITE_CONFIG.format(side=side)
+    _write_text_file(folder / "projector_config.pbtxt", _PROJECTOR_CONFIG.format(sprite=sprite))
 
 
-def _metadata(table: pa.Table) -> str:
-    """A line an example; a tab or the end of a line within a label is a space."""
+def _format_metadata(table: pa.Table) -> str:
+    """Format one line per example; tabs and line breaks in labels become spaces."""
     labels = [re.sub(r"\s", " ", label or "") for label in table["label"].to_pylist()]
-    seen = ["yes" if known else "no" for known in table["seen"].to_pylist()]
+    seen = ["yes" if each else "no" for each in table["seen"].to_pylist()]
     return "\n".join(map("\t".join, [("label", "in training"), *zip(labels, seen, strict=True)]))
 
 
-def _write_sprite(path: Path, pictures: list[bytes | None]) -> int:
-    """Writes the pictures row by row into a square grid; returns the side of a cell in pixels."""
-    across = math.ceil(math.sqrt(len(pictures)))
-    side = min(_THUMBNAIL_SIDE, _SPRITE_SIDE // across)
-    sprite = Image.new("RGB", (across * side, across * side), "white")
-    for number, content in enumerate(pictures):
+def _write_sprite(path: Path, thumbnails: list[bytes | None]) -> int:
+    """Write the thumbnails into a square grid, and return the side of a cell in pixels."""
+    columns = math.ceil(math.sqrt(len(thumbnails)))
+    side = min(_THUMBNAIL_SIDE, _MAX_SPRITE_SIDE // columns)
+    sprite = Image.new("RGB", (columns * side, columns * side), "white")
+    for number, content in enumerate(thumbnails):
         if content is None:
             continue
-        with Image.open(io.BytesIO(content)) as picture:
-            thumbnail = picture.convert("RGB")
+        with Image.open(io.BytesIO(content)) as image:
+            thumbnail = image.convert("RGB")
         scale = side / max(thumbnail.size)
         thumbnail = thumbnail.resize([max(1, round(scale * length)) for length in thumbnail.size])
         left, top = ((side - length) // 2 for length in thumbnail.size)
-        sprite.paste(thumbnail, (number % across * side + left, number // across * side + top))
-    with whole_file(path) as beside:
-        sprite.save(beside, format="PNG")
+        sprite.paste(thumbnail, (number % columns * side + left, number // columns * side + top))
+    with atomic_write(path) as tmp_path:
+        sprite.save(tmp_path, format="PNG")
     return side
 
 
-def _write_text(path: Path, text: str) -> None:
-    with whole_file(path) as beside:
-        beside.write_text(f"{text.rstrip()}\n", encoding="utf-8")
+def _write_text_file(path: Path, text: str) -> None:
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(f"{text.rstrip()}\n", encoding="utf-8")

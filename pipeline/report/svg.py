@@ -1,7 +1,7 @@
-"""Figures of matplotlib as SVG that stands in the page: its colours, its fonts, no outside.
+"""Matplotlib figures as inline SVG with the colours and fonts of the page.
 
-Colours are drawn as stand-ins and then replaced by the variables of the page's style sheet, so
-that a figure changes with the colour scheme.
+Charts are drawn in placeholder colours, which are replaced by CSS variables of the page so that a
+chart follows the colour scheme.
 """
 
 import contextlib
@@ -14,18 +14,18 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-INK, MUTED, LINE, SAME, DIFFERENT, ACCENT, PAPER = (f"#00000{n}" for n in range(1, 8))
+INK, MUTED, LINE, POSITIVE, NEGATIVE, ACCENT, PAPER = (f"#00000{n}" for n in range(1, 8))
 _VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
     LINE: "--line",
-    SAME: "--same",
-    DIFFERENT: "--different",
+    POSITIVE: "--positive",
+    NEGATIVE: "--negative",
     ACCENT: "--accent",
     PAPER: "--card",
 }
-_INCHES = (5.6, 3.5)  # of 72 units each: text of 11 units can be read at the width of a phone
-_STYLE: Any = {  # matplotlib types every key of it
+_INCHES = (5.6, 3.5)  # of 72 units: text of 11 units is readable at the width of a phone
+_STYLE: Any = {  # Any: matplotlib types each key
     "svg.fonttype": "none",
     "font.size": 11,
     "axes.edgecolor": LINE,
@@ -52,8 +52,13 @@ _STYLE: Any = {  # matplotlib types every key of it
 }
 
 
-class Drawing:
-    """A figure with one pair of axes, and its SVG once it is drawn."""
+class SvgChart:
+    """A chart with one pair of axes.
+
+    Attributes:
+      axes: Axes to draw on.
+      svg: The SVG, set on exit from ``svg_chart``.
+    """
 
     def __init__(self, axes: Axes) -> None:
         self.axes = axes
@@ -61,23 +66,23 @@ class Drawing:
 
 
 @contextlib.contextmanager
-def drawing(name: str) -> Iterator[Drawing]:
-    """Gives axes to draw on; at the end ``svg`` is there.
+def svg_chart(name: str) -> Iterator[SvgChart]:
+    """Yield a chart to draw on, and set its ``svg`` on exit.
 
     Args:
-      name: of the figure, unique in the page: the ids inside depend on it alone.
+      name: Name of the chart, unique in the page: the ids in the SVG depend only on it.
     """
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=_INCHES)
-        drawn = Drawing(figure.subplots())
-        yield drawn
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    drawn.svg = _inline(text.getvalue())
+        chart = SvgChart(figure.subplots())
+        yield chart
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    chart.svg = _to_inline_svg(buffer.getvalue())
 
 
-def _inline(svg: str) -> str:
-    """Strips what a page must not have twice or would apply to all of it, and sets variables."""
+def _to_inline_svg(svg: str) -> str:
+    """Remove ids, styles and metadata that would affect the page, and insert CSS variables."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)

@@ -1,1 +1,1 @@
-"""Where the one graph runs: on this machine, on Airflow, on Kubeflow."""
+"""Runners of the pipeline: local, Airflow, Kubeflow Pipelines."""

@@ -1,4 +1,4 @@
-"""The request that a compiler turns into the file of an orchestrator."""
+"""Input of the compilers for Airflow and Kubeflow."""
 
 import dataclasses
 from pathlib import Path
@@ -8,11 +8,20 @@ from diptych.schemas.config.config import Config
 
 @dataclasses.dataclass(frozen=True)
 class CompileRequest:
-    """The pipeline to compile, and where it will run."""
+    """The pipeline to compile, and where its steps will run.
 
-    file: Path  # of the configuration
-    settings: tuple[str, ...]  # overrides, ``key.path=value`` each
-    config: Config  # both of them, read
+    Attributes:
+      file: Configuration file.
+      settings: Overrides, ``key.path=value`` each.
+      config: The configuration, with the overrides.
+      root: Pipeline root where the steps run; None: a default of the compiler.
+      image: Container image; None runs the steps on the machine of the orchestrator.
+      volumes: Persistent volume claims, ``CLAIM:/PATH`` each.
+    """
+
+    file: Path
+    settings: tuple[str, ...]
+    config: Config
     root: Path | None
     image: str | None
     volumes: tuple[str, ...]

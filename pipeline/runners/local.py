@@ -1,4 +1,4 @@
-"""Runs the pipeline on this machine, step by step, and tells how each went."""
+"""Local runner: run the steps on this machine, one after the other."""
 
 import enum
 import shutil
@@ -16,8 +16,8 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration.executable_spec_pb2 import BeamExecutableSpec
 
 
-class Outcome(enum.Enum):
-    """How a step ended."""
+class StepOutcome(enum.Enum):
+    """Result of a launched step: computed, or taken from the cache."""
 
     RAN = "ran"
     CACHED = "cached"
@@ -27,21 +27,23 @@ def run_locally(
     pipeline: Pipeline,
     run: str,
     on_start: Callable[[str], None],
-    on_end: Callable[[str, Outcome], None],
-    last: str | None = None,
+    on_end: Callable[[str, StepOutcome], None],
+    last_step: str | None = None,
 ) -> None:
-    """Launches each step as TFX's LocalDagRunner does, which tells nothing of its progress.
+    """Launch each step as TFX's LocalDagRunner does, which does not report its progress.
+
+    If ML Metadata has a run of this name, the run is resumed: complete steps are not launched
+    again, and an interrupted step starts again from the beginning.
 
     Args:
-      pipeline: with a metadata connection.
-      run: its name. A run of that name that is in the database already is gone on with: what it
-        has done is not launched again, what it broke off starts afresh.
-      on_start: called with the name of a step before it.
-      on_end: called with the name and the outcome of a step after it.
-      last: the step to end with; None: all are run.
+      pipeline: Pipeline with a metadata connection.
+      run: Name of the run.
+      on_start: Called before each step with its name.
+      on_end: Called after each step with its name and outcome.
+      last_step: Step to stop after; None runs all steps.
 
     Raises:
-      Whatever a step raises; the steps before it stay in the cache.
+      Exception: As raised by a step. The steps before it stay in the cache.
     """
     program = compiler.Compiler().compile(pipeline)
     runtime_parameter_utils.substitute_runtime_parameter(
@@ -54,8 +56,8 @@ def run_locally(
     )
     for node in program.nodes:
         name = node.pipeline_node.node_info.id
-        if _is_done(program, node.pipeline_node, connection, run):
-            if name == last:
+        if _is_complete(program, node.pipeline_node, connection, run):
+            if name == last_step:
                 return
             continue
         on_start(name)
@@ -65,19 +67,19 @@ def run_locally(
             mlmd_connection=metadata.Metadata(connection),
             pipeline_info=program.pipeline_info,
             pipeline_runtime_spec=program.runtime_spec,
-            executor_spec=_without_engine(executor),
+            executor_spec=clear_beam_args(executor),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
-            custom_executor_operators={BeamExecutableSpec: _with_engine(executor)},
+            custom_executor_operators={BeamExecutableSpec: _beam_operator(executor)},
         ).launch()
-        on_end(name, _outcome(connection, execution))
-        if name == last:
+        on_end(name, _step_outcome(connection, execution))
+        if name == last_step:
             return
 
 
-def _is_done(program: Any, node: Any, connection: Any, run: str) -> bool:
-    """Whether a run has this step behind it; what it left of one that it broke off is removed.
+def _is_complete(program: Any, node: Any, connection: Any, run: str) -> bool:
+    """Return whether the run has completed the step; delete the outputs of an interrupted attempt.
 
-    TFX would go on in the same folders, and files of the first attempt would pass for results.
+    TFX would reuse the same output folders, so files of the first attempt would become results.
     """
     names = {
         "pipeline_run": run,
@@ -87,8 +89,8 @@ def _is_done(program: Any, node: Any, connection: Any, run: str) -> bool:
         contexts = [handle.store.get_context_by_type_and_name(*name) for name in names.items()]
         if None in contexts:
             return False
-        found = execution_lib.get_executions_associated_with_all_contexts(handle, contexts)
-    for execution in found:
+        executions = execution_lib.get_executions_associated_with_all_contexts(handle, contexts)
+    for execution in executions:
         if execution_lib.is_execution_successful(execution):
             return True
         outputs = outputs_utils.OutputsResolver(node, program.pipeline_info, program.runtime_spec)
@@ -98,22 +100,23 @@ def _is_done(program: Any, node: Any, connection: Any, run: str) -> bool:
     return False
 
 
-def _without_engine(executor: Any) -> Any:
-    """The executor without Beam's arguments: TFX's cache key is made from all that is in it.
+def clear_beam_args(executor: Any) -> Any:
+    """Return a copy of the executor spec without Beam's arguments.
 
-    The engine changes no result, so a change of engine re-runs no step.
+    TFX's cache key covers the complete executor spec. The engine changes no result, so a change of
+    engine should not re-run a step.
     """
     if not isinstance(executor, BeamExecutableSpec):
         return executor
-    neutral = BeamExecutableSpec()
-    neutral.CopyFrom(executor)
-    neutral.ClearField("beam_pipeline_args")
-    neutral.ClearField("beam_pipeline_args_placeholders")
-    return neutral
+    cleared = BeamExecutableSpec()
+    cleared.CopyFrom(executor)
+    cleared.ClearField("beam_pipeline_args")
+    cleared.ClearField("beam_pipeline_args_placeholders")
+    return cleared
 
 
-def _with_engine(executor: Any) -> Callable[..., Any]:
-    """Runs the executor as it was, whichever the launcher passes on."""
+def _beam_operator(executor: Any) -> Callable[..., Any]:
+    """Return an operator factory that uses this executor spec instead of the launcher's."""
 
     def operator(executor_spec: Any, platform_config: Any) -> Any:
         return BeamExecutorOperator(executor, platform_config)
@@ -121,9 +124,9 @@ def _with_engine(executor: Any) -> Callable[..., Any]:
     return operator
 
 
-def _outcome(connection: Any, execution: Any) -> Outcome:
+def _step_outcome(connection: Any, execution: Any) -> StepOutcome:
     with metadata.Metadata(connection) as handle:
         (stored,) = handle.store.get_executions_by_id([execution.execution_id])
     if stored.last_known_state == metadata_store_pb2.Execution.CACHED:
-        return Outcome.CACHED
-    return Outcome.RAN
+        return StepOutcome.CACHED
+    return StepOutcome.RAN

@@ -1,39 +1,43 @@
-"""What the steps ask an orchestrator for: ``nightly.resources``, and volumes."""
+"""Resources and volumes that the steps request from an orchestrator."""
 
 import re
 from collections.abc import Sequence
 
-from diptych.schemas.config.nightly import Nightly, Resources
+from diptych.schemas.config.nightly import NightlyConfig, StepResources
 from diptych.schemas.errors import ConfigError
 
-_OTHERS = "default"
-_VOLUME = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?):(/.+)")
+_DEFAULT = "default"
+_VOLUME_PATTERN = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?):(/.+)")
 
 
-def check_steps(nightly: Nightly, steps: Sequence[str]) -> None:
-    """Raises ConfigError if resources are asked for by a step that is not there."""
-    unknown = sorted(nightly.resources.keys() - {_OTHERS, *steps})
-    if unknown:
-        raise ConfigError(
-            f"nightly.resources.{unknown[0]}: there is no such step. There are "
-            f"{', '.join(steps)}, and {_OTHERS} for all others."
-        )
-
-
-def resources_of(step: str, nightly: Nightly) -> Resources:
-    """What a step asks for."""
-    return nightly.resources.get(step, nightly.resources.get(_OTHERS, Resources()))
-
-
-def claim_and_path(volume: str) -> tuple[str, str]:
-    """The claim of ``CLAIM:/PATH``, and where it is mounted.
+def check_resource_steps(nightly: NightlyConfig, steps: Sequence[str]) -> None:
+    """Check that ``nightly.resources`` names only steps of the pipeline.
 
     Raises:
-      ConfigError: it has another form.
+      ConfigError: It names an unknown step.
     """
-    found = _VOLUME.fullmatch(volume)
-    if found is None:
+    unknown = sorted(nightly.resources.keys() - {_DEFAULT, *steps})
+    if unknown:
         raise ConfigError(
-            f"--volume needs CLAIM:/PATH, such as diptych-data:/data, got {volume!r}."
+            f"nightly.resources.{unknown[0]}: the pipeline has no such step. Its steps: "
+            f"{', '.join(steps)}. Use {_DEFAULT} for all steps that are not listed."
         )
-    return found[1], found[3]
+
+
+def step_resources(step: str, nightly: NightlyConfig) -> StepResources:
+    """Return the resources that a step requests."""
+    return nightly.resources.get(step, nightly.resources.get(_DEFAULT, StepResources()))
+
+
+def parse_volume(volume: str) -> tuple[str, str]:
+    """Split ``CLAIM:/PATH`` into the persistent volume claim and the mount path.
+
+    Raises:
+      ConfigError: The text has another format.
+    """
+    match = _VOLUME_PATTERN.fullmatch(volume)
+    if match is None:
+        raise ConfigError(
+            f"--volume expects CLAIM:/PATH, such as diptych-data:/data, got {volume!r}."
+        )
+    return match[1], match[3]

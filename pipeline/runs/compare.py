@@ -1,52 +1,57 @@
-"""Two runs side by side: what they differ in, from the configuration to the figures."""
+"""Comparison of two runs: configuration, code, data, training and metrics."""
 
 import dataclasses
 from typing import Any
 
-from diptych.pipeline.runs import facts
-from diptych.pipeline.runs.outcome import Outcome
-from diptych.pipeline.runs.paired_comparison import are_same, compare_paired, judged_pairs
+from diptych.pipeline.runs import details
+from diptych.pipeline.runs.outcome import RunOutcome
+from diptych.pipeline.runs.paired_comparison import (
+    compare_on_same_pairs,
+    have_same_pairs,
+    read_test_pairs,
+)
 from diptych.pipeline.runs.records import RunRecord
-from diptych.schemas.evaluation import Comparison, Estimate
+from diptych.schemas.evaluation import BaselineComparison, Estimate
 
-_CLASSES_SHOWN = 10
-_Sides = dict[str, tuple[Any, Any]]
+_MAX_CLASSES = 10  # of a comparison
+_Differences = dict[str, tuple[Any, Any]]
+_MetricPairs = dict[str, tuple[Estimate | None, Estimate | None]]
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassChange:
-    """A class that both runs have judged."""
+    """Accuracy of a class that both runs evaluated."""
 
     label: str
-    left: float  # accuracy
+    left: float
     right: float
 
     @property
     def gain(self) -> float:
-        """Of the right run over the left one."""
+        """Accuracy of the right run minus that of the left run."""
         return self.right - self.left
 
 
 @dataclasses.dataclass(frozen=True)
-class SideBySide:
-    """What two runs differ in, by name; what is not named is equal, or known of neither."""
+class RunComparison:
+    """Differences between two runs, keyed by name. Values unknown for both runs are omitted."""
 
-    left: Outcome
-    right: Outcome
-    configuration: _Sides
-    code: tuple[str, ...]  # steps whose code has changed
-    data: _Sides
-    balance: _Sides
-    training: _Sides
-    figures: dict[str, tuple[Estimate | None, Estimate | None]]  # all, the equal ones as well
-    same_pairs: bool | None  # judged on the same test pairs; None: not both have any
-    paired: Comparison | None  # right beside left, pair by pair; None: on other pairs
-    classes: tuple[ClassChange, ...]  # the largest changes, the greatest gain first
+    left: RunOutcome
+    right: RunOutcome
+    configuration: _Differences
+    code: tuple[str, ...]  # steps whose code differs
+    data: _Differences
+    balance: _Differences
+    training: _Differences
+    metrics: _MetricPairs  # all metrics, including equal ones
+    same_pairs: bool | None  # evaluated on the same test pairs; None: unknown for a run
+    paired: BaselineComparison | None  # right against left on the same pairs, if they are the same
+    classes: tuple[ClassChange, ...]  # the largest changes, the largest gain first
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the comparison as JSON values."""
 
-        def sides(values: _Sides) -> dict[str, Any]:
+        def sides(values: _Differences) -> dict[str, Any]:
             return {name: {"left": left, "right": right} for name, (left, right) in values.items()}
 
         return {
@@ -57,9 +62,9 @@ class SideBySide:
             "data": sides(self.data),
             "balance": sides(self.balance),
             "training": sides(self.training),
-            "figures": {
+            "metrics": {
                 name: {"left": left and left.model_dump(), "right": right and right.model_dump()}
-                for name, (left, right) in self.figures.items()
+                for name, (left, right) in self.metrics.items()
             },
             "same_pairs": self.same_pairs,
             "paired": self.paired and self.paired.model_dump(),
@@ -67,60 +72,74 @@ class SideBySide:
         }
 
 
-def side_by_side(left: Outcome, right: Outcome) -> SideBySide:
-    """Compares two runs by what ML Metadata and their artifacts say."""
-    one, other = left.run, right.run
+def compare_runs(left: RunOutcome, right: RunOutcome) -> RunComparison:
+    """Compare two runs by their records in ML Metadata and their artifacts."""
+    left_run, right_run = left.run, right.run
     same_pairs, paired = None, None
-    ours, theirs = judged_pairs(left), judged_pairs(right)
-    if ours is not None and theirs is not None:
-        same_pairs = are_same(ours, theirs)
-        paired = compare_paired(ours, theirs) if same_pairs else None
-    return SideBySide(
+    left_pairs, right_pairs = read_test_pairs(left), read_test_pairs(right)
+    if left_pairs is not None and right_pairs is not None:
+        same_pairs = have_same_pairs(left_pairs, right_pairs)
+        paired = compare_on_same_pairs(left_pairs, right_pairs) if same_pairs else None
+    return RunComparison(
         left=left,
         right=right,
-        configuration=_configuration(one, other),
-        code=_code(one, other),
-        data=facts.differing(facts.data_of(one), facts.data_of(other)),
-        balance=facts.differing(facts.balance_of(one), facts.balance_of(other)),
-        training=facts.differing(facts.training_of(one), facts.training_of(other)),
-        figures=_figures(left, right),
+        configuration=_configuration_differences(left_run, right_run),
+        code=_steps_with_changed_code(left_run, right_run),
+        data=details.find_differences(
+            details.data_details(left_run), details.data_details(right_run)
+        ),
+        balance=details.find_differences(
+            details.balance_details(left_run), details.balance_details(right_run)
+        ),
+        training=details.find_differences(
+            details.training_details(left_run), details.training_details(right_run)
+        ),
+        metrics=_pair_metrics(left, right),
         same_pairs=same_pairs,
         paired=paired,
-        classes=tuple(class_changes(left, right)),
+        classes=tuple(largest_class_changes(left, right)),
     )
 
 
-def class_changes(left: Outcome, right: Outcome) -> list[ClassChange]:
-    """The largest changes of the accuracy of a class, ten at most: half gains, half losses."""
+def largest_class_changes(left: RunOutcome, right: RunOutcome) -> list[ClassChange]:
+    """Return the largest changes of class accuracy, the largest gain first.
+
+    Of more than ten changes, the five largest gains and the five largest losses are returned.
+    """
     if left.evaluation is None or right.evaluation is None:
         return []
-    before = {each.label: each.accuracy for each in left.evaluation.classes}
+    left_accuracy = {each.label: each.accuracy for each in left.evaluation.classes}
     changes = [
-        ClassChange(each.label, known, each.accuracy)
+        ClassChange(each.label, accuracy, each.accuracy)
         for each in right.evaluation.classes
-        if (known := before.get(each.label)) is not None and each.accuracy is not None
+        if (accuracy := left_accuracy.get(each.label)) is not None and each.accuracy is not None
     ]
     changes = sorted((each for each in changes if each.gain), key=lambda each: -each.gain)
-    if len(changes) <= _CLASSES_SHOWN:
+    if len(changes) <= _MAX_CLASSES:
         return changes
-    half = _CLASSES_SHOWN // 2
+    half = _MAX_CLASSES // 2
     return changes[:half] + changes[-half:]
 
 
-def _configuration(left: RunRecord, right: RunRecord) -> _Sides:
-    """Settings that differ, of sections that are known of both."""
-    known = facts.sections_of(left).keys() & facts.sections_of(right).keys()
-    changed = facts.differing(facts.settings_of(left), facts.settings_of(right))
-    return {key: sides for key, sides in changed.items() if key.partition(".")[0] in known}
+def _configuration_differences(left: RunRecord, right: RunRecord) -> _Differences:
+    """Settings that differ, in the sections that both runs recorded."""
+    common = details.read_sections(left).keys() & details.read_sections(right).keys()
+    changed = details.find_differences(details.read_settings(left), details.read_settings(right))
+    return {key: sides for key, sides in changed.items() if key.partition(".")[0] in common}
 
 
-def _code(left: RunRecord, right: RunRecord) -> tuple[str, ...]:
-    """Steps of both whose code differs."""
-    changed = facts.differing(facts.code_of(left), facts.code_of(right))
+def _steps_with_changed_code(left: RunRecord, right: RunRecord) -> tuple[str, ...]:
+    """Steps that both runs executed with different code."""
+    changed = details.find_differences(
+        details.read_code_hashes(left), details.read_code_hashes(right)
+    )
     return tuple(step for step, sides in changed.items() if None not in sides)
 
 
-def _figures(left: Outcome, right: Outcome) -> dict[str, tuple[Estimate | None, Estimate | None]]:
-    ours = facts.figures_of(left.evaluation) if left.evaluation else {}
-    theirs = facts.figures_of(right.evaluation) if right.evaluation else {}
-    return {name: (ours.get(name), theirs.get(name)) for name in {**ours, **theirs}}
+def _pair_metrics(left: RunOutcome, right: RunOutcome) -> _MetricPairs:
+    left_metrics = details.list_metrics(left.evaluation) if left.evaluation else {}
+    right_metrics = details.list_metrics(right.evaluation) if right.evaluation else {}
+    return {
+        name: (left_metrics.get(name), right_metrics.get(name))
+        for name in {**left_metrics, **right_metrics}
+    }

@@ -1,4 +1,4 @@
-"""What a run came to: how it ended, its figures, its verdict, its version."""
+"""Outcome of a run: its state, metrics, verdict and pushed version."""
 
 import dataclasses
 from pathlib import Path
@@ -6,73 +6,76 @@ from typing import Any, Literal
 
 import pydantic
 
-from diptych.pipeline.runs.records import RunRecord
-from diptych.pipeline.workspace import is_alive, report_path, run_folder
-from diptych.schemas.evaluation import Estimate, Evaluation
-from diptych.schemas.versions import ROLLED_BACK, newest
+from diptych.pipeline.runs.records import RunRecord, StepState
+from diptych.pipeline.workspace import is_running, report_path, run_folder
+from diptych.schemas.evaluation import Estimate, EvaluationReport
+from diptych.schemas.versions import ROLLED_BACK_FOLDER, newest_version
 
 _LAST_STEP = "Pusher"
-RunState = Literal["done", "unchanged", "pruned", "failed", "running", "broken off"]
+RunState = Literal["done", "unchanged", "pruned", "failed", "running", "interrupted"]
 
 
 @dataclasses.dataclass(frozen=True)
 class PushedVersion:
-    """A version that a run has pushed, or found pushed already where nothing has changed."""
+    """A version pushed by a run, or by the previous run whose cached results it reuses."""
 
     path: Path
-    there: bool
-    in_production: bool  # it is the newest of its folder
+    exists: bool  # its files have not been deleted
+    in_production: bool  # it is the newest version in its folder
     rolled_back: bool
 
     @property
     def version(self) -> str:
-        """Its number."""
+        """Version number, which is the folder name."""
         return self.path.name
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What a run came to; None where it did not come so far."""
+class RunOutcome:
+    """Outcome of a run. Values of steps that did not complete are None."""
 
     run: RunRecord
     state: RunState
-    report: Path  # where it is, or would be
-    evaluation: Evaluation | None  # None: or its files are gone, or of an older form
+    report: Path  # the file may be missing
+    evaluation: EvaluationReport | None  # also None if its files are missing or outdated
     pushed: PushedVersion | None
 
     @property
     def last_step(self) -> str:
-        """The step that it came to."""
+        """Name of the last step that started."""
         return self.run.steps[-1].name
 
     @property
     def seconds(self) -> float | None:
-        """From the start of the first step to the end of the last; None: that is not known."""
-        if self.state in ("running", "broken off"):
+        """Seconds from the start of the first step to the end of the last, or None if unknown."""
+        if self.state in ("running", "interrupted"):
             return None
         steps = self.run.steps
         return (steps[-1].started - steps[0].started).total_seconds() + steps[-1].seconds
 
     @property
     def accuracy(self) -> Estimate | None:
-        """At the calibrated threshold; without the interval where only ML Metadata knows it."""
+        """Accuracy at the calibrated threshold.
+
+        It has no interval if the files are missing: ML Metadata records only the value.
+        """
         if self.evaluation is not None:
             return self.evaluation.pairs.calibrated.accuracy
-        known = self._recorded("accuracy")
-        return None if known is None else Estimate(value=known)
+        value = self._recorded("accuracy")
+        return None if value is None else Estimate(value=value)
 
     @property
     def blessed(self) -> bool | None:
-        """The verdict."""
-        known = self._recorded("blessed")
-        return None if known is None else bool(known)
+        """Verdict of the Evaluator."""
+        blessed = self._recorded("blessed")
+        return None if blessed is None else bool(blessed)
 
-    def steps(self, state: str) -> int:
-        """How many steps have a state."""
+    def count_steps(self, state: StepState) -> int:
+        """Count the steps in a state."""
         return sum(step.state == state for step in self.run.steps)
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the outcome as JSON values."""
         evaluation, pushed = self.evaluation, self.pushed
         return {
             "run": self.run.name,
@@ -81,43 +84,47 @@ class Outcome:
             "last_step": self.last_step,
             "started": self.run.steps[0].started.isoformat(timespec="seconds"),
             "seconds": None if self.seconds is None else round(self.seconds, 1),
-            "steps_ran": self.steps("ran"),
-            "steps_cached": self.steps("cached"),
+            "steps_ran": self.count_steps("ran"),
+            "steps_cached": self.count_steps("cached"),
             "accuracy": self.accuracy and self.accuracy.model_dump(),
             "roc_auc": evaluation and evaluation.pairs.roc_auc.model_dump(),
             "blessed": self.blessed,
             "reason": self._recorded("reason"),
             "version": pushed and pushed.version,
             "model": pushed and str(pushed.path),
-            "model_there": pushed and pushed.there,
+            "model_exists": pushed and pushed.exists,
             "in_production": pushed and pushed.in_production,
             "rolled_back": pushed and pushed.rolled_back,
             "report": str(self.report) if self.report.is_file() else None,
         }
 
     def _recorded(self, name: str) -> Any:
-        found = self.run.output("Evaluator", "evaluation")
-        return found and found.properties.get(name)
+        artifact = self.run.output("Evaluator", "evaluation")
+        return artifact and artifact.properties.get(name)
 
 
-def outcome(run: RunRecord, root: Path) -> Outcome:
-    """Looks at what a run of a root has left."""
+def read_run_outcome(run: RunRecord, root: Path) -> RunOutcome:
+    """Read the outcome of a run from its record and its files below ``root``."""
     folder = run_folder(root, run.name)
-    return Outcome(
+    return RunOutcome(
         run,
-        state_of(run, folder),
+        read_run_state(run, folder),
         report_path(root, run.name),
         read_evaluation(run),
-        pushed_by(run),
+        find_pushed_version(run),
     )
 
 
-def state_of(run: RunRecord, folder: Path) -> RunState:
-    """How a run ended, or whether it is going on.
+def read_run_state(run: RunRecord, folder: Path) -> RunState:
+    """Determine the state of a run.
 
-    One that is pruned came to its end, and its files have been deleted since.
+    A pruned run is complete, but files that it wrote or used have been deleted since. ML Metadata
+    records the step of a killed process as running, so a file lock distinguishes a running from an
+    interrupted run.
 
-    A run that was killed has told ML Metadata nothing of it: there, its step runs for ever.
+    Args:
+      run: Record of the run.
+      folder: Folder of the run with its log and lock.
     """
     states = {step.state for step in run.steps}
     last = run.step(_LAST_STEP)
@@ -127,23 +134,28 @@ def state_of(run: RunRecord, folder: Path) -> RunState:
         if run.pruned:
             return "pruned"
         return "unchanged" if run.unchanged else "done"
-    return "running" if is_alive(folder) else "broken off"
+    return "running" if is_running(folder) else "interrupted"
 
 
-def read_evaluation(run: RunRecord) -> Evaluation | None:
-    """The figures of a run; None where there are none, or none that this version can read."""
-    found = run.output("Evaluator", "evaluation")
+def read_evaluation(run: RunRecord) -> EvaluationReport | None:
+    """Read the metrics of a run, or return None if they are missing or unreadable."""
+    artifact = run.output("Evaluator", "evaluation")
     try:
-        return None if found is None else Evaluation.read(found.path)
+        return None if artifact is None else EvaluationReport.read(artifact.path)
     except (OSError, pydantic.ValidationError):
         return None
 
 
-def pushed_by(run: RunRecord) -> PushedVersion | None:
-    """The version that a run has pushed."""
-    found = run.output(_LAST_STEP, "pushed_model")
-    if found is None or not found.properties.get("pushed"):
+def find_pushed_version(run: RunRecord) -> PushedVersion | None:
+    """Return the version that a run has pushed, or None."""
+    artifact = run.output(_LAST_STEP, "pushed_model")
+    if artifact is None or not artifact.properties.get("pushed"):
         return None
-    path = Path(found.properties["pushed_destination"])
-    undone = (path.parent / ROLLED_BACK / path.name).is_dir()
-    return PushedVersion(path, path.is_dir(), newest(path.parent) == path, undone)
+    path = Path(artifact.properties["pushed_destination"])
+    rolled_back = (path.parent / ROLLED_BACK_FOLDER / path.name).is_dir()
+    return PushedVersion(
+        path,
+        exists=path.is_dir(),
+        in_production=newest_version(path.parent) == path,
+        rolled_back=rolled_back,
+    )

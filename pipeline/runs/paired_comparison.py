@@ -1,51 +1,56 @@
-"""Two runs judged on the same pairs, compared pair by pair."""
+"""Paired comparison of two runs that were evaluated on the same test pairs."""
 
 import dataclasses
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from diptych.pipeline.runs.outcome import Outcome
-from diptych.schemas.evaluation import PAIRS, Comparison
+from diptych.pipeline.runs.outcome import RunOutcome
+from diptych.schemas.evaluation import SCORED_PAIRS_SCHEMA, BaselineComparison
 
-_WHICH = ["left", "right", "same"]
+_PAIR_COLUMNS = ["left", "right", "same"]
 
 
 @dataclasses.dataclass(frozen=True)
-class JudgedPairs:
-    """The pairs of a run's test split with their distances, as ``schemas.evaluation.PAIRS``."""
+class ScoredTestPairs:
+    """Pairs of the test split with the distances of a run, in ``SCORED_PAIRS_SCHEMA``."""
 
     pairs: pa.Table
-    threshold: float  # the calibrated one
+    threshold: float  # calibrated
 
 
-def judged_pairs(run: Outcome) -> JudgedPairs | None:
-    """What a run has judged; None where it has not, its files are gone or of an older form."""
-    found = run.run.output("Evaluator", "evaluation")
-    if found is None or run.evaluation is None or not (found.path / "pairs.parquet").is_file():
+def read_test_pairs(run: RunOutcome) -> ScoredTestPairs | None:
+    """Read the scored test pairs of a run, or return None if they are missing or unreadable."""
+    artifact = run.run.output("Evaluator", "evaluation")
+    if artifact is None or run.evaluation is None:
         return None
-    pairs = pq.read_table(found.path / "pairs.parquet", schema=PAIRS)
-    return JudgedPairs(pairs, run.evaluation.pairs.calibrated.threshold)
+    file = artifact.path / "pairs.parquet"
+    if not file.is_file():
+        return None
+    pairs = pq.read_table(file, schema=SCORED_PAIRS_SCHEMA)
+    return ScoredTestPairs(pairs, run.evaluation.pairs.calibrated.threshold)
 
 
-def are_same(left: JudgedPairs, right: JudgedPairs) -> bool:
-    """Whether they are the same pairs of the same examples, in the same order."""
-    return bool(left.pairs.select(_WHICH).equals(right.pairs.select(_WHICH)))
+def have_same_pairs(left: ScoredTestPairs, right: ScoredTestPairs) -> bool:
+    """Return whether both contain the same pairs of the same examples, in the same order."""
+    return bool(left.pairs.select(_PAIR_COLUMNS).equals(right.pairs.select(_PAIR_COLUMNS)))
 
 
-def compare_paired(left: JudgedPairs, right: JudgedPairs) -> Comparison:
-    """The right run beside the left one, on pairs that are the same."""
-    from diptych.components.evaluator.baseline_comparison import compare
-    from diptych.components.evaluator.scored_pairs import Judged
-    from diptych.schemas.config.evaluate import Evaluate
+def compare_on_same_pairs(left: ScoredTestPairs, right: ScoredTestPairs) -> BaselineComparison:
+    """Compare the right run with the left run, its baseline, on the same pairs."""
+    from diptych.components.evaluator.baseline_comparison import compare_with_baseline
+    from diptych.components.evaluator.scored_pairs import ScoredPairs
+    from diptych.schemas.config.evaluate import EvaluateConfig
 
     table = left.pairs
     ids = pa.concat_arrays([*table["left"].chunks, *table["right"].chunks]).dictionary_encode()
-    rows = ids.indices.to_numpy()
+    indices = ids.indices.to_numpy()
     same = table["same"].to_numpy()
+    ends = indices[: len(same)], indices[len(same) :]
 
-    def judged(run: JudgedPairs) -> Judged:
-        ends = rows[: len(same)], rows[len(same) :]
-        return Judged(len(ids.dictionary), *ends, same, run.pairs["distance"].to_numpy())
+    def scored_pairs(run: ScoredTestPairs) -> ScoredPairs:
+        return ScoredPairs(len(ids.dictionary), *ends, same, run.pairs["distance"].to_numpy())
 
-    return compare(judged(right), right.threshold, judged(left), left.threshold, Evaluate())
+    return compare_with_baseline(
+        scored_pairs(right), right.threshold, scored_pairs(left), left.threshold, EvaluateConfig()
+    )

@@ -1,38 +1,40 @@
-"""Where the report of a run is, and how it comes there."""
+"""Report file of a run."""
 
 from pathlib import Path
 
-from diptych.pipeline.runs.outcome import state_of
+from diptych.pipeline.runs.outcome import read_run_state
 from diptych.pipeline.runs.records import RunRecord
 from diptych.pipeline.workspace import report_path, run_folder
 from diptych.schemas.errors import ConfigError
 
 
-def report_of(run: RunRecord, root: Path, out: Path | None = None, rebuild: bool = False) -> Path:
-    """The report of a run; it is built if it is not there, and beside it what TensorBoard shows.
+def ensure_report(
+    run: RunRecord, root: Path, out: Path | None = None, rebuild: bool = False
+) -> Path:
+    """Return the path of the report, and build it and its TensorBoard folder if it is missing.
 
     Args:
-      run: the run.
-      root: it is kept in.
-      out: a place of its own, for the report alone; None: with the log of the run.
-      rebuild: whether to build it even if it is there.
+      run: Record of the run.
+      root: Pipeline root of the run.
+      out: File to write, without a TensorBoard folder; None: next to the log of the run.
+      rebuild: Build the report even if it exists.
 
     Raises:
-      ConfigError: the run was not evaluated.
+      ConfigError: The run was not evaluated, or its files have been pruned.
     """
     path = (out or report_path(root, run.name)).absolute()
     if path.is_file() and not rebuild and out is None:
         return path
     if run.pruned:
         raise ConfigError(
-            f"The files of the run {run.name} have been pruned, and with them its report: the "
-            "newest nightly.keep_runs are kept. diptych runs still has its figures."
+            f"The files of run {run.name} have been pruned, including its report: only the newest "
+            "nightly.keep_runs runs keep theirs. diptych runs still shows its metrics."
         )
     if run.output("Evaluator", "evaluation") is None:
-        state = state_of(run, run_folder(root, run.name))
+        state = read_run_state(run, run_folder(root, run.name))
         raise ConfigError(
-            f"A report needs the figures of the Evaluator, and the run {run.name} came to "
-            f"{run.steps[-1].name} ({state}). diptych runs lists those that came further."
+            f"A report requires a completed Evaluator, but run {run.name} ended at "
+            f"{run.steps[-1].name} ({state}). Select another run listed by diptych runs."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     from diptych.pipeline.report.build import write_report

@@ -3,12 +3,12 @@
 import logging
 from pathlib import Path
 
-from diptych.components.common.production import production_at_start
-from diptych.components.example_gen.preflight import settle
+from diptych.components.common.production import resolve_production
+from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.pipeline.graph import build_pipeline
 from diptych.pipeline.runners.local import run_locally
-from diptych.pipeline.runs.records import TUNING, read_run
-from diptych.pipeline.tuning.space import Trial, text_of
+from diptych.pipeline.runs.records import TUNING_RUN_PREFIX, read_run
+from diptych.pipeline.tuning.space import Trial, format_values
 from diptych.pipeline.workspace import serving_folder
 from diptych.schemas.config.config import Config
 
@@ -40,15 +40,15 @@ class PairSets:
                 (self._judged_on(trial), ("data.",)),
             ):
                 own = {key: of for key, of in trial.values.items() if key.startswith(sections)}
-                needed.setdefault(_settings(config), (text_of(own), config))
+                needed.setdefault(_settings(config), (format_values(own), config))
         return dict(needed.values())
 
     def make(self, config: Config) -> None:
         """Draws the pairs of a configuration, or takes them from the cache."""
-        inputs = settle(config.data, config.split)
-        production = production_at_start(serving_folder(config, self._root))
+        inputs = infer_input_spec(config.data, config.split)
+        production = resolve_production(serving_folder(config, self._root))
         pipeline = build_pipeline(config, inputs, self._root, production)
-        run = f"{TUNING}{self._call}-{len(self._made) + 1}"
+        run = f"{TUNING_RUN_PREFIX}{self._call}-{len(self._made) + 1}"
         run_locally(pipeline, run, _progress.info, lambda name, outcome: None, _LAST_STEP)
         found = read_run(self._root, run).output(_LAST_STEP, "pairs")
         assert found is not None  # it has come to its end

@@ -11,12 +11,12 @@ import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from diptych.components.trainer.learning_curves import Epoch, best_epoch
-from diptych.components.trainer.ray_connection import ray_for
-from diptych.pipeline.tuning.trial import NUMBER, Job, run_trial
-from diptych.pipeline.tuning.trial_resources import resources_of_a_trial
-from diptych.pipeline.tuning.trial_result import Outcome
+from diptych.components.trainer.ray_connection import ray_session
+from diptych.pipeline.tuning.trial import NUMBER, TrialJob, run_trial
+from diptych.pipeline.tuning.trial_resources import choose_trial_resources
+from diptych.pipeline.tuning.trial_result import TrialResult
 from diptych.schemas.config.config import Config
+from diptych.schemas.learning_curves import EpochMetrics, best_epoch
 
 _REDUCTION = 3  # one in three goes on; the eta of the paper
 _RAY = "ray"
@@ -24,15 +24,15 @@ _RAY = "ray"
 
 def search(
     config: Config,
-    jobs: list[Job],
-    before: Iterable[Outcome],
+    jobs: list[TrialJob],
+    before: Iterable[TrialResult],
     folder: Path,
-    on_end: Callable[[Outcome], None],
+    on_end: Callable[[TrialResult], None],
 ) -> None:
     """Runs trials, as many at once as there are CPUs for.
 
     Trials are compared at the same epochs by the accuracy on the calibration split of the weights
-    that each would keep, with asynchronous successive halving (Li et al., "A System for Massively
+    that each would keep, with asynchronous successive make_asha_scheduler (Li et al., "A System for Massively
     Parallel Hyperparameter Tuning", MLSys 2020). Which are stopped depends on which come first, so
     on the machine; what a trial comes to at an epoch does not.
 
@@ -46,14 +46,14 @@ def search(
     Raises:
       TrainingError: Ray does not start, or has not what a trial needs.
     """
-    scheduler = halving(config, jobs, before)
+    scheduler = make_asha_scheduler(config, jobs, before)
     shutil.rmtree(folder / _RAY, ignore_errors=True)
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # it ends the search as if it were whole
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     whole = config.train.model_copy(update={"num_workers": 1, "cpus_per_worker": None})
-    with ray_for(whole, config.model):
+    with ray_session(whole, config.model):
         machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        resources = resources_of_a_trial(config, len(jobs), machines)
+        resources = choose_trial_resources(config, len(jobs), machines)
         by_number = {job.number: job for job in jobs}
         trainable = tune.with_parameters(run_trial, jobs=by_number, cpus=int(resources["CPU"]))
         tuner = tune.Tuner(
@@ -77,7 +77,7 @@ def search(
     shutil.rmtree(folder / _RAY, ignore_errors=True)
 
 
-def halving(config: Config, jobs: list[Job], before: Iterable[Outcome]) -> ASHAScheduler:
+def make_asha_scheduler(config: Config, jobs: list[TrialJob], before: Iterable[TrialResult]) -> ASHAScheduler:
     """A scheduler that knows how earlier trials did: Ray Tune itself does not keep that."""
     epochs = max(job.train.epochs for job in jobs)
     scheduler = ASHAScheduler(
@@ -104,9 +104,9 @@ def _name(trial: Any) -> str:
 class _Bookkeeper(tune.Callback):
     """Collects the curves, and says how each trial ended."""
 
-    def __init__(self, jobs: dict[int, Job], on_end: Callable[[Outcome], None]) -> None:
+    def __init__(self, jobs: dict[int, TrialJob], on_end: Callable[[TrialResult], None]) -> None:
         self._jobs = jobs
-        self._curves: dict[int, dict[int, Epoch]] = {number: {} for number in jobs}
+        self._curves: dict[int, dict[int, EpochMetrics]] = {number: {} for number in jobs}
         self._on_end = on_end
 
     def __getstate__(self) -> dict[str, Any]:
@@ -117,18 +117,18 @@ class _Bookkeeper(tune.Callback):
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         if "line" in result:
-            line = Epoch(**result["line"])
+            line = EpochMetrics(**result["line"])
             self._curves[trial.config[NUMBER]][line.epoch] = line
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         job, last = self._jobs[trial.config[NUMBER]], trial.last_result
         curves = self._curves_of(job.number)
         if "failure" in last:
-            outcome = Outcome(job.number, "failed", curves, last["failure"])
+            outcome = TrialResult(job.number, "failed", curves, last["failure"])
         elif "finished" in last or len(curves) == job.train.epochs:
-            outcome = Outcome(job.number, "finished", curves)
+            outcome = TrialResult(job.number, "finished", curves)
         else:
-            outcome = Outcome(job.number, "stopped", curves)
+            outcome = TrialResult(job.number, "stopped", curves)
         self._on_end(outcome)
         shutil.rmtree(job.folder, ignore_errors=True)
 
@@ -136,7 +136,7 @@ class _Bookkeeper(tune.Callback):
         number = trial.config[NUMBER]
         lines = [line.strip() for line in str(trial.get_error() or "").splitlines()]
         reason = next((line for line in reversed(lines) if line), "its process ended")
-        self._on_end(Outcome(number, "lost", self._curves_of(number), reason))
+        self._on_end(TrialResult(number, "lost", self._curves_of(number), reason))
 
-    def _curves_of(self, number: int) -> list[Epoch]:
+    def _curves_of(self, number: int) -> list[EpochMetrics]:
         return [line for _, line in sorted(self._curves[number].items())]

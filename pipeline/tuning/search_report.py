@@ -3,26 +3,23 @@
 import csv
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from rich.table import Table
 
-from diptych.pipeline.tuning.space import Trial, short
-from diptych.pipeline.tuning.trial_result import Outcome
+from diptych.pipeline.tuning.space import Trial, format_value
+from diptych.pipeline.tuning.trial_result import TrialResult
 from diptych.schemas.config.config import Config
-from diptych.schemas.files import whole_file
+from diptych.schemas.files import atomic_write
 
-_SHOWN = 20  # trials on the console; all are in the table
 _PANEL_INCHES = 3.2
 _PANELS_A_ROW = 3
 
 
-def write_results(folder: Path, trials: list[Trial], outcomes: list[Outcome]) -> dict[str, Path]:
+def write_results(folder: Path, trials: list[Trial], outcomes: list[TrialResult]) -> dict[str, Path]:
     """Writes ``best.yaml``, ``trials.csv`` and ``trials.svg``.
 
     Args:
@@ -35,48 +32,28 @@ def write_results(folder: Path, trials: list[Trial], outcomes: list[Outcome]) ->
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = {name: folder / name for name in ("best.yaml", "trials.csv", "trials.svg")}
-    write_config(files["best.yaml"], trials[outcomes[0].number - 1].config)
-    with whole_file(files["trials.csv"]) as beside, beside.open("w", newline="") as file:
+    write_config_file(files["best.yaml"], trials[outcomes[0].number - 1].config)
+    with atomic_write(files["trials.csv"]) as beside, beside.open("w", newline="") as file:
         rows = [_row(trials[outcome.number - 1], outcome) for outcome in outcomes]
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    with whole_file(files["trials.svg"]) as beside:
+    with atomic_write(files["trials.svg"]) as beside:
         _plot(trials, outcomes).savefig(beside, format="svg")
     return {"Best": files["best.yaml"], "Trials": files["trials.csv"], "Plot": files["trials.svg"]}
 
 
-def write_config(path: Path, config: Config) -> None:
+def write_config_file(path: Path, config: Config) -> None:
     """Writes a configuration with all of its values; ``load_config`` gives it back.
 
     Paths are absolute, so that the file can be moved.
     """
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    with whole_file(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
-def results_table(trials: list[Trial], outcomes: list[Outcome]) -> Table:
-    """The best trials, for the console."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    names = ("trial", "calibration\naccuracy", "epochs", "end")
-    keys = (re.sub(r"(?<=[._])", "\n", key) for key in trials[0].values)  # narrow, none cut off
-    for name in (*names, *keys):
-        table.add_column(name, justify="left" if name == "end" else "right", vertical="bottom")
-    for outcome in outcomes[:_SHOWN]:
-        table.add_row(
-            str(outcome.number),
-            f"{outcome.accuracy:.2%}" if outcome.curves else "-",
-            str(len(outcome.curves)),
-            outcome.end,
-            *(short(value) for value in trials[outcome.number - 1].values.values()),
-        )
-    if len(outcomes) > _SHOWN:
-        table.caption = f"and {len(outcomes) - _SHOWN} more"
-    return table
-
-
-def _row(trial: Trial, outcome: Outcome) -> dict[str, Any]:
+def _row(trial: Trial, outcome: TrialResult) -> dict[str, Any]:
     best = outcome.best
     return {
         "trial": trial.number,
@@ -94,7 +71,7 @@ def _row(trial: Trial, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _plot(trials: list[Trial], outcomes: list[Outcome]) -> Figure:
+def _plot(trials: list[Trial], outcomes: list[TrialResult]) -> Figure:
     """The curves of all trials, then the accuracy over the values of each key."""
     space = trials[0].config.tune.space
     columns = min(len(space) + 1, _PANELS_A_ROW)
@@ -114,7 +91,7 @@ def _plot(trials: list[Trial], outcomes: list[Outcome]) -> Figure:
         if values.log_uniform:
             panel.set_xscale("log")
         if values.choice:
-            panel.set_xticks(range(len(values.choice)), map(short, values.choice))
+            panel.set_xticks(range(len(values.choice)), map(format_value, values.choice))
             panel.set_xlim(-0.5, len(values.choice) - 0.5)
         for outcome in known:
             value = trials[outcome.number - 1].values[key]
@@ -135,7 +112,7 @@ def _plot(trials: list[Trial], outcomes: list[Outcome]) -> Figure:
     return figure
 
 
-def _style(outcome: Outcome, best: bool) -> dict[str, Any]:
+def _style(outcome: TrialResult, best: bool) -> dict[str, Any]:
     if best:
         return {"color": "tab:orange", "marker": "*", "label": f"best: trial {outcome.number}"}
     colour = {"finished": "tab:blue", "stopped": "tab:gray"}.get(outcome.end, "tab:red")

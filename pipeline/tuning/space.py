@@ -22,7 +22,7 @@ class Trial:
     config: Config
 
 
-def draw_trials(config: Config) -> list[Trial]:
+def sample_trials(config: Config) -> list[Trial]:
     """Draws the trials, no two of them alike.
 
     The shares of the ranges are a scrambled Halton sequence, which leaves smaller gaps than
@@ -48,7 +48,7 @@ def draw_trials(config: Config) -> list[Trial]:
     sequence = qmc.Halton(len(space), rng=config.tune.seed)
     for shares in sequence.random(_DRAWS_PER_TRIAL * config.tune.trials):
         drawn = zip(space.items(), shares, strict=True)
-        values = {key: range_.at(share) for (key, range_), share in drawn}
+        values = {key: domain.value_at(share) for (key, domain), share in drawn}
         if (one := json.dumps(values)) in seen:
             continue
         seen.add(one)
@@ -56,8 +56,8 @@ def draw_trials(config: Config) -> list[Trial]:
         if len(trials) == config.tune.trials:
             break
     # What has not been drawn may come with the next trials; it must not fail only then.
-    for key, range_ in space.items():
-        for end in range_.ends:
+    for key, domain in space.items():
+        for end in domain.extreme_values:
             _with(tree, {**trials[0].values, key: end})
     return trials
 
@@ -80,18 +80,18 @@ def _with(tree: dict[str, Any], values: dict[str, Any]) -> Config:
                 f"tune.space: there is no {key}. {'.'.join(sections)} has {', '.join(part)}."
             )
         part[last] = value
-    return checked_config(changed, "tune.space with " + text_of(values))
+    return checked_config(changed, "tune.space with " + format_values(values))
 
 
-def text_of(values: dict[str, Any]) -> str:
+def format_values(values: dict[str, Any]) -> str:
     """The values of a trial in one line."""
-    return ", ".join(f"{key} = {short(value)}" for key, value in values.items())
+    return ", ".join(f"{key} = {format_value(value)}" for key, value in values.items())
 
 
-def short(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value of the configuration in a few characters."""
     if isinstance(value, dict):
         name = value.get("name", "")
-        rest = ", ".join(f"{key}: {short(part)}" for key, part in value.items() if key != "name")
+        rest = ", ".join(f"{key}: {format_value(part)}" for key, part in value.items() if key != "name")
         return f"{name} ({rest})" if name and rest else name or f"({rest})"
     return f"{value:g}" if isinstance(value, float) else str(value)

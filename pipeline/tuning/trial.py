@@ -4,21 +4,21 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from diptych.components.trainer.learning_curves import Epoch, best_epoch
-from diptych.schemas.config.model import Model
-from diptych.schemas.config.train import Train
+from diptych.schemas.config.model import ModelConfig
+from diptych.schemas.config.train import TrainConfig
 from diptych.schemas.errors import DiptychError
+from diptych.schemas.learning_curves import EpochMetrics, best_epoch
 
 NUMBER = "number"
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class TrialJob:
     """All that the process of a trial needs to know."""
 
     number: int
-    model: Model
-    train: Train
+    model: ModelConfig
+    train: TrainConfig
     folder: Path  # of this trial, on a cluster one that all machines share; removed at its end
 
     @property
@@ -27,7 +27,7 @@ class Job:
         return self.folder / "pairs"
 
 
-def run_trial(config: dict[str, Any], jobs: dict[int, Job], cpus: int) -> None:
+def run_trial(config: dict[str, Any], jobs: dict[int, TrialJob], cpus: int) -> None:
     """Trains, and reports after each epoch; goes on from the checkpoint of an earlier start.
 
     A report holds ``epoch``, the ``accuracy`` of the weights that would be kept, and the ``line``
@@ -43,8 +43,8 @@ def run_trial(config: dict[str, Any], jobs: dict[int, Job], cpus: int) -> None:
     import tensorflow as tf
     from ray import tune
 
-    from diptych.components.trainer.checkpoints import read_progress
-    from diptych.components.trainer.learner import Place
+    from diptych.components.trainer.checkpoints import load_progress
+    from diptych.components.trainer.learner import DistributedContext
     from diptych.components.trainer.loop import train
 
     job = jobs[config[NUMBER]]
@@ -52,23 +52,23 @@ def run_trial(config: dict[str, Any], jobs: dict[int, Job], cpus: int) -> None:
     for gpu in tf.config.list_physical_devices("GPU"):  # which another trial may share
         tf.config.experimental.set_memory_growth(gpu, True)
     keras.backend.clear_session()  # of the trial before, in the same process
-    curves: list[Epoch] = []
+    curves: list[EpochMetrics] = []
 
-    def report(line: Epoch) -> None:
+    def report(line: EpochMetrics) -> None:
         curves.append(line)
         tune.report(
             {
                 "epoch": line.epoch,
                 "accuracy": best_epoch(curves).calibration_accuracy,
-                "line": dataclasses.asdict(line),
+                "line": line.model_dump(),
             }
         )
 
-    progress = read_progress(job.folder) or {"curves": []}
+    progress = load_progress(job.folder) or {"curves": []}
     for line in progress["curves"]:
-        report(Epoch(**line))
+        report(EpochMetrics(**line))
     try:
-        train(job.pairs, job.model, job.train, Place(), report, job.folder)
+        train(job.pairs, job.model, job.train, DistributedContext(), report, job.folder)
     except DiptychError as error:
         tune.report({"epoch": len(curves) + 1, "accuracy": 0.0, "failure": str(error)})
     else:

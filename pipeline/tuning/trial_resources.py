@@ -1,11 +1,11 @@
 """What a trial takes of the machines that there are."""
 
-from diptych.components.trainer.ray_resources import room, share_of_cpus
+from diptych.components.trainer.ray_resources import max_cpus_per_worker, num_placeable
 from diptych.schemas.config.config import Config
 from diptych.schemas.errors import TrainingError
 
 
-def resources_of_a_trial(
+def choose_trial_resources(
     config: Config, trials: int, machines: list[dict[str, float]]
 ) -> dict[str, float]:
     """CPUs and GPUs, by Ray's names, such that many trials run at once.
@@ -21,10 +21,10 @@ def resources_of_a_trial(
     """
     gpus = config.tune.gpus_per_trial if any(has.get("GPU") for has in machines) else 0.0
     fit = [has for has in machines if has.get("GPU", 0) >= gpus]
-    at_once = min(trials, room(fit, {"GPU": gpus})) if gpus else trials
-    cpus = config.train.cpus_per_worker or share_of_cpus(fit, at_once)
+    at_once = min(trials, num_placeable(fit, {"GPU": gpus})) if gpus else trials
+    cpus = config.train.cpus_per_worker or max_cpus_per_worker(fit, at_once)
     taken = {"CPU": float(cpus)} | ({"GPU": gpus} if gpus else {})
-    if not room(machines, taken):
+    if not num_placeable(machines, taken):
         there = "; ".join(
             f"{has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs" for has in machines
         )

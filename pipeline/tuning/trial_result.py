@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from diptych.components.trainer.learning_curves import Epoch, best_epoch
-from diptych.schemas.files import whole_file
+from diptych.schemas.files import atomic_write
+from diptych.schemas.learning_curves import EpochMetrics, best_epoch
 
 _ENDS = ("finished", "stopped", "failed", "lost")
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class TrialResult:
     """The end of a trial.
 
     It finished; was stopped, as others had been better at the same epoch; failed, and would fail
@@ -22,11 +22,11 @@ class Outcome:
 
     number: int
     end: Literal["finished", "stopped", "failed", "lost"]
-    curves: list[Epoch]
+    curves: list[EpochMetrics]
     reason: str = ""  # why it failed or was lost
 
     @property
-    def best(self) -> Epoch | None:
+    def best(self) -> EpochMetrics | None:
         """The epoch whose weights a run would keep, as ``loop.train`` does."""
         return best_epoch(self.curves) if self.curves else None
 
@@ -36,23 +36,24 @@ class Outcome:
         return self.best.calibration_accuracy if self.best else 0.0
 
 
-def ranked(outcomes: Iterable[Outcome]) -> list[Outcome]:
+def rank_trial_results(outcomes: Iterable[TrialResult]) -> list[TrialResult]:
     """Best first: those that finished, by accuracy; then those that did not."""
     return sorted(outcomes, key=lambda one: (_ENDS.index(one.end), -one.accuracy, one.number))
 
 
-def write_outcome(folder: Path, outcome: Outcome) -> None:
+def write_trial_result(folder: Path, outcome: TrialResult) -> None:
     """Writes ``NUMBER.json``."""
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / f"{outcome.number:05}.json") as beside:
-        beside.write_text(json.dumps(dataclasses.asdict(outcome)) + "\n", encoding="utf-8")
+    stored = vars(outcome) | {"curves": [metrics.model_dump() for metrics in outcome.curves]}
+    with atomic_write(folder / f"{outcome.number:05}.json") as beside:
+        beside.write_text(json.dumps(stored) + "\n", encoding="utf-8")
 
 
-def read_outcomes(folder: Path) -> dict[int, Outcome]:
+def read_trial_results(folder: Path) -> dict[int, TrialResult]:
     """What was written into the folder, by number."""
     outcomes = {}
     for path in sorted(folder.glob("*.json")):
         stored = json.loads(path.read_text(encoding="utf-8"))
-        curves = [Epoch(**line) for line in stored.pop("curves")]
-        outcomes[stored["number"]] = Outcome(curves=curves, **stored)
+        curves = [EpochMetrics(**line) for line in stored.pop("curves")]
+        outcomes[stored["number"]] = TrialResult(curves=curves, **stored)
     return outcomes

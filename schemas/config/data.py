@@ -1,79 +1,133 @@
-"""The section ``data``: what the raw data are and where they lie."""
+"""Section ``data`` of the configuration: one model per kind of data."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
-from diptych.schemas.config.section import Section, Share
+from diptych.schemas.config.section import Proportion, Section
 
 ColumnChoice = str | list[str] | PositiveInt
-"""Columns by name (``embedding``), by prefix (``pixel_*``), as a list, or by their number."""
+"""Columns by name (``embedding``), by prefix (``pixel_*``), as a list, or as a number."""
+
+_Path = Annotated[
+    str,
+    Field(
+        description="File, folder or pattern such as data/*.parquet. Data that grow in spans have "
+        "a pattern such as data/span-{YYYY}-{MM}-{DD} or data/span-{SPAN}/v{VERSION}."
+    ),
+]
+_Window = Annotated[
+    PositiveInt | None,
+    Field(description="Number of newest spans to use. null: all spans."),
+]
+_Size = Annotated[
+    tuple[PositiveInt, PositiveInt],
+    Field(description="Height and width in pixels to which images are resized."),
+]
+_Channels = Annotated[Literal[1, 3], Field(description="Colour channels: 1 (grey) or 3 (RGB).")]
+_MaxBytes = Annotated[
+    PositiveInt, Field(description="Maximum size of an image in bytes; larger ones are rejected.")
+]
+_MaxPixels = Annotated[
+    PositiveInt,
+    Field(
+        description="Maximum height x width of an image; larger ones are rejected. The size is "
+        "read from the header before the image is decoded."
+    ),
+]
+_MaxRejected = Annotated[
+    Proportion,
+    Field(description="Fraction of rejected rows or images above which the run stops."),
+]
+_Id = Annotated[
+    str | None,
+    Field(description="Column with a unique key. null: ids are hashes of the content."),
+]
+_Group = Annotated[
+    str | None,
+    Field(description="Column with a group such as the writer or patient, for `split.by: group`."),
+]
 
 
 class ImageFolder(Section):
-    """A folder of images, one folder per class; nested folders give labels such as ``a/b``."""
+    """A folder of images with one subfolder per class; nested ones give labels such as ``a/b``."""
 
-    kind: Literal["images"]
-    path: str  # also as spans: data/span-{YYYY}-{MM}-{DD}
-    window: PositiveInt | None = None  # as many of the newest spans; None: all
-    size: tuple[PositiveInt, PositiveInt] = (28, 28)  # height, width after resizing
-    channels: Literal[1, 3] = 3
-    max_bytes: PositiveInt = 20_000_000  # of a file; larger ones are set aside unread
-    max_pixels: PositiveInt = 25_000_000  # height times width, by the header; before decoding
-    max_rejected: Share = 0.01
+    kind: Literal["images"] = Field(description="Kind of data: images, table, pairs or tfrecord.")
+    path: _Path
+    window: _Window = None
+    size: _Size = (28, 28)
+    channels: _Channels = 3
+    max_bytes: _MaxBytes = 20_000_000
+    max_pixels: _MaxPixels = 25_000_000
+    max_rejected: _MaxRejected = 0.01
 
 
 class Table(Section):
-    """CSV or Parquet: a label column, and numeric columns or one list column as the vector."""
+    """CSV or Parquet files with a label column, and numeric columns or one list column."""
 
-    kind: Literal["table"]
-    path: str  # a file, a folder, or a pattern such as data/*.parquet, also as spans
-    window: PositiveInt | None = None
-    label: str
-    columns: ColumnChoice | None = None  # None: every numeric column that has no other part
-    id: str | None = None  # a column with a unique key; None: ids come from the content
-    group: str | None = None  # writer, patient: for split.by = group
-    max_rejected: Share = 0.01
+    kind: Literal["table"] = Field(description="Kind of data: images, table, pairs or tfrecord.")
+    path: _Path
+    window: _Window = None
+    label: str = Field(description="Column with the class of each row.")
+    columns: ColumnChoice | None = Field(
+        default=None,
+        description="Columns of the vector: a list, a prefix such as v*, a number of columns, or "
+        "one list column. null: all numeric columns without another role.",
+    )
+    id: _Id = None
+    group: _Group = None
+    max_rejected: _MaxRejected = 0.01
 
 
 class PairTable(Section):
-    """CSV or Parquet that is paired already: left columns, right columns, a same column."""
+    """CSV or Parquet files of given pairs: columns of both sides, and a column that labels them."""
 
-    kind: Literal["pairs"]
-    path: str
-    window: PositiveInt | None = None
-    same: str
-    same_value: int | str | bool = 1  # the value of ``same`` that means "alike"
-    left: ColumnChoice
-    right: ColumnChoice
-    id: str | None = None
-    group: str | None = None
-    max_rejected: Share = 0.01
+    kind: Literal["pairs"] = Field(description="Kind of data: images, table, pairs or tfrecord.")
+    path: _Path
+    window: _Window = None
+    same: str = Field(description="Column that states whether a pair is positive.")
+    same_value: int | str | bool = Field(
+        default=1, description="Value of the column `same` in positive pairs."
+    )
+    left: ColumnChoice = Field(
+        description="Columns of the left side: a list, a prefix such as left_*, or a number of "
+        "columns."
+    )
+    right: ColumnChoice = Field(description="Columns of the right side, as many as on the left.")
+    id: _Id = None
+    group: _Group = None
+    max_rejected: _MaxRejected = 0.01
 
 
 class TFRecords(Section):
-    """TFRecord files (``.gz`` too) of tf.Example with a label and an image or a float vector."""
+    """TFRecord files, also ``.gz``, of tf.Examples with a label and an image or a float vector."""
 
-    kind: Literal["tfrecord"]
-    path: str
-    window: PositiveInt | None = None
-    label: str = "label"
-    image: str | None = None
-    vector: str | None = None
-    id: str | None = None
-    group: str | None = None
-    size: tuple[PositiveInt, PositiveInt] = (28, 28)
-    channels: Literal[1, 3] = 3
-    max_bytes: PositiveInt = 20_000_000
-    max_pixels: PositiveInt = 25_000_000
-    max_rejected: Share = 0.01
+    kind: Literal["tfrecord"] = Field(description="Kind of data: images, table, pairs or tfrecord.")
+    path: _Path
+    window: _Window = None
+    label: str = Field(default="label", description="Feature with the class of each example.")
+    image: str | None = Field(
+        default=None,
+        description="Feature with the encoded image. null: the examples are vectors.",
+    )
+    vector: str | None = Field(
+        default=None,
+        description="Feature with the float vector. null: the examples are images.",
+    )
+    id: _Id = None
+    group: _Group = None
+    size: _Size = (28, 28)
+    channels: _Channels = 3
+    max_bytes: _MaxBytes = 20_000_000
+    max_pixels: _MaxPixels = 25_000_000
+    max_rejected: _MaxRejected = 0.01
 
     @pydantic.model_validator(mode="after")
-    def _one_input(self) -> "TFRecords":
+    def _check_input(self) -> "TFRecords":
         if (self.image is None) == (self.vector is None):
             raise ValueError("name one feature: either 'image' or 'vector'")
         return self
 
 
-Data = ImageFolder | Table | PairTable | TFRecords
+DataConfig = ImageFolder | Table | PairTable | TFRecords

@@ -1,56 +1,83 @@
-"""The section ``evaluate``: thresholds, figures, and when a model is good enough."""
+"""Section ``evaluate`` of the configuration."""
 
 from typing import Annotated
 
 import pydantic
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from diptych.schemas.config.section import Section, Share
+from diptych.schemas.config.section import Proportion, Section
 
 _Rate = Annotated[float, Field(gt=0, lt=1)]
 
 
-class FewShotPlan(Section):
-    """N-way k-shot episodes, each of every size of ways and shots."""
+class FewShotConfig(Section):
+    """N-way k-shot episodes, for each combination of ways and shots."""
 
-    ways: tuple[Annotated[int, Field(ge=2)], ...] = (5, 20)  # classes to choose from
-    shots: tuple[PositiveInt, ...] = (1, 5)  # examples of each that are given
-    episodes: PositiveInt = 1000
-
-
-class Bars(Section):
-    """What a model must reach on the test split, at its calibrated threshold; None: no bar."""
-
-    accuracy: Share | None = 0.8
-    precision: Share | None = None
-    recall: Share | None = None
-    f1: Share | None = None
-    roc_auc: Share | None = None
-    equal_error_rate: Share | None = None  # at most
-    recall_at_1: Share | None = None
-    map_at_r: Share | None = None
-    tar_at_far: dict[_Rate, Share] = Field(default={})  # {0.01: 0.9}, of the rates below
+    ways: tuple[Annotated[int, Field(ge=2)], ...] = Field(
+        default=(5, 20), description="Numbers of classes to choose among."
+    )
+    shots: tuple[PositiveInt, ...] = Field(
+        default=(1, 5), description="Numbers of given examples of each class."
+    )
+    episodes: PositiveInt = Field(default=1000, description="Episodes per combination.")
 
 
-class Evaluate(Section):
-    """The judgement: figures, absolute bars, and comparison with the model in production."""
+class MetricRequirements(Section):
+    """Requirements on the test split at the calibrated threshold. null: no requirement."""
 
-    threshold: PositiveFloat = 0.5  # the fixed one; the calibrated one is always there too
-    false_accept_rates: tuple[_Rate, ...] = (0.1, 0.01, 0.001)
-    few_shot: FewShotPlan = FewShotPlan()
-    bars: Bars = Bars()
-    # accuracy that may be lost against the model in production, on the same pairs; the new one
-    # must be shown not to lose more, by the 95 % interval of the difference
-    max_drop: Share = 0.02
-    bootstrap: PositiveInt = 1000  # resamples of the 95 % intervals
-    seed: NonNegativeInt = 0
+    accuracy: Proportion | None = Field(default=0.8, description="Minimum accuracy.")
+    precision: Proportion | None = Field(default=None, description="Minimum precision.")
+    recall: Proportion | None = Field(default=None, description="Minimum recall.")
+    f1: Proportion | None = Field(default=None, description="Minimum F1 score.")
+    roc_auc: Proportion | None = Field(
+        default=None, description="Minimum area under the ROC curve."
+    )
+    equal_error_rate: Proportion | None = Field(
+        default=None, description="Maximum equal error rate."
+    )
+    recall_at_1: Proportion | None = Field(default=None, description="Minimum Recall@1.")
+    map_at_r: Proportion | None = Field(default=None, description="Minimum MAP@R.")
+    tar_at_far: dict[_Rate, Proportion] = Field(
+        default={},
+        description="Minimum true accept rate by false accept rate, such as {0.01: 0.9}. The rates "
+        "must be in `evaluate.false_accept_rates`.",
+    )
+
+
+class EvaluateConfig(Section):
+    """Metrics of the test split, and the requirements for pushing a model."""
+
+    threshold: PositiveFloat = Field(
+        default=0.5,
+        description="Fixed distance threshold, reported in addition to the calibrated one.",
+    )
+    false_accept_rates: tuple[_Rate, ...] = Field(
+        default=(0.1, 0.01, 0.001),
+        description="False accept rates at which the true accept rate is reported.",
+    )
+    few_shot: FewShotConfig = Field(default=FewShotConfig(), description="N-way k-shot episodes.")
+    requirements: MetricRequirements = Field(
+        default=MetricRequirements(),
+        description="Requirements that a model must meet to be blessed.",
+    )
+    max_accuracy_drop: Proportion = Field(
+        default=0.02,
+        description="Largest accepted loss of accuracy against the model in production. Both "
+        "models score the same pairs, and the 95 % interval of the difference must exclude a "
+        "larger loss.",
+    )
+    bootstrap: PositiveInt = Field(
+        default=1000, description="Bootstrap resamples for the 95 % intervals."
+    )
+    seed: NonNegativeInt = Field(default=0, description="Seed of bootstrap and episodes.")
 
     @pydantic.model_validator(mode="after")
-    def _bars_have_figures(self) -> "Evaluate":
-        unknown = sorted(self.bars.tar_at_far.keys() - set(self.false_accept_rates))
+    def _check_rates(self) -> "EvaluateConfig":
+        unknown = sorted(self.requirements.tar_at_far.keys() - set(self.false_accept_rates))
         if unknown:
             raise ValueError(
-                f"bars.tar_at_far has a bar at {unknown[0]:g}, and false_accept_rates are "
-                f"{', '.join(f'{far:g}' for far in self.false_accept_rates)}: name it there too"
+                f"requirements.tar_at_far has a requirement at {unknown[0]:g}, but "
+                f"false_accept_rates are {', '.join(f'{far:g}' for far in self.false_accept_rates)}"
+                ": add it there"
             )
         return self

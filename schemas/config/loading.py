@@ -1,5 +1,6 @@
-"""Read a configuration file, apply overrides and explain what does not fit."""
+"""Read a configuration file, apply overrides and explain invalid values."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,67 +8,89 @@ import pydantic
 import yaml
 
 from diptych.schemas.config.config import Config
-from diptych.schemas.config.train import WARM_START_PUSHED
+from diptych.schemas.config.train import PUSHED_MODEL
 from diptych.schemas.errors import ConfigError
+
+RENAMED_KEYS = {
+    "evaluate.bars": "evaluate.requirements",
+    "evaluate.max_drop": "evaluate.max_accuracy_drop",
+    "pairs.policy": "pairs.sampling",
+    "pairs.evaluation_policy": "pairs.evaluation_sampling",
+    "pairs.difficulty": "pairs.negatives",
+    "pairs.difficulty: confusable": "pairs.negatives: similar_classes",
+    "pairs.negatives: confusable": "pairs.negatives: similar_classes",
+    "train.augmentation.of": "train.augmentation.apply_to",
+    "train.calibrate_for": "train.threshold_criterion",
+}
+"""Names of previous versions and their replacements: keys, and ``key: value`` for values."""
 
 
 def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
-    """Reads a configuration file and lays ``settings`` over it.
+    """Read a configuration file and override values with ``settings``.
 
-    Relative paths in the file are taken from the folder of the file, so that a scheduled run
-    does not depend on where it is started; those in ``settings`` from the working directory.
+    Relative paths in the file start at the folder of the file, so that a scheduled run does not
+    depend on the working directory. Relative paths in ``settings`` start at the working directory.
 
     Args:
-      path: a YAML file.
-      settings: ``key.path=value`` each; the value is read as YAML.
+      path: A YAML file.
+      settings: ``key.path=value`` each; the value is parsed as YAML.
 
     Raises:
-      ConfigError: the file or a setting cannot be read, or a value does not fit.
+      ConfigError: If the file or a setting cannot be read, or a key or value is invalid.
     """
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        tree = yaml.load(path.read_text(encoding="utf-8"), _ConfigLoader)
     except OSError as error:
         raise ConfigError(f"Cannot read the configuration {path}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}") from error
     if not isinstance(tree, dict):
         raise ConfigError(
-            f"{path} must hold keys such as name and data, got {type(tree).__name__}."
+            f"{path} must contain keys such as name and data, got {type(tree).__name__}."
         )
     _make_paths_absolute(tree, path.parent)
-    overlay: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}
     for setting in settings:
-        _apply(overlay, setting)
-    _make_paths_absolute(overlay, Path.cwd())
-    _merge(tree, overlay)
+        single: dict[str, Any] = {}
+        _apply_setting(single, setting)
+        _check_renamed(single, f"--set {setting}")
+        _apply_setting(overrides, setting)
+    _make_paths_absolute(overrides, Path.cwd())
+    _check_renamed(tree, str(path))
+    _merge(tree, overrides)
     return checked_config(tree, str(path))
 
 
 def checked_config(tree: dict[str, Any], source: str) -> Config:
-    """The configuration that a tree of keys describes.
+    """Validate a tree of keys and return the configuration.
+
+    Args:
+      tree: Keys and values, as parsed from YAML.
+      source: Origin of the tree, for error messages.
 
     Raises:
-      ConfigError: a value does not fit; it names the source of the tree.
+      ConfigError: If a key or value is invalid.
     """
+    _check_renamed(tree, source)
     try:
         return Config.model_validate(tree)
     except pydantic.ValidationError as error:
         raise ConfigError(f"{source}: {_explain(error)}") from error
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads ``ratio: 1:3`` as written; to YAML 1.1 it is 63, a number to the base of 60."""
+class _ConfigLoader(yaml.SafeLoader):
+    """Load ``ratio: 1:3`` as text; in YAML 1.1 it is 63, a sexagesimal number."""
 
 
-def _number(loader: _Loader, node: yaml.ScalarNode) -> Any:
+def _construct_number(loader: _ConfigLoader, node: yaml.ScalarNode) -> Any:
     tag = node.tag.rpartition(":")[2]
     return node.value if ":" in node.value else getattr(loader, f"construct_yaml_{tag}")(node)
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _number)
-_Loader.add_constructor("tag:yaml.org,2002:float", _number)
+_ConfigLoader.add_constructor("tag:yaml.org,2002:int", _construct_number)
+_ConfigLoader.add_constructor("tag:yaml.org,2002:float", _construct_number)
 
-_PATHS = (
+_PATH_KEYS = (
     ("data", "path"),
     ("validation", "schema_file"),
     ("model", "encoder", "weights"),
@@ -77,58 +100,89 @@ _PATHS = (
 
 
 def _make_paths_absolute(tree: dict[str, Any], folder: Path) -> None:
-    for *sections, key in _PATHS:
+    for *sections, key in _PATH_KEYS:
         part: Any = tree
         for section in sections:
             part = part.get(section) if isinstance(part, dict) else None
         value = part.get(key) if isinstance(part, dict) else None
-        if isinstance(value, str) and "://" not in value and value != WARM_START_PUSHED:
+        if isinstance(value, str) and "://" not in value and value != PUSHED_MODEL:
             # Not resolve(): a symbolic link in the path is the user's way to name the data.
             part[key] = str((folder / Path(value).expanduser()).absolute())
 
 
-def _apply(tree: dict[str, Any], setting: str) -> None:
+def _apply_setting(tree: dict[str, Any], setting: str) -> None:
     keys, equals, text = setting.partition("=")
     if not equals or not all(keys.split(".")):
-        raise ConfigError(f"--set needs key.path=value, got {setting!r}.")
+        raise ConfigError(f"--set expects key.path=value, got {setting!r}.")
     try:
-        value = yaml.load(text, _Loader)
+        value = yaml.load(text, _ConfigLoader)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {keys}: {text!r} is not a value: {_one_line(error)}") from error
+        raise ConfigError(
+            f"--set {keys}: {text!r} is not a valid YAML value: {_one_line(error)}"
+        ) from error
     *parents, last = keys.split(".")
     for key in parents:
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
-            raise ConfigError(f"--set {keys}: {key} is a value already, not a section.")
+            raise ConfigError(f"--set {keys}: {key} already has a value, so it is not a section.")
     tree[last] = value
 
 
-def _merge(tree: dict[str, Any], overlay: dict[str, Any]) -> None:
-    for key, value in overlay.items():
+def _merge(tree: dict[str, Any], overrides: dict[str, Any]) -> None:
+    for key, value in overrides.items():
         if isinstance(value, dict) and isinstance(tree.get(key), dict):
             _merge(tree[key], value)
         else:
             tree[key] = value
 
 
+def _check_renamed(tree: dict[str, Any], source: str) -> None:
+    """Raise a ConfigError if the tree contains keys or values of previous versions."""
+    renamed = []
+    for key, value in _flatten(tree):
+        for old in (f"{key}: {value}", key):
+            if old in RENAMED_KEYS:
+                renamed.append(f"{old} was renamed to {RENAMED_KEYS[old]}")
+                break
+    if renamed:
+        raise ConfigError(f"{source}: {'; '.join(dict.fromkeys(renamed))}.")
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and values of all levels, and the keys and choices of ``tune.space``."""
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        yield name, value
+        if not isinstance(value, dict):
+            continue
+        if name != "tune.space":
+            yield from _flatten(value, f"{name}.")
+            continue
+        for varied, domain in value.items():
+            yield str(varied), None
+            choices = domain.get("choice") if isinstance(domain, dict) else None
+            for choice in choices if isinstance(choices, list) else ():
+                yield str(varied), choice
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-_UNIONS = (["data"], ["model", "encoder"], ["model", "loss"], ["train", "calibrate_for"])
+_UNIONS = (["data"], ["model", "encoder"], ["model", "loss"], ["train", "threshold_criterion"])
 
 
 def _explain(error: pydantic.ValidationError) -> str:
-    lines = []
+    problems = []
     for problem in error.errors():
-        # The union's tag stands in the path after its key; the user never wrote it.
-        where = [str(part) for part in problem["loc"]]
+        # pydantic adds the tag of a union to the location, but the file does not contain it.
+        location = [str(part) for part in problem["loc"]]
         for union in _UNIONS:
-            if len(where) > len(union) and where[: len(union)] == union:
-                del where[len(union)]
+            if len(location) > len(union) and location[: len(union)] == union:
+                del location[len(union)]
         message = problem["msg"].removeprefix("Value error, ")
-        # A section is too long to show; a part that is only named is not.
-        section = isinstance(problem["input"], dict) and set(problem["input"]) != {"name"}
-        got = "" if section else f", got {problem['input']!r}"
-        lines.append(f"{'.'.join(where) or 'the whole'}: {message}{got}")
-    return "; ".join(lines) + "."
+        # A section is too long to show; the short form of an encoder or a loss is not.
+        is_section = isinstance(problem["input"], dict) and set(problem["input"]) != {"name"}
+        got = "" if is_section else f", got {problem['input']!r}"
+        problems.append(f"{'.'.join(location) or 'configuration'}: {message}{got}")
+    return "; ".join(problems) + "."

@@ -1,7 +1,7 @@
-"""The section ``model``: encoder, distance, loss and decoder.
+"""Section ``model`` of the configuration: encoder, distance, loss and decoder.
 
-A part is a name (``loss: triplet``) or a name with its settings (``loss: {name: triplet,
-margin: 0.3}``).
+An encoder or a loss is a name (``loss: triplet``) or a name with its settings
+(``loss: {name: triplet, margin: 0.3}``).
 """
 
 from typing import Annotated, Any, Literal
@@ -9,199 +9,289 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BeforeValidator, Discriminator, Field, PositiveFloat, PositiveInt, Tag
 
-from diptych.schemas.config.section import Section, by_name
+from diptych.schemas.config.section import Section, expand_name
 
-Dropout = Annotated[float, Field(ge=0, lt=1)]
+_Dropout = Annotated[
+    float,
+    Field(
+        ge=0,
+        lt=1,
+        description="Dropout rate: of each hidden layer (mlp), or before the embedding (others).",
+    ),
+]
+_Cosine = Annotated[float, Field(ge=-1, lt=1)]
 
 
 class Mlp(Section):
     """Fully connected layers, for vectors; images are flattened."""
 
-    name: Literal["mlp"] = "mlp"
-    units: PositiveInt = 256
-    depth: PositiveInt = 2  # hidden layers
-    dropout: Dropout = 0.0
+    name: Literal["mlp"] = Field(default="mlp", description="Name of the encoder.")
+    units: PositiveInt = Field(default=256, description="Units of each hidden layer.")
+    depth: PositiveInt = Field(default=2, description="Number of hidden layers.")
+    dropout: _Dropout = 0.0
 
 
 class CnnSmall(Section):
-    """Three 3 x 3 convolutions for images of 28 x 28, more for larger ones."""
+    """Three 3 x 3 convolutions for images of 28 x 28 pixels, more for larger ones."""
 
-    name: Literal["cnn_small"] = "cnn_small"
-    dropout: Dropout = 0.0
+    name: Literal["cnn_small"] = Field(default="cnn_small", description="Name of the encoder.")
+    dropout: _Dropout = 0.0
 
 
 class Cnn(Section):
     """Four convolutions of 64, 128, 256 and 512 filters, as in the classic Siamese networks."""
 
-    name: Literal["cnn"] = "cnn"
-    dropout: Dropout = 0.0
+    name: Literal["cnn"] = Field(default="cnn", description="Name of the encoder.")
+    dropout: _Dropout = 0.0
 
 
 class Application(Section):
-    """A backbone of Keras Applications, such as MobileNetV3Small or ResNet50V2."""
+    """A backbone of Keras Applications."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Z]\w+$")]
-    weights: str | None = None  # a .weights.h5 or .h5 file; nothing is ever downloaded
-    trainable: bool = True  # False: only the embedding on top of it learns
+    model_config = pydantic.ConfigDict(title="Keras Application")
+
+    name: Annotated[str, Field(pattern=r"^[A-Z]\w+$")] = Field(
+        description="Name of the model, such as MobileNetV3Small or ResNet50V2."
+    )
+    weights: str | None = Field(
+        default=None,
+        description="File of initial weights, .weights.h5 or .h5. null: random weights; nothing is "
+        "downloaded.",
+    )
+    trainable: bool = Field(
+        default=True, description="Train the backbone. false: train only the embedding layer."
+    )
 
 
-class OwnEncoder(Section):
-    """The user's own function of the input's shape and the embedding's size."""
+class CustomEncoder(Section):
+    """A function ``build(shape: tuple[int, ...], embedding_size: int) -> keras.Model``.
 
-    name: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+    The module is imported from the working directory or the installed packages. The function
+    returns a model from inputs of the given shape (without the batch axis) to the embedding.
+    """
+
+    model_config = pydantic.ConfigDict(title="package.module:function")
+
+    name: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = Field(
+        description="Module and function, such as package.module:function."
+    )
 
 
-def _kind_of_encoder(value: Any) -> str:
+def _encoder_tag(value: Any) -> str:
     name = value.get("name", "") if isinstance(value, dict) else getattr(value, "name", "")
     if name in ("mlp", "cnn_small", "cnn"):
         return str(name)
     if ":" in str(name):
-        return "own"
+        return "custom"
     return "application" if str(name)[:1].isupper() else "unknown"
 
 
-Encoder = Annotated[
+_EncoderSettings = (
     Annotated[Mlp, Tag("mlp")]
     | Annotated[CnnSmall, Tag("cnn_small")]
     | Annotated[Cnn, Tag("cnn")]
     | Annotated[Application, Tag("application")]
-    | Annotated[OwnEncoder, Tag("own")],
+    | Annotated[CustomEncoder, Tag("custom")]
+)
+_EncoderName = (
+    Literal["mlp", "cnn_small", "cnn"] | Annotated[str, Field(pattern=r"^[A-Z]\w+$|^[\w.]+:\w+$")]
+)
+Encoder = Annotated[
+    _EncoderSettings,
     Discriminator(
-        _kind_of_encoder,
+        _encoder_tag,
         custom_error_type="encoder",
-        custom_error_message="needs mlp, cnn_small, cnn, a backbone of Keras Applications such as "
-        "MobileNetV3Small, or your own package.module:function",
+        custom_error_message="expected mlp, cnn_small, cnn, a backbone of Keras Applications such "
+        "as MobileNetV3Small, or your own package.module:function",
     ),
-    BeforeValidator(by_name),
+    BeforeValidator(expand_name, json_schema_input_type=_EncoderName | _EncoderSettings),
 ]
 
 
 class Contrastive(Section):
-    """Same pairs together, different pairs a margin apart."""
+    """Pull positive pairs together and push negative pairs a margin apart."""
 
-    name: Literal["contrastive"] = "contrastive"
-    margin: PositiveFloat = 1.0  # in the unit of the distance
+    name: Literal["contrastive"] = Field(default="contrastive", description="Name of the loss.")
+    margin: PositiveFloat = Field(
+        default=1.0, description="Distance beyond which a negative pair has no loss."
+    )
 
 
 class Triplet(Section):
-    """The positive nearer to the anchor than the negative, by a margin."""
+    """Keep the positive closer to the anchor than the negative, by a margin."""
 
-    name: Literal["triplet"] = "triplet"
-    margin: PositiveFloat = 0.2  # in the unit of the distance
-    # given: those that PairGen drew; the others are mined in each P x K batch
-    mining: Literal["given", "all", "hard", "semi_hard"] = "semi_hard"
+    name: Literal["triplet"] = Field(default="triplet", description="Name of the loss.")
+    margin: PositiveFloat = Field(default=0.2, description="Margin, in the unit of the distance.")
+    mining: Literal["given", "all", "hard", "semi_hard"] = Field(
+        default="semi_hard",
+        description="Source of triplets: given uses those drawn by PairGen, the others mine each "
+        "batch for all, the hardest, or semi-hard ones.",
+    )
 
 
 class CosineEmbedding(Section):
-    """Same pairs at a cosine of 1, different pairs at most at the margin."""
+    """Pull positive pairs to a cosine of 1 and keep negative pairs at most at the margin."""
 
-    name: Literal["cosine_embedding"] = "cosine_embedding"
-    margin: Annotated[float, Field(ge=-1, lt=1)] = 0.5  # a cosine
+    name: Literal["cosine_embedding"] = Field(
+        default="cosine_embedding", description="Name of the loss."
+    )
+    margin: _Cosine = Field(
+        default=0.5, description="Cosine below which a negative pair has no loss."
+    )
 
 
 class Circle(Section):
-    """Similarities pulled to their optima, the harder the further away they are."""
+    """Weight each similarity by its distance from its optimum."""
 
-    name: Literal["circle"] = "circle"
-    margin: Annotated[float, Field(gt=0, lt=1)] = 0.25
-    gamma: PositiveFloat = 64.0
+    name: Literal["circle"] = Field(default="circle", description="Name of the loss.")
+    margin: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.25, description="Relaxation margin of the cosine similarities."
+    )
+    gamma: PositiveFloat = Field(default=64.0, description="Scale factor of the similarities.")
 
 
 class MultiSimilarity(Section):
-    """Pairs chosen and weighted by how similar they are beside the others of the batch."""
+    """Mine and weight pairs by their similarity relative to other pairs of the batch."""
 
-    name: Literal["multi_similarity"] = "multi_similarity"
-    alpha: PositiveFloat = 2.0  # sharpness of the same pairs
-    beta: PositiveFloat = 50.0  # sharpness of the different pairs
-    base: Annotated[float, Field(ge=-1, le=1)] = 0.5  # the cosine that divides the two
-    epsilon: Annotated[float, Field(ge=0)] = 0.1  # of the choice of pairs
+    name: Literal["multi_similarity"] = Field(
+        default="multi_similarity", description="Name of the loss."
+    )
+    alpha: PositiveFloat = Field(default=2.0, description="Weight of positive pairs.")
+    beta: PositiveFloat = Field(default=50.0, description="Weight of negative pairs.")
+    base: Annotated[float, Field(ge=-1, le=1)] = Field(
+        default=0.5, description="Cosine that separates positive from negative pairs."
+    )
+    epsilon: Annotated[float, Field(ge=0)] = Field(
+        default=0.1, description="Margin of the pair mining."
+    )
 
 
 class SupervisedContrastive(Section):
-    """Each same pair against all others of its batch, as a classification."""
+    """Classify each positive pair against all other pairs of its anchor in the batch."""
 
-    name: Literal["supervised_contrastive"] = "supervised_contrastive"
-    temperature: PositiveFloat = 0.1
+    name: Literal["supervised_contrastive"] = Field(
+        default="supervised_contrastive", description="Name of the loss."
+    )
+    temperature: PositiveFloat = Field(
+        default=0.1, description="Temperature of the softmax over similarities."
+    )
 
 
 class BinaryCrossEntropy(Section):
-    """Same or different as a classification, on the learned L1 distance."""
+    """Classify pairs as same or different, by the learned L1 distance."""
 
-    name: Literal["binary_cross_entropy"] = "binary_cross_entropy"
+    name: Literal["binary_cross_entropy"] = Field(
+        default="binary_cross_entropy", description="Name of the loss."
+    )
 
 
+_LossSettings = Annotated[
+    Contrastive
+    | Triplet
+    | CosineEmbedding
+    | Circle
+    | MultiSimilarity
+    | SupervisedContrastive
+    | BinaryCrossEntropy,
+    Field(discriminator="name"),
+]
+_LossName = Literal[
+    "contrastive",
+    "triplet",
+    "cosine_embedding",
+    "circle",
+    "multi_similarity",
+    "supervised_contrastive",
+    "binary_cross_entropy",
+]
 Loss = Annotated[
-    Annotated[
-        Contrastive
-        | Triplet
-        | CosineEmbedding
-        | Circle
-        | MultiSimilarity
-        | SupervisedContrastive
-        | BinaryCrossEntropy,
-        Field(discriminator="name"),
-    ],
-    BeforeValidator(by_name),
+    _LossSettings,
+    BeforeValidator(expand_name, json_schema_input_type=_LossName | _LossSettings),
 ]
 Distance = Literal["euclidean", "squared_euclidean", "manhattan", "cosine", "learned_l1"]
 
-_ON_COSINES: tuple[Distance, ...] = (
-    "cosine",
+# On unit vectors these are monotonic functions of each other.
+_COSINE_DISTANCES: tuple[Distance, ...] = ("cosine", "euclidean", "squared_euclidean")
+_METRIC_DISTANCES: tuple[Distance, ...] = (
     "euclidean",
     "squared_euclidean",
-)  # in one order on unit vectors
-_METRIC: tuple[Distance, ...] = ("euclidean", "squared_euclidean", "manhattan", "cosine")
+    "manhattan",
+    "cosine",
+)
 DISTANCES: dict[str, tuple[Distance, ...]] = {
-    "contrastive": _METRIC,
-    "triplet": _METRIC,
-    "cosine_embedding": _ON_COSINES,
-    "circle": _ON_COSINES,
-    "multi_similarity": _ON_COSINES,
-    "supervised_contrastive": _ON_COSINES,
+    "contrastive": _METRIC_DISTANCES,
+    "triplet": _METRIC_DISTANCES,
+    "cosine_embedding": _COSINE_DISTANCES,
+    "circle": _COSINE_DISTANCES,
+    "multi_similarity": _COSINE_DISTANCES,
+    "supervised_contrastive": _COSINE_DISTANCES,
     "binary_cross_entropy": ("learned_l1",),
 }
-"""The distances that a loss goes with; the first is its default."""
+"""Distances that each loss supports; the first is its default."""
 
 
-class Decoder(Section):
-    """A variational autoencoder from the embedding back to the input, trained along."""
+class DecoderConfig(Section):
+    """A variational autoencoder from the embedding to the input, trained together with the loss."""
 
-    weight: PositiveFloat = 1.0  # of its loss beside the other
-    kl_weight: Annotated[float, Field(ge=0)] = 1e-5  # of the divergence, in its loss
-    latent_size: PositiveInt = 32
-    units: PositiveInt = 256
+    weight: PositiveFloat = Field(
+        default=1.0, description="Weight of the reconstruction loss relative to `model.loss`."
+    )
+    kl_weight: Annotated[float, Field(ge=0)] = Field(
+        default=1e-5, description="Weight of the KL divergence in the reconstruction loss."
+    )
+    latent_size: PositiveInt = Field(default=32, description="Dimensions of the latent variable.")
+    units: PositiveInt = Field(default=256, description="Units of the hidden layers.")
 
 
-class Model(Section):
-    """The encoder, its embedding, and what is learned of it."""
+class ModelConfig(Section):
+    """The encoder, its embedding and the loss."""
 
-    encoder: Encoder | None = None  # None: cnn_small for images, mlp for vectors
-    embedding_size: PositiveInt = 64
-    normalize: bool = True  # embeddings of length 1
-    distance: Distance | None = None  # None: by the loss
-    loss: Loss = Contrastive()
-    decoder: Decoder | None = None
+    encoder: Encoder | None = Field(
+        default=None,
+        description="Encoder: mlp, cnn_small, cnn, a Keras Application or package.module:function. "
+        "null: `cnn_small` for images, `mlp` for vectors.",
+    )
+    embedding_size: PositiveInt = Field(
+        default=64, description="Number of dimensions of an embedding."
+    )
+    normalize: bool = Field(default=True, description="Scale embeddings to unit length.")
+    distance: Distance | None = Field(
+        default=None,
+        description="Distance: euclidean, squared_euclidean, manhattan, cosine or learned_l1. "
+        "null: the default of the loss.",
+    )
+    loss: Loss = Field(
+        default=Contrastive(),
+        description="Loss: contrastive, triplet, cosine_embedding, circle, multi_similarity, "
+        "supervised_contrastive or binary_cross_entropy.",
+    )
+    decoder: DecoderConfig | None = Field(
+        default=None,
+        description="Decoder trained together with the encoder, such as {weight: 1.0}. null: none.",
+    )
 
     @pydantic.model_validator(mode="after")
-    def _fits_together(self) -> "Model":
-        possible = DISTANCES[self.loss.name]
-        if self.measured_by not in possible:
+    def _check_distance(self) -> "ModelConfig":
+        supported = DISTANCES[self.loss.name]
+        if self.distance_name not in supported:
             raise ValueError(
-                f"loss {self.loss.name} goes with distance {', '.join(possible)}, "
-                f"not with {self.distance}"
+                f"loss {self.loss.name} supports the distances {', '.join(supported)}, "
+                f"got {self.distance}"
             )
-        if possible == _ON_COSINES and not self.normalize:
-            raise ValueError(f"loss {self.loss.name} is made of cosines: it needs normalize: true")
+        if supported == _COSINE_DISTANCES and not self.normalize:
+            raise ValueError(
+                f"loss {self.loss.name} is defined on cosines: it requires normalize: true"
+            )
         return self
 
     @property
-    def measured_by(self) -> Distance:
-        """The distance between two embeddings."""
+    def distance_name(self) -> Distance:
+        """Distance between two embeddings: the configured one, or the default of the loss."""
         return self.distance or DISTANCES[self.loss.name][0]
 
     @property
     def needs_classes(self) -> bool:
-        """Whether the loss compares all examples of a batch, so that pairs alone do not do."""
+        """True if the loss compares all examples of a batch, so given pairs are not enough."""
         if isinstance(self.loss, Triplet):
             return self.loss.mining != "given"
         return isinstance(self.loss, Circle | MultiSimilarity | SupervisedContrastive)

@@ -1,9 +1,14 @@
-"""The section ``push``: where blessed models go."""
+"""Section ``push`` of the configuration."""
+
+from pydantic import Field
 
 from diptych.schemas.config.section import Section
 
 
-class Push(Section):
-    """Where blessed models go."""
+class PushConfig(Section):
+    """Destination of blessed models."""
 
-    path: str | None = None  # None: serving/ in the root
+    path: str | None = Field(
+        default=None,
+        description="Folder of pushed versions. null: `serving/` in the pipeline root.",
+    )

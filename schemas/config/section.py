@@ -1,19 +1,19 @@
-"""What every section of the configuration has in common."""
+"""Base class and types that all sections of the configuration share."""
 
 from typing import Annotated, Any
 
 import pydantic
 from pydantic import Field
 
-Share = Annotated[float, Field(ge=0, le=1)]
+Proportion = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(pydantic.BaseModel):
-    """A frozen part of the configuration; a key that it does not know is an error."""
+    """Frozen part of the configuration that rejects unknown keys."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
-def by_name(value: Any) -> Any:
-    """``mlp`` for ``{name: mlp}``: a part that is named without settings."""
+def expand_name(value: Any) -> Any:
+    """Expand ``mlp`` to ``{name: mlp}``: the short form without settings."""
     return {"name": value} if isinstance(value, str) else value

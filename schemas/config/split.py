@@ -1,25 +1,34 @@
-"""The section ``split``: the shares of the splits."""
+"""Section ``split`` of the configuration."""
 
 from typing import Literal
 
 import pydantic
-from pydantic import NonNegativeInt
+from pydantic import Field, NonNegativeInt
 
-from diptych.schemas.config.section import Section, Share
+from diptych.schemas.config.section import Proportion, Section
 
 
-class Split(Section):
-    """Shares of the splits. An example's split is a hash of its key, so it never moves."""
+class SplitConfig(Section):
+    """Sizes of the splits. The split of an example is a hash of its key, so it never moves."""
 
-    by: Literal["example", "class", "group"] = "example"
-    train: Share = 0.6
-    calibration: Share = 0.2
-    test: Share = 0.2
-    seed: NonNegativeInt = 0
+    by: Literal["example", "class", "group"] = Field(
+        default="example",
+        description="Unit that stays together in one split: example, class (evaluates on classes "
+        "not seen in training) or group. With `class`, the threshold is calibrated on a third set "
+        "of classes. `group` requires `data.group`.",
+    )
+    train: Proportion = Field(default=0.6, description="Fraction for training.")
+    calibration: Proportion = Field(
+        default=0.2, description="Fraction for early stopping and for choosing the threshold."
+    )
+    test: Proportion = Field(default=0.2, description="Fraction for the reported metrics.")
+    seed: NonNegativeInt = Field(
+        default=0, description="Seed of the hash; another seed gives other splits."
+    )
 
     @pydantic.model_validator(mode="after")
-    def _shares(self) -> "Split":
-        shares = (self.train, self.calibration, self.test)
-        if abs(sum(shares) - 1) > 1e-6 or min(shares) <= 0:
-            raise ValueError(f"shares must be above 0 and sum to 1, got {shares}")
+    def _check_sum(self) -> "SplitConfig":
+        fractions = (self.train, self.calibration, self.test)
+        if abs(sum(fractions) - 1) > 1e-6 or min(fractions) <= 0:
+            raise ValueError(f"fractions must be above 0 and sum to 1, got {fractions}")
         return self

@@ -1,4 +1,4 @@
-"""The section ``train``: schedule, optimiser, augmentation, workers."""
+"""Section ``train`` of the configuration."""
 
 from typing import Annotated, Any, Literal
 
@@ -13,86 +13,157 @@ from pydantic import (
     Tag,
 )
 
-from diptych.schemas.config.section import Section, Share
+from diptych.schemas.config.section import Proportion, Section
 
-WARM_START_PUSHED = "pushed"
+PUSHED_MODEL = "pushed"
 
 
-class Augmentation(Section):
-    """New views of training examples, drawn anew each time an example comes up."""
+class AugmentationConfig(Section):
+    """Random views of the training examples, drawn again for each use of an example."""
 
-    # all; repeated: of examples that oversampling places more than once a round; none
-    of: Literal["all", "repeated", "none"] = "all"
-    shift: Share = 0.1  # of the height and width of an image, to either side
-    rotation: Annotated[float, Field(ge=0, le=180)] = 11.0  # degrees, to either side
-    zoom: Annotated[float, Field(ge=0, lt=1)] = 0.1  # share, smaller or larger
-    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
-    noise: NonNegativeFloat = 0.0  # standard deviation, added to vectors
-    # share of the way to another example of the class in the batch, at most; of vectors
-    mixing: Share = 0.0
+    apply_to: Literal["all", "repeated", "none"] = Field(
+        default="all",
+        description="Examples to augment: all, repeated (used more than once a round because of "
+        "oversampling) or none.",
+    )
+    shift: Proportion = Field(
+        default=0.1, description="Images: maximum shift, as a fraction of height and width."
+    )
+    rotation: Annotated[float, Field(ge=0, le=180)] = Field(
+        default=11.0, description="Images: maximum rotation in degrees, in both directions."
+    )
+    zoom: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.1, description="Images: maximum zoom, as a fraction, in and out."
+    )
+    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
+        default="none", description="Images: random flips: none, horizontal, vertical or both."
+    )
+    noise: NonNegativeFloat = Field(
+        default=0.0, description="Vectors: standard deviation of Gaussian noise."
+    )
+    mixing: Proportion = Field(
+        default=0.0,
+        description="Vectors: maximum mixing weight of another example of the class in the batch.",
+    )
 
 
 class FalseAcceptRate(Section):
-    """A target of the calibration: the threshold that accepts so many different pairs."""
+    """Choose the threshold that accepts this fraction of the negative pairs."""
 
-    false_accept_rate: Annotated[float, Field(gt=0, lt=1)]
+    false_accept_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="Fraction of accepted negative pairs, such as 0.01."
+    )
 
 
-def _form_of_target(value: Any) -> str | None:
+def _criterion_tag(value: Any) -> str | None:
     if isinstance(value, dict | FalseAcceptRate):
         return "rate"
     return "name" if value in ("best_accuracy", "equal_error_rate") else None
 
 
-CalibrationTarget = Annotated[
+ThresholdCriterion = Annotated[
     Annotated[Literal["best_accuracy", "equal_error_rate"], Tag("name")]
     | Annotated[FalseAcceptRate, Tag("rate")],
     Discriminator(
-        _form_of_target,
-        custom_error_type="calibration_target",
+        _criterion_tag,
+        custom_error_type="threshold_criterion",
         custom_error_message=(
-            "needs best_accuracy, equal_error_rate, or a rate such as {false_accept_rate: 0.01}"
+            "expected best_accuracy, equal_error_rate, or a rate such as {false_accept_rate: 0.01}"
         ),
     ),
 ]
-"""What the threshold is chosen for, on the calibration split alone."""
+"""Criterion for the threshold, which is chosen on the calibration split alone."""
 
 
-class Train(Section):
-    """The training on Ray."""
+class TrainConfig(Section):
+    """Training on Ray."""
 
-    epochs: PositiveInt = 40  # at most; early stopping on the calibration split ends it sooner
-    patience: PositiveInt = 10  # epochs without a better calibration loss
-    batches_per_step: PositiveInt = 2  # P x K batches in a step, shared out to the workers
-    # by Keras's name: adam, adamw, sgd, rmsprop, lion ...
-    optimizer: Annotated[str, Field(pattern=r"^[a-z]\w*$")] = "adam"
-    learning_rate: PositiveFloat = 1e-3
-    schedule: Literal["cosine", "constant"] = "cosine"
-    warmup_epochs: NonNegativeFloat = 0.0  # the learning rate rises from 0 meanwhile
-    clip_norm: PositiveFloat | None = None  # of all gradients together
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # momentum of the averaged weights
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    # shards: those of the pairs; inverse_frequency: by class, where the shards have none
-    weights: Literal["shards", "inverse_frequency"] = "shards"
-    augmentation: Augmentation = Augmentation()
-    calibrate_for: CalibrationTarget = "best_accuracy"  # or {false_accept_rate: 0.01}
-    # A pushed model, or a folder of versions (the newest is taken); pushed: this pipeline's own
-    warm_start: str | None = None
-    checkpoint_steps: PositiveInt | None = None  # None: at the end of each epoch
-    max_failures: NonNegativeInt = 3  # workers lost before the training gives up
-    num_workers: NonNegativeInt = 1  # 0: in this process, without Ray
-    cpus_per_worker: PositiveInt | None = None  # None: the machine's, shared out
-    gpus_per_worker: NonNegativeInt | None = None  # None: one, if the machines have so many
-    resources_timeout_s: PositiveFloat = 60  # what a cluster lacks is waited for
-    ray_address: str | None = None  # of a cluster; None: RAY_ADDRESS, or a local Ray
-    seed: NonNegativeInt = 0
+    epochs: PositiveInt = Field(
+        default=40,
+        description="Maximum number of epochs. Early stopping on the calibration split may end the "
+        "training before.",
+    )
+    patience: PositiveInt = Field(
+        default=10, description="Epochs without a better calibration loss before early stopping."
+    )
+    batches_per_step: PositiveInt = Field(
+        default=2, description="P x K batches per training step, divided among the workers."
+    )
+    optimizer: Annotated[str, Field(pattern=r"^[a-z]\w*$")] = Field(
+        default="adam", description="Keras optimizer: adam, adamw, sgd, rmsprop, lion and others."
+    )
+    learning_rate: PositiveFloat = Field(default=1e-3, description="Peak learning rate.")
+    schedule: Literal["cosine", "constant"] = Field(
+        default="cosine", description="Learning rate schedule: cosine decay or constant."
+    )
+    warmup_epochs: NonNegativeFloat = Field(
+        default=0.0, description="Epochs in which the learning rate rises linearly from 0."
+    )
+    clip_norm: PositiveFloat | None = Field(
+        default=None, description="Maximum global norm of the gradients. null: no clipping."
+    )
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="Momentum of an exponential moving average of the weights, such as 0.99. null: "
+        "no averaging.",
+    )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        default="float32",
+        description="Keras dtype policy: float32, mixed_float16 or mixed_bfloat16.",
+    )
+    weights: Literal["shards", "inverse_frequency"] = Field(
+        default="shards",
+        description="Loss weights: shards (from PairGen) or inverse_frequency. "
+        "`inverse_frequency` weights examples by class and requires `pairs.sampling: natural`.",
+    )
+    augmentation: AugmentationConfig = Field(
+        default=AugmentationConfig(), description="Random views of the training examples."
+    )
+    threshold_criterion: ThresholdCriterion = Field(
+        default="best_accuracy",
+        description="Threshold on the calibration split: best_accuracy, equal_error_rate or "
+        "{false_accept_rate: 0.01}.",
+    )
+    warm_start: str | None = Field(
+        default=None,
+        description="Initial weights: a model folder, a folder of versions, or pushed. Of a folder "
+        "of versions, the newest is used; `pushed` is the newest version of this pipeline. null: "
+        "random weights.",
+    )
+    checkpoint_steps: PositiveInt | None = Field(
+        default=None, description="Steps between checkpoints. null: one per epoch."
+    )
+    max_failures: NonNegativeInt = Field(
+        default=3, description="Worker failures after which the training fails."
+    )
+    num_workers: NonNegativeInt = Field(
+        default=1, description="Number of Ray workers. 0: train in this process, without Ray."
+    )
+    cpus_per_worker: PositiveInt | None = Field(
+        default=None,
+        description="CPUs per worker. null: divide the CPUs of the machine among the workers.",
+    )
+    gpus_per_worker: NonNegativeInt | None = Field(
+        default=None, description="GPUs per worker. null: 1 if enough GPUs are available, else 0."
+    )
+    resources_timeout_s: PositiveFloat = Field(
+        default=60, description="Seconds to wait for resources of the cluster."
+    )
+    ray_address: str | None = Field(
+        default=None,
+        description="Address of a Ray cluster. null: the environment variable RAY_ADDRESS, or a "
+        "local Ray.",
+    )
+    seed: NonNegativeInt = Field(
+        default=0, description="Seed of weights, batch order and augmentation."
+    )
 
     @pydantic.model_validator(mode="after")
-    def _shared_out(self) -> "Train":
+    def _check_workers_and_epochs(self) -> "TrainConfig":
         if self.num_workers > 1 and self.batches_per_step % self.num_workers:
             raise ValueError(
                 f"batches_per_step ({self.batches_per_step}) must be a multiple of "
-                f"num_workers ({self.num_workers}), so that every worker has as many"
+                f"num_workers ({self.num_workers}), so that all workers get the same number"
             )
         if self.warmup_epochs >= self.epochs:
             raise ValueError(

@@ -1,17 +1,36 @@
-"""The section ``validation``: which findings of the data validation stop a run."""
+"""Section ``validation`` of the configuration."""
 
 from typing import Literal
 
-from diptych.schemas.config.section import Section, Share
+from pydantic import Field
+
+from diptych.schemas.config.section import Proportion, Section
 
 
-class Validation(Section):
-    """What TensorFlow Data Validation finds stops the run, or only warns."""
+class ValidationConfig(Section):
+    """Checks of TensorFlow Data Validation, and their consequences."""
 
-    anomalies: Literal["stop", "warn"] = "stop"
-    schema_file: str | None = None  # a schema.pbtxt to import; None: inferred from the data
-    # Of the newest span from the one before it, and from the rest of the window. New classes every
-    # night are no fault, so it only warns. Of 50 examples, chance alone gives up to 0.16.
-    drift: Literal["stop", "warn", "off"] = "warn"
-    max_label_drift: Share = 0.3  # L-infinity: the largest change of the share of a label
-    max_value_drift: Share = 0.3  # Jensen-Shannon divergence, of each feature of numbers
+    anomalies: Literal["stop", "warn"] = Field(
+        default="stop", description="Reaction to data that violate the schema: stop or warn."
+    )
+    schema_file: str | None = Field(
+        default=None,
+        description="Schema to import, a `schema.pbtxt` of TensorFlow Metadata. null: infer the "
+        "schema from the data.",
+    )
+    # New classes every night are normal, so the default only warns. With 50 examples per span,
+    # chance alone gives up to 0.16.
+    drift: Literal["stop", "warn", "off"] = Field(
+        default="warn",
+        description="Reaction to drift of the newest span: stop, warn or off. The newest span is "
+        "compared with the span before it and with the rest of the window.",
+    )
+    max_label_drift: Proportion = Field(
+        default=0.3,
+        description="Largest allowed change of the relative frequency of a label (L-infinity "
+        "distance).",
+    )
+    max_value_drift: Proportion = Field(
+        default=0.3,
+        description="Largest allowed Jensen-Shannon divergence of a numeric feature.",
+    )

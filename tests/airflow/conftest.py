@@ -3,7 +3,7 @@ import pytest
 from airflow_home import AirflowHome
 from click.testing import CliRunner
 from conftest import free_port
-from whole_runs import blobs, write_config
+from pipeline_runs import blobs, write_config
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +13,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory):
-    """A configuration, with few rows of data."""
+    """Configuration with a small table."""
     folder = tmp_path_factory.mktemp("toy")
     vectors, labels = blobs(240, seed=1)
     table = pd.DataFrame({f"x{number}": vectors[:, number] for number in range(5)})
@@ -23,7 +23,7 @@ def toy(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def compiled(toy):
-    """Writes a DAG file into a folder, as the command does."""
+    """Return a function that compiles a DAG file into a folder, and returns the id of the DAG."""
 
     def compile_dag(name, folder, root, *options):
         from diptych.cli.main import main

@@ -1,11 +1,11 @@
-"""What Airflow makes of the DAG files."""
+"""DAG files, loaded by Airflow."""
 
 import shlex
 from pathlib import Path
 
 import pytest
 
-PARSED = Path(__file__).with_name("parsed.py")
+DESCRIBE_DAGS = Path(__file__).with_name("describe_dags.py")
 STEPS = ["ExampleGen", "StatisticsGen", "SchemaGen", "SchemaCurator", "ExampleValidator"]
 STEPS += ["AnomalyGate", "Transform", "PairGen", "Trainer", "Evaluator", "Pusher"]
 VOLUMES = ("--volume", "raw:/data", "--volume", "kept:/diptych")
@@ -13,16 +13,16 @@ VOLUMES = ("--volume", "raw:/data", "--volume", "kept:/diptych")
 
 @pytest.fixture(scope="module")
 def dags(home, compiled, tmp_path_factory):
-    """Both kinds of DAG, from a folder whose name would be filled in if it were a template."""
+    """Both kinds of DAG; the name of the root would be rendered if it were a template."""
     root, folder = (
         tmp_path_factory.mktemp("of {{ ds }} 'and' more"),
         tmp_path_factory.mktemp("dags"),
     )
     zone = ("--set", "nightly.timezone=Europe/Berlin", "--set", "nightly.retries=4")
     compiled("here", folder, root, *zone)
-    wanted = "nightly.resources={Trainer: {cpus: 2, memory: 8Gi, gpus: 1}, default: {cpus: 0.5}}"
-    compiled("pods", folder, "/diptych", "--image", "diptych:1", *VOLUMES, "--set", wanted)
-    found = home.read(PARSED, str(folder))
+    resources = "nightly.resources={Trainer: {cpus: 2, memory: 8Gi, gpus: 1}, default: {cpus: 0.5}}"
+    compiled("pods", folder, "/diptych", "--image", "diptych:1", *VOLUMES, "--set", resources)
+    found = home.read(DESCRIBE_DAGS, str(folder))
     assert found["errors"] == {}
     return found["dags"], root
 
@@ -34,7 +34,7 @@ def test_a_dag_is_a_chain_of_all_steps(dags):
         assert after == [*([step] for step in STEPS[1:]), []]
 
 
-def test_it_is_due_by_the_clock_of_its_zone_one_night_at_a_time_and_not_for_nights_gone_by(dags):
+def test_a_dag_has_its_schedule_and_time_zone_without_catchup_and_concurrency(dags):
     here = dags[0]["diptych_here"]
     assert (here["schedule"], here["timezone"]) == ("0 2 * * *", "Europe/Berlin")
     assert (here["catchup"], here["max_active_runs"]) == (False, 1)
@@ -42,7 +42,7 @@ def test_it_is_due_by_the_clock_of_its_zone_one_night_at_a_time_and_not_for_nigh
     assert dags[0]["diptych_pods"]["timezone"] == "UTC"
 
 
-def test_each_task_calls_diptych_up_to_its_step_and_the_last_to_the_end(dags, toy):
+def test_each_task_runs_diptych_until_its_step_and_the_last_without_until(dags, toy):
     tasks, root = dags[0]["diptych_here"]["tasks"], dags[1]
     for step, task in tasks.items():
         program, *words = shlex.split(task["command"])
@@ -52,7 +52,7 @@ def test_each_task_calls_diptych_up_to_its_step_and_the_last_to_the_end(dags, to
         assert (task["cwd"], task["skipped_on"]) == (str(Path.cwd()), [3])
 
 
-def test_a_pod_may_write_to_its_volumes_and_to_a_folder_that_goes_with_it(dags):
+def test_a_pod_can_write_only_to_its_volumes(dags):
     spec = dags[0]["diptych_pods"]["tasks"]["Trainer"]["pod"]
     (container,) = spec["containers"]
     assert container["image"] == "diptych:1"
@@ -62,21 +62,21 @@ def test_a_pod_may_write_to_its_volumes_and_to_a_folder_that_goes_with_it(dags):
     assert not container["securityContext"]["allowPrivilegeEscalation"]
     assert spec["securityContext"]["runAsUser"] == 10001
     assert spec["automountServiceAccountToken"] is False
-    places = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    mount_paths = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     claims = {
-        places[volume["name"]]: volume.get("persistentVolumeClaim", {}).get("claimName")
+        mount_paths[volume["name"]]: volume.get("persistentVolumeClaim", {}).get("claimName")
         for volume in spec["volumes"]
     }
     assert [m["mountPath"] for m in container["volumeMounts"] if m.get("readOnly")] == ["/data"]
-    own = {"/tmp": None, "/home/diptych": None, "/dev/shm": None}
-    assert claims == {**own, "/data": "raw", "/diptych": "kept"}
+    scratch = {"/tmp": None, "/home/diptych": None, "/dev/shm": None}
+    assert claims == {**scratch, "/data": "raw", "/diptych": "kept"}
     assert {item["name"]: item["value"] for item in container["env"]} == {
         "HOME": "/home/diptych",
         "TMPDIR": "/tmp",
     }
 
 
-def test_a_step_asks_for_its_resources_and_the_others_for_the_default(dags):
+def test_a_step_requests_its_resources_or_else_the_default(dags):
     tasks = dags[0]["diptych_pods"]["tasks"]
 
     def resources(step):

@@ -14,7 +14,7 @@ def browser(_chromium):
     """A desktop-sized empty page of a browser that reaches only 127.0.0.1 (see browsing.py)."""
     _chromium.get("about:blank")
     for log in ("browser", "performance"):
-        _chromium.get_log(log)  # what an earlier test left
+        _chromium.get_log(log)  # discard the entries of earlier tests
     view(_chromium, width=1200)
     yield _chromium
     assert console_errors(_chromium) == []

@@ -3,11 +3,11 @@ import io
 
 import numpy as np
 import pytest
-from browsing import addresses_asked_for, console_errors, view
-from made_runs import HOSTILE, make_run
+from browsing import console_errors, requested_urls, view
 from PIL import Image
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
+from synthetic_runs import HOSTILE, make_run
 
 from diptych.pipeline.report.build import write_report
 
@@ -19,7 +19,7 @@ KINDS = {
     "vectors": {"pictures": False},
     "pairs": {"paired": True, "pictures": False},
 }
-# What reaches beyond the window, but for what scrolls by itself or is hidden from sight.
+# Elements wider than the window, except inside scrollable elements.
 TOO_WIDE = """
     return [...document.querySelectorAll("body *")]
       .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
@@ -53,31 +53,31 @@ def screenshot(browser):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_report_opens_without_network_and_every_figure_is_seen(browser, reports, kind, tmp_path):
+def test_report_opens_without_network_and_every_chart_is_visible(browser, reports, kind, tmp_path):
     browser.get(reports[kind])
     sizes = browser.execute_script(SIZES)
     assert len(sizes) > 10
-    assert [what for what, box in sizes if box["width"] < 10 or box["height"] < 10] == []
+    assert [element for element, box in sizes if box["width"] < 10 or box["height"] < 10] == []
     (tmp_path / "report.png").write_bytes(screenshot(browser))
     with Image.open(tmp_path / "report.png") as picture:
         pixels = np.asarray(picture.convert("L"))
     assert pixels.shape[0] > 3000
-    bands = np.array_split(pixels, 10)  # from the head to the foot, none is blank
+    bands = np.array_split(pixels, 10)  # from top to bottom, none is blank
     assert min(band.std() for band in bands) > 5
-    assert addresses_asked_for(browser) == [reports[kind]]
+    assert requested_urls(browser) == [reports[kind]]
     assert console_errors(browser) == []
 
 
 @pytest.mark.parametrize("width", [320, 400, 768])
 @pytest.mark.parametrize("kind", ["pictures", "many classes", "pairs"])
-def test_nothing_is_wider_than_a_phone(browser, reports, kind, width):
+def test_nothing_is_wider_than_the_window(browser, reports, kind, width):
     view(browser, width=width)
     browser.get(reports[kind])
     assert browser.execute_script(TOO_WIDE) == []
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
-def test_dark_scheme_is_dark_and_its_text_light(browser, reports):
+def test_dark_scheme_has_a_dark_background_and_light_text(browser, reports):
     brightness = {}
     for dark in (False, True):
         view(browser, width=1200, dark=dark)
@@ -91,7 +91,7 @@ def test_dark_scheme_is_dark_and_its_text_light(browser, reports):
     assert brightness[False] > 200
 
 
-def test_a_click_sorts_the_table_and_a_second_turns_it_round(browser, reports):
+def test_a_click_sorts_the_table_and_a_second_reverses_it(browser, reports):
     browser.get(reports["pictures"])
 
     def column(number):
@@ -109,28 +109,28 @@ def test_a_click_sorts_the_table_and_a_second_turns_it_round(browser, reports):
     sorts = browser.find_elements(By.CSS_SELECTOR, "table.sortable th[aria-sort]")
     assert [heading.get_attribute("aria-sort") for heading in sorts] == ["descending"]
     recall.click()
-    assert column(8)[-1] == "–"  # what is missing stays last
+    assert column(8)[-1] == "–"  # missing values stay last
     recall.click()
     assert column(8)[-1] == "–"
 
 
-def test_scatter_turns_by_mouse_and_by_keys_and_brings_out_a_class(browser, reports):
+def test_scatter_plot_rotates_by_mouse_and_keys_and_highlights_a_class(browser, reports):
     browser.get(reports["pictures"])
     scatter = browser.find_element(By.ID, "scatter")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", scatter)
 
-    def places():
+    def positions():
         return browser.execute_script(
             "return [...document.querySelectorAll('#scatter > use')]"
             ".map((one) => one.getAttribute('transform'))"
         )
 
-    before = places()
+    before = positions()
     ActionChains(browser).drag_and_drop_by_offset(scatter, 80, 20).perform()
-    dragged = places()
+    dragged = positions()
     assert sum(a != b for a, b in zip(before, dragged, strict=True)) > len(before) / 2
     ActionChains(browser).move_to_element(scatter).click().send_keys("\ue012").perform()  # left
-    assert places() != dragged
+    assert positions() != dragged
     buttons = browser.find_elements(By.CSS_SELECTOR, ".legend button")
     assert len(buttons) == len(CLASSES)
     buttons[0].click()
@@ -140,7 +140,7 @@ def test_scatter_turns_by_mouse_and_by_keys_and_brings_out_a_class(browser, repo
     assert browser.find_elements(By.CSS_SELECTOR, "#scatter > use.dim") == []
 
 
-def test_without_scripts_everything_is_there_and_the_scatter_is_flat(browser, reports):
+def test_without_scripts_the_page_is_complete_and_the_scatter_plot_flat(browser, reports):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         browser.get(reports["pictures"])
@@ -151,14 +151,14 @@ def test_without_scripts_everything_is_there_and_the_scatter_is_flat(browser, re
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
-def test_hostile_labels_run_nothing(browser, reports):
+def test_hostile_labels_are_not_executed(browser, reports):
     browser.get(reports["pictures"])
     assert browser.execute_script("return document.scripts.length") == 1
     assert HOSTILE[0] in browser.find_element(By.TAG_NAME, "body").text
     assert browser.execute_script("return [...document.images].every((one) => one.complete)")
 
 
-def test_print_shows_what_is_folded_away(browser, reports):
+def test_printing_opens_all_details(browser, reports):
     browser.get(reports["pictures"])
     pdf = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
     assert len(pdf["data"]) > 100_000

@@ -1,4 +1,4 @@
-"""A real TensorBoard on the folder of a run, asked as its page asks it."""
+"""A real TensorBoard on the folder of a run, queried like its frontend does."""
 
 import contextlib
 import json
@@ -14,22 +14,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_runs import HOSTILE, make_run
+from synthetic_runs import HOSTILE, make_run
 
-from diptych.components.trainer.learning_curves import Epoch, TensorBoard
+from diptych.components.trainer.learning_curves import TensorBoardWriter
 from diptych.pipeline.report.projector import write_projector
+from diptych.schemas.learning_curves import EpochMetrics
 
 NAME = urllib.parse.quote("test embeddings")
 
 
 @pytest.fixture(scope="module")
 def tensorboard(tmp_path_factory):
-    """The address of a TensorBoard that shows a made run."""
+    """Address of a TensorBoard that shows a synthetic run."""
     folder = tmp_path_factory.mktemp("board")
     run = make_run(folder / "made", classes=(*HOSTILE, "five"), each=20)
-    log = TensorBoard(folder / "made" / "training_log")
+    log = TensorBoardWriter(folder / "made" / "training_log")
     for number in (1, 2, 3):
-        log.write(Epoch(number, 1 / number, 0.95, 1.1 / number, 0.9, 1000.0, 0.1, 2.0))
+        metrics = EpochMetrics(
+            epoch=number,
+            loss=1 / number,
+            accuracy=0.95,
+            calibration_loss=1.1 / number,
+            calibration_accuracy=0.9,
+            examples_per_s=1000.0,
+            input_share=0.1,
+            seconds=2.0,
+        )
+        log.write(metrics)
     write_projector(run, folder / "runs" / "a" / "tensorboard")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -61,23 +72,23 @@ def get(address):
         return answer.read()
 
 
-def test_scalars_and_projector_are_of_one_run(tensorboard):
+def test_scalars_and_projector_belong_to_one_run(tensorboard):
     scalars = json.loads(get(f"{tensorboard}/data/plugin/scalars/tags"))
     assert {"loss", "calibration_loss"} <= scalars["a/tensorboard"].keys()
     assert json.loads(get(f"{tensorboard}/data/plugin/projector/runs")) == ["a/tensorboard"]
 
 
-def test_projector_serves_numbers_labels_and_pictures(tensorboard):
-    def ask(what):
+def test_projector_serves_embeddings_labels_and_thumbnails(tensorboard):
+    def fetch(resource):
         run = urllib.parse.quote("a/tensorboard")
-        return get(f"{tensorboard}/data/plugin/projector/{what}?run={run}&name={NAME}")
+        return get(f"{tensorboard}/data/plugin/projector/{resource}?run={run}&name={NAME}")
 
-    (embedding,) = json.loads(ask("info"))["embeddings"]
+    (embedding,) = json.loads(fetch("info"))["embeddings"]
     assert embedding["tensorShape"] == [100, 8]
     assert embedding["sprite"]["singleImageDim"] == [64, 64]
-    values = np.frombuffer(ask("tensor"), np.float32).reshape(100, 8)
+    values = np.frombuffer(fetch("tensor"), np.float32).reshape(100, 8)
     assert np.linalg.norm(values, axis=1) == pytest.approx(np.ones(100), abs=1e-4)
-    lines = ask("metadata").decode().splitlines()
+    lines = fetch("metadata").decode().splitlines()
     assert lines[:2] == ["label\tin training", "<script>alert(1)</script>\tyes"]
     assert len(lines) == 101
-    assert ask("sprite_image")[:8] == b"\x89PNG\r\n\x1a\n"
+    assert fetch("sprite_image")[:8] == b"\x89PNG\r\n\x1a\n"

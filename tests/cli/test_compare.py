@@ -22,16 +22,16 @@ def test_two_rows_of_a_table(diptych, number_model, birds):
     assert far.output.splitlines()[:2] == ["different", "  distance   5.0000"]
 
 
-def test_a_threshold_of_ones_own(diptych, number_model, birds):
+def test_a_given_threshold_replaces_the_calibrated_one(diptych, number_model, birds):
     rows = (f"{birds}:2", f"{birds}:3", "--model", number_model, "--threshold")
     wide = diptych("compare", *rows, 5)
-    assert wide.output.splitlines()[0] == "same"  # at the threshold is the same
-    assert "5.0000, as asked for" in wide.output
+    assert wide.output.splitlines()[0] == "same"  # a distance equal to the threshold
+    assert "5.0000, given" in wide.output
     assert diptych("compare", *rows, 4.99).output.splitlines()[0] == "different"
     assert "x>=0" in diptych("compare", *rows, -1).output
 
 
-def test_two_images_as_json_say_what_the_signature_says(diptych, image_model, greys):
+def test_json_output_for_two_images_equals_the_exported_signature(diptych, image_model, greys):
     left, right = greys / "dark" / "000.png", greys / "dark" / "051.png"
     answer = json.loads(diptych("compare", left, right, "--json", "--model", image_model).output)
     signature = tf.saved_model.load(str(image_model)).signatures["compare"]
@@ -50,23 +50,23 @@ def test_two_images_as_json_say_what_the_signature_says(diptych, image_model, gr
     }
 
 
-def test_what_cannot_be_compared_is_one_line_of_error(diptych, number_model, birds, greys):
+def test_an_unusable_example_is_a_one_line_error(diptych, number_model, birds, greys):
     cases = {
         f"{birds}:11": "birds.csv has no row 11",
         f"{birds}:4": "birds.csv:4 cannot be used: column 'a' has no value",
-        str(birds): "birds.csv has more than one example: name one",
+        str(birds): "birds.csv has more than one example. Pass a single",
         str(greys / "dark" / "000.png"): "000.png is an image. The model birds 3 takes rows",
-        "nowhere.csv:1": "nowhere.csv:1 is not there",
+        "nowhere.csv:1": "nowhere.csv:1 does not exist",
     }
-    for right, says in cases.items():
+    for right, message in cases.items():
         done = diptych("compare", f"{birds}:2", right, "--model", number_model)
         assert done.exit_code == 1
         assert done.output.startswith("Error: ")
-        assert says in done.output
+        assert message in done.output
         assert len(done.output.splitlines()) == 1
 
 
-def test_a_file_that_is_no_image_is_named(diptych, image_model, greys, tmp_path):
+def test_the_error_names_a_file_that_is_not_an_image(diptych, image_model, greys, tmp_path):
     (tmp_path / "notes.png").write_text("a wren")
     done = diptych(
         "compare", greys / "dark" / "000.png", tmp_path / "notes.png", "--model", image_model
@@ -75,7 +75,7 @@ def test_a_file_that_is_no_image_is_named(diptych, image_model, greys, tmp_path)
     assert "notes.png cannot be used: not a PNG, JPEG, GIF or BMP by its content" in done.output
 
 
-def test_a_changed_model_is_refused(diptych, number_model, birds, tmp_path):
+def test_a_changed_model_is_rejected(diptych, number_model, birds, tmp_path):
     import shutil
 
     shutil.copytree(number_model, tmp_path / "3")
@@ -84,7 +84,7 @@ def test_a_changed_model_is_refused(diptych, number_model, birds, tmp_path):
     assert (done.exit_code, "fingerprint.pb has changed" in done.output) == (1, True)
 
 
-def test_nothing_but_the_answer_is_printed(number_model, birds):
+def test_only_the_result_is_printed(number_model, birds):
     program = Path(sys.executable).with_name("diptych")
     arguments = ["compare", f"{birds}:2", f"{birds}:3", "--model", number_model, "--json"]
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=True)

@@ -1,16 +1,22 @@
 import io
+import json
+import re
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+import pydantic
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
-from diptych.cli.config_template import _COMMENTS, write_config
-from diptych.components.example_gen.preflight import settle
+from diptych.cli.config_template import key_comment, write_config_template
+from diptych.cli.schema import schema_command
+from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.schemas.config.config import Config
 from diptych.schemas.config.data import ImageFolder, PairTable, Table, TFRecords
+from diptych.schemas.config.json_schema import SCHEMA_FILE, config_schema
 from diptych.schemas.config.loading import load_config
 from diptych.schemas.errors import ConfigError, DataError
 
@@ -19,11 +25,11 @@ RANDOM = np.random.default_rng(0)
 
 def init(tmp_path, data):
     out = tmp_path / "CONFIG.yaml"
-    text = write_config(data, out)
+    text = write_config_template(data, out)
     assert out.read_text(encoding="utf-8") == text
     loaded = load_config(out)
     if data is not None:
-        settle(loaded.data, loaded.split)
+        infer_input_spec(loaded.data, loaded.split)
     return loaded, text
 
 
@@ -43,21 +49,84 @@ def test_the_template_holds_every_key_with_its_default(tmp_path):
         if section not in ("name", "data"):
             assert f"\n{section}:\n" in text
             for key in type(getattr(loaded, section)).model_fields:
-                assert f"\n  {key}: " in text
+                assert re.search(rf"\n  {key}:[ \n]", text)
 
 
-def test_every_key_is_explained_or_left_out_on_purpose():
-    for section, field in Config.model_fields.items():
-        if section not in ("name", "data"):
-            assert set(field.annotation.model_fields) == set(_COMMENTS[section])
-    kinds = (ImageFolder, Table, PairTable, TFRecords)
-    assert {key for kind in kinds for key in kind.model_fields} == set(_COMMENTS["data"])
+def test_the_comments_are_the_descriptions_of_the_keys(tmp_path):
+    loaded, text = init(tmp_path, None)
+    comments = " ".join(line.partition("#")[2].strip() for line in text.splitlines())
+    comments = " ".join(comments.split())
+
+    def check(model):
+        for key, field in type(model).model_fields.items():
+            value = getattr(model, key)
+            if isinstance(value, pydantic.BaseModel) and "name" not in type(value).model_fields:
+                check(value)
+            assert key_comment(field.description) in comments, key
+
+    for section in Config.model_fields:
+        if section != "name":
+            check(getattr(loaded, section))
 
 
-def test_an_existing_file_is_left_alone(tmp_path):
+def test_lines_are_at_most_100_characters_long(tmp_path):
+    _, text = init(tmp_path, None)
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+@pytest.mark.parametrize(
+    ("description", "comment"),
+    [
+        ("Short. More of it. null: none.", "Short. More of it. null: none."),
+        (
+            f"First, such as {'x' * 99}. `Second` one. null: none.",
+            f"First, such as {'x' * 99}. null: none.",
+        ),
+        ("A `key`, such as .h5 or 0.5.", "A key, such as .h5 or 0.5."),
+        (f"Such as 0.5 or .h5 {'x' * 99}.", f"Such as 0.5 or .h5 {'x' * 99}."),
+    ],
+)
+def test_a_long_description_is_shortened_to_one_sentence_and_null(description, comment):
+    assert key_comment(description) == comment
+
+
+def test_the_json_schema_is_written_next_to_the_configuration(tmp_path):
+    _, text = init(tmp_path, None)
+    assert text.startswith(f"# yaml-language-server: $schema={SCHEMA_FILE}\n")
+    assert json.loads((tmp_path / SCHEMA_FILE).read_text()) == config_schema()
+    # A second configuration in the folder, and the schema of another version.
+    for content in (None, json.dumps({"title": "Diptych configuration"})):
+        (tmp_path / "CONFIG.yaml").unlink()
+        if content is not None:
+            (tmp_path / SCHEMA_FILE).write_text(content)
+        init(tmp_path, None)
+        assert json.loads((tmp_path / SCHEMA_FILE).read_text()) == config_schema()
+
+
+@pytest.mark.parametrize("content", ["{}", "mine", '["x"]'])
+def test_a_schema_file_of_another_program_is_not_overwritten(tmp_path, content):
+    (tmp_path / SCHEMA_FILE).write_text(content)
+    with pytest.raises(ConfigError, match="is not a schema of Diptych"):
+        write_config_template(None, tmp_path / "CONFIG.yaml")
+    assert (tmp_path / SCHEMA_FILE).read_text() == content
+    assert not (tmp_path / "CONFIG.yaml").exists()
+
+
+def test_the_schema_command_prints_or_writes_the_schema(tmp_path):
+    runner = CliRunner()
+    assert json.loads(runner.invoke(schema_command, []).stdout) == config_schema()
+    out = tmp_path / "new" / "schema.json"
+    assert runner.invoke(schema_command, ["--out", str(out)]).exit_code == 0
+    assert json.loads(out.read_text()) == config_schema()
+    failed = runner.invoke(schema_command, ["--out", str(out / "x")])
+    assert failed.exit_code == 1
+    assert "Cannot write" in failed.output
+
+
+def test_an_existing_file_is_not_overwritten(tmp_path):
     (tmp_path / "CONFIG.yaml").write_text("mine")
-    with pytest.raises(ConfigError, match=r"exists already\. Remove it"):
-        write_config(None, tmp_path / "CONFIG.yaml")
+    with pytest.raises(ConfigError, match=r"already exists\. Remove it"):
+        write_config_template(None, tmp_path / "CONFIG.yaml")
     assert (tmp_path / "CONFIG.yaml").read_text() == "mine"
 
 
@@ -65,7 +134,7 @@ def test_an_existing_file_is_left_alone(tmp_path):
     ("height", "width", "colour", "size"),
     [(51, 41, True, (52, 40)), (9, 300, False, (28, 224)), (28, 28, False, (28, 28))],
 )
-def test_images_give_their_size_and_channels(tmp_path, height, width, colour, size):
+def test_size_and_channels_are_inferred_from_images(tmp_path, height, width, colour, size):
     for name in ("a", "b", "c"):
         (tmp_path / "My Data" / name).mkdir(parents=True)
         for i in range(5):
@@ -73,13 +142,13 @@ def test_images_give_their_size_and_channels(tmp_path, height, width, colour, si
             picture(height, width, colour).save(path)
     loaded, text = init(tmp_path, tmp_path / "My Data")
     assert loaded.name == "my-data"
-    assert "path: My Data\n" in text
+    assert re.search(r"path: My Data +#", text)
     assert loaded.data.path == str(tmp_path / "My Data")
     assert (loaded.data.size, loaded.data.channels) == (size, 3 if colour else 1)
     assert (loaded.pairs.classes_per_batch, loaded.pairs.examples_per_class) == (3, 3)
 
 
-def test_a_table_gives_its_label(tmp_path):
+def test_the_label_column_of_a_table_is_recognised(tmp_path):
     columns = {
         "a": RANDOM.random(90),
         "note": [f"n{i}" for i in range(90)],
@@ -104,12 +173,12 @@ def test_folders_named_by_dates_are_spans(tmp_path, version):
         loaded, text = init(tmp_path, tmp_path / given)
         assert loaded.data.path == str(tmp_path / pattern)
         assert loaded.data.window is None
-        assert "# 2 spans, see window; looked at is the newest, 2026-11-20." in text
+        assert "# 2 spans, see window; this profile is of the newest, 2026-11-20." in text
         assert "CHECK" not in text
         (tmp_path / "CONFIG.yaml").unlink()
 
 
-def test_the_only_column_of_few_words_is_the_label(tmp_path):
+def test_the_only_column_with_few_distinct_texts_is_the_label(tmp_path):
     columns = {
         "kind_of": ["x", "y"] * 30,
         "name": [f"n{i}" for i in range(60)],
@@ -120,7 +189,7 @@ def test_the_only_column_of_few_words_is_the_label(tmp_path):
     assert loaded.data.label == "kind_of"
 
 
-def test_a_guess_says_so(tmp_path):
+def test_a_guessed_label_has_a_check_note(tmp_path):
     columns = {"v": RANDOM.random(60), "w": np.arange(60) % 5, "z": np.arange(60) % 4}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
     loaded, text = init(tmp_path, tmp_path / "*.parquet")
@@ -128,7 +197,7 @@ def test_a_guess_says_so(tmp_path):
     assert "# CHECK: the label column 'z' is a guess." in text
 
 
-def test_a_list_column_and_a_key_are_seen(tmp_path):
+def test_a_list_column_and_an_id_column_are_recognised(tmp_path):
     vectors = list(RANDOM.random((20, 3)))
     columns = {"id": np.arange(20), "class": [0, 1] * 10, "weight": RANDOM.random(20), "e": vectors}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
@@ -165,14 +234,14 @@ def test_paired_tables_are_recognised(tmp_path, names, same, values, left, right
     assert ("CHECK" in text) == (same == "class")
 
 
-def test_a_two_class_table_is_not_taken_for_pairs(tmp_path):
+def test_a_table_with_two_classes_is_not_recognised_as_pairs(tmp_path):
     columns = {"radius": RANDOM.random(10), "area": RANDOM.random(10), "class": [0, 1] * 5}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
     assert isinstance(init(tmp_path, tmp_path / "t.parquet")[0].data, Table)
 
 
 @pytest.mark.parametrize("kind", ["image", "vector"])
-def test_the_features_of_tfrecords_are_seen(tmp_path, kind):
+def test_the_features_of_tfrecords_are_recognised(tmp_path, kind):
     import tensorflow as tf
 
     path = tmp_path / "data.tfrecord"
@@ -194,13 +263,13 @@ def test_the_features_of_tfrecords_are_seen(tmp_path, kind):
     assert getattr(loaded.data, kind) == "raw"
 
 
-def test_data_of_no_known_kind_are_refused(tmp_path):
+def test_unknown_data_raise_an_error(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="does not exist"):
-        write_config(tmp_path / "none", tmp_path / "c.yaml")
-    with pytest.raises(ConfigError, match="Nothing in"):
-        write_config(tmp_path / "empty", tmp_path / "c.yaml")
+        write_config_template(tmp_path / "none", tmp_path / "c.yaml")
+    with pytest.raises(ConfigError, match="is empty"):
+        write_config_template(tmp_path / "empty", tmp_path / "c.yaml")
     (tmp_path / "empty" / "notes.txt").write_text("x")
     with pytest.raises(DataError, match="No images"):
-        write_config(tmp_path / "empty", tmp_path / "c.yaml")
+        write_config_template(tmp_path / "empty", tmp_path / "c.yaml")
     assert not (tmp_path / "c.yaml").exists()

@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from diptych.inference.embed import embed
+from diptych.cli.embed import show_progress_bar
+from diptych.inference.embed import embed_files
 from diptych.inference.pushed_model import PushedModel
 
 
@@ -15,7 +16,7 @@ def embeddings_of(path):
     return dict(zip(table["source"].to_pylist(), table["embedding"].to_pylist(), strict=True))
 
 
-def test_a_folder_of_images_with_their_labels(diptych, image_model, greys, tmp_path):
+def test_embeddings_of_a_folder_of_images_have_labels(diptych, image_model, greys, tmp_path):
     (greys / "light" / "notes.png").write_text("a wren")
     out = tmp_path / "out.parquet"
     done = diptych("embed", greys, "--out", out, "--model", image_model)
@@ -23,7 +24,7 @@ def test_a_folder_of_images_with_their_labels(diptych, image_model, greys, tmp_p
     first, second = done.output.splitlines()
     assert f"Wrote {out}: 4 embeddings of 4 numbers by birds, version 5, in " in first
     assert second == (
-        "Set aside 1: not a PNG, JPEG, GIF or BMP by its content (1). "
+        "Rejected 1: not a PNG, JPEG, GIF or BMP by its content (1). "
         f"All are listed in {tmp_path / 'out.rejected.parquet'}"
     )
     table = pq.read_table(out)
@@ -34,11 +35,11 @@ def test_a_folder_of_images_with_their_labels(diptych, image_model, greys, tmp_p
     ]
 
 
-def test_a_table_embedded_again_without_faults_leaves_no_list_of_them(
+def test_embedding_a_corrected_table_removes_the_list_of_rejected_rows(
     diptych, number_model, birds, tmp_path
 ):
     out = tmp_path / "out.parquet"
-    assert "Set aside 1: column 'a' has no value (1)." in (
+    assert "Rejected 1: column 'a' has no value (1)." in (
         diptych("embed", birds, "--out", out, "--model", number_model).output
     )
     found = embeddings_of(out)
@@ -51,12 +52,14 @@ def test_a_table_embedded_again_without_faults_leaves_no_list_of_them(
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_progress_is_shown_on_a_terminal_alone(number_model, birds, tmp_path, terminal):
+def test_progress_is_shown_only_on_a_terminal(number_model, birds, tmp_path, terminal):
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=terminal, width=80)
-    embed(PushedModel(number_model), birds, tmp_path / "out.parquet", console)
+    with show_progress_bar(console, "Embedding") as progress:
+        embed_files(PushedModel(number_model), birds, tmp_path / "out.parquet", progress)
     assert ("Embedding" in screen.getvalue()) is terminal
-    assert ("5/?" in screen.getvalue()) is terminal  # how many a CSV file has, only reading tells
+    # The number of rows of a CSV file is unknown before it is read.
+    assert ("5/?" in screen.getvalue()) is terminal
 
 
 def test_beam_writes_the_same_rows_in_shards(diptych, number_model, birds, tmp_path):
@@ -81,54 +84,56 @@ def test_beam_writes_the_same_rows_in_shards(diptych, number_model, birds, tmp_p
     assert pq.read_table(tmp_path / "shards").equals(pq.read_table(tmp_path / "one.parquet"))
 
     again = diptych("embed", tables, "--out", tmp_path / "shards", *arguments)
-    assert (again.exit_code, "is there already. Remove it" in again.output) == (1, True)
+    assert (again.exit_code, "already exists. Remove it" in again.output) == (1, True)
     assert diptych("embed", tables, "--out", tmp_path / "again", *arguments).exit_code == 0
     for file in files:
         other = tmp_path / "again" / file.relative_to(tmp_path / "shards")
         assert other.read_bytes() == file.read_bytes()
 
 
-def test_what_cannot_be_embedded_is_one_line_of_error_and_leaves_nothing(
+def test_unusable_data_is_a_one_line_error_and_writes_nothing(
     diptych, number_model, greys, tmp_path
 ):
     (tmp_path / "none.csv").write_text("a,b\nx,y\n")
     good = pd.DataFrame({"a": [1.0], "b": [2.0]})
     good.to_parquet(tmp_path / "cut.parquet")
     content = bytearray((tmp_path / "cut.parquet").read_bytes())
-    content[4:40] = b"\xff" * 36  # the footer is whole, the rows are not
+    content[4:40] = b"\xff" * 36  # a valid footer, damaged rows
     (tmp_path / "cut.parquet").write_bytes(content)
     before = sorted(path.name for path in tmp_path.iterdir())
     cases = {
-        "none.csv": "none.csv has no example that can be used. Set aside 1: column 'a' is not a",
+        "none.csv": "none.csv has no usable example. Rejected 1: column 'a' is not a",
         "cut.parquet": "cut.parquet is damaged",
         "greys": "No tables",
     }
-    for name, says in cases.items():
+    for name, message in cases.items():
         for extra in ((), ("--runner", "local")):
             out = ("--out", tmp_path / "out", "--model", number_model)
             done = diptych("embed", tmp_path / name, *out, *extra)
             assert done.exit_code == 1, (name, extra, done.output)
-            assert says in done.output
+            assert message in done.output
             assert done.output.startswith("Error: ")
             assert len(done.output.splitlines()) == 1
             assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_a_place_that_cannot_be_written_is_named_first(diptych, number_model, birds, tmp_path):
+def test_an_output_path_that_cannot_be_written_is_reported_before_any_work(
+    diptych, number_model, birds, tmp_path
+):
     for extra in ((), ("--runner", "local")):
         out = ("--out", tmp_path / "none" / "o", "--model", number_model)
         done = diptych("embed", birds, *out, *extra)
-        assert (done.exit_code, f"no folder {tmp_path / 'none'}" in done.output) == (1, True)
+        assert (done.exit_code, f"{tmp_path / 'none'} does not exist" in done.output) == (1, True)
     done = diptych("embed", birds, "--out", tmp_path, "--model", number_model)
-    assert "is a folder. Name a file, such as embeddings.parquet" in done.output
+    assert "is a folder. Pass a file name such as embeddings.parquet" in done.output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
-        (("--beam-option", "a=1"), "--beam-option goes with --runner"),
+        (("--beam-option", "a=1"), "--beam-option requires --runner"),
         (("--runner", "flink"), "runner flink needs options.flink_master"),
-        (("--runner", "local", "--beam-option", "speed"), "needs KEY=VALUE, got 'speed'"),
+        (("--runner", "local", "--beam-option", "speed"), "must be KEY=VALUE, got 'speed'"),
         (("--runner", "local", "--beam-option", "speed=1"), "Beam has no option speed"),
         (
             ("--runner", "flink", "--beam-option", "flink_master=localhost:1"),
@@ -136,10 +141,10 @@ def test_a_place_that_cannot_be_written_is_named_first(diptych, number_model, bi
         ),
     ],
 )
-def test_what_the_engine_lacks_is_said_before_any_work(
-    diptych, number_model, birds, tmp_path, arguments, says
+def test_wrong_engine_options_are_reported_before_any_work(
+    diptych, number_model, birds, tmp_path, arguments, message
 ):
     done = diptych("embed", birds, "--out", tmp_path / "o", "--model", number_model, *arguments)
     assert done.exit_code in (1, 2)
-    assert says in done.output
+    assert message in done.output
     assert not (tmp_path / "o").exists()

@@ -9,7 +9,7 @@ from pushed_model import push_images
 
 @pytest.fixture
 def gallery(diptych, image_model, greys, tmp_path):
-    """Two classes of two pictures: dark ones of 0 and 51, light ones of 204 and 255."""
+    """A gallery of two classes of two images: dark (0 and 51) and light (204 and 255)."""
     done = diptych("enroll", tmp_path / "gallery", greys, "--model", image_model)
     assert done.exit_code == 0, done.output
     return tmp_path / "gallery"
@@ -26,12 +26,12 @@ def grey(tmp_path):
     return draw
 
 
-def test_folders_are_the_labels(diptych, gallery, image_model, greys):
+def test_subfolders_are_the_labels(diptych, gallery, image_model, greys):
     again = diptych("enroll", gallery, greys, "--model", image_model)
     assert again.exit_code == 0
     assert again.stdout.splitlines() == [
         "Added       0",
-        "Known       4, as before",
+        "Known       4, skipped",
         f"Gallery     {gallery}: 4 examples of 2 classes, of the model birds version 5",
     ]
 
@@ -52,7 +52,7 @@ def test_one_example_of_a_new_class_is_enough(diptych, gallery, image_model, gre
     assert second.split()[:3] == ["0.5961", "different", "light"]  # 2 x 76 / 255
 
 
-def test_answers_for_programs_are_json(diptych, gallery, image_model, greys, grey):
+def test_json_output_of_identify(diptych, gallery, image_model, greys, grey):
     done = diptych("identify", gallery, grey(30), "--k", "1", "--json", "--model", image_model)
     answer = json.loads(done.stdout)
     assert answer == {
@@ -72,7 +72,9 @@ def test_answers_for_programs_are_json(diptych, gallery, image_model, greys, gre
     }
 
 
-def test_a_folder_gives_a_line_each_or_a_table(diptych, gallery, image_model, greys, tmp_path):
+def test_identifying_a_folder_prints_a_line_per_image_or_writes_a_table(
+    diptych, gallery, image_model, greys, tmp_path
+):
     (greys / "dark/bad.png").write_bytes(b"no picture")
     lines = diptych("identify", gallery, greys, "--model", image_model)
     assert [line.split(" (")[0] for line in lines.stdout.splitlines()] == [
@@ -92,7 +94,7 @@ def test_a_folder_gives_a_line_each_or_a_table(diptych, gallery, image_model, gr
     assert rows[0]["nearest_distances"] == pytest.approx([0, 1.6], abs=1e-5)
 
 
-def test_a_table_is_enrolled_by_its_label_column(diptych, number_model, birds, tmp_path):
+def test_the_label_column_of_a_table_is_used(diptych, number_model, birds, tmp_path):
     gallery = tmp_path / "gallery"
     done = diptych("enroll", gallery, birds, "--model", number_model)
     assert done.exit_code == 0
@@ -105,7 +107,7 @@ def test_a_table_is_enrolled_by_its_label_column(diptych, number_model, birds, t
     assert first.split() == ["1.0000", "same", "wren", f"({birds}:2)"]
 
 
-def test_a_newer_model_asks_for_embedding_anew(diptych, gallery, image_model, greys):
+def test_a_newer_model_requires_re_embedding(diptych, gallery, image_model, greys):
     newer = push_images(image_model.parent, version=6, scale=2.0, threshold=0.5)
     try:
         refused = diptych("identify", gallery, greys, "--model", image_model.parent)
@@ -114,7 +116,7 @@ def test_a_newer_model_asks_for_embedding_anew(diptych, gallery, image_model, gr
         assert "version 6" in refused.stderr
         assert f"--model {image_model}" in refused.stderr
         assert "--re-embed" in refused.stderr
-        shutil.rmtree(greys)  # the gallery keeps the pictures
+        shutil.rmtree(greys)  # the gallery stores the images
         anew = diptych("enroll", gallery, "--re-embed", "--model", newer)
         assert anew.exit_code == 0, anew.output
         assert "4 examples of 2 classes, of the model birds version 6" in anew.stdout
@@ -122,7 +124,7 @@ def test_a_newer_model_asks_for_embedding_anew(diptych, gallery, image_model, gr
         shutil.rmtree(newer)
 
 
-def test_the_same_picture_under_another_label_is_told(diptych, gallery, image_model, greys):
+def test_the_same_image_under_another_label_is_reported(diptych, gallery, image_model, greys):
     path = greys / "dark/000.png"
     done = diptych("enroll", gallery, path, "--label", "black", "--model", image_model)
     assert done.exit_code == 1
@@ -134,19 +136,19 @@ def test_the_same_picture_under_another_label_is_told(diptych, gallery, image_mo
     assert removed.stdout.splitlines()[:2] == ["Removed     2 of dark", "Added       1"]
 
 
-def test_what_has_no_labels_asks_for_one(diptych, gallery, image_model, greys):
+def test_examples_without_labels_require_a_label(diptych, gallery, image_model, greys):
     done = diptych("enroll", gallery, greys / "dark", "--model", image_model)
     assert done.exit_code == 1
-    assert "has no labels. Say --label NAME" in done.stderr
+    assert "has no labels. Pass --label NAME" in done.stderr
 
 
-def test_nothing_to_do_is_told(diptych, gallery):
+def test_enroll_without_anything_to_do_is_an_error(diptych, gallery):
     done = diptych("enroll", gallery)
     assert done.exit_code == 2
-    assert "name a PATH, --remove LABEL, or --re-embed" in done.stderr
+    assert "Pass a PATH, --remove LABEL or --re-embed" in done.stderr
 
 
-def test_names_of_others_cannot_act_on_the_terminal(diptych, gallery, image_model, greys, grey):
+def test_control_characters_in_labels_are_escaped(diptych, gallery, image_model, greys, grey):
     label = "\x1b[2J\nforged: line [bold]"
     done = diptych("enroll", gallery, grey(128), "--label", label, "--model", image_model)
     assert done.exit_code == 0

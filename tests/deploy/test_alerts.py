@@ -1,4 +1,4 @@
-"""What Prometheus warns of, by promtool; and that the figures are those that a night has."""
+"""The alerts, evaluated by promtool with metrics of nights."""
 
 import re
 import subprocess
@@ -19,25 +19,25 @@ NIGHT = {
 
 @pytest.fixture(scope="module")
 def rules(tmp_path_factory):
-    """The file that Prometheus reads, out of the object of its operator."""
+    """Rules file for Prometheus, from the PrometheusRule object."""
     file = tmp_path_factory.mktemp("rules") / "rules.yaml"
-    found = of_kind(objects_of("nightly"), "PrometheusRule")["diptych"]["spec"]
-    file.write_text(yaml.safe_dump(found))
+    spec = of_kind(objects_of("nightly"), "PrometheusRule")["diptych"]["spec"]
+    file.write_text(yaml.safe_dump(spec))
     return file
 
 
 @pytest.fixture
 def alerts(rules, tmp_path):
-    """Asserts which alerts there are ``minutes`` after a night with these figures."""
+    """Return a function that asserts the alerts ``minutes`` after a night with given metrics."""
 
     def check(minutes, expected, **night):
-        figures = {**NIGHT, **night}
+        metrics = {**NIGHT, **night}
         series = [
             {
                 "series": f'diptych_nightly_{name}{{pipeline="birds"}}',
                 "values": f"{value}+0x{minutes // 5}",
             }
-            for name, value in figures.items()
+            for name, value in metrics.items()
         ]
         names = re.findall("alert: (.*)", rules.read_text())
         tests = [
@@ -67,19 +67,19 @@ def _alert(severity, summary, description, pipeline="birds"):
 NO_SUCCESS = _alert(
     "critical",
     "birds has had no successful run for 1d 2h 10m 0s",
-    "diptych runs --root ROOT shows the last ones; ROOT/nights.jsonl their errors.",
+    "diptych runs --root ROOT lists the latest runs; ROOT/nights.jsonl has their errors.",
 )
 
 
-def test_the_file_is_one_that_prometheus_takes(rules):
+def test_prometheus_accepts_the_file(rules):
     subprocess.run(["promtool", "check", "rules", rules], check=True, capture_output=True)
 
 
-def test_a_good_night_warns_of_nothing(alerts):
+def test_a_good_night_fires_no_alert(alerts):
     alerts(25 * 60, {})
 
 
-def test_a_night_without_a_better_model_warns_of_nothing(alerts):
+def test_a_night_without_a_better_model_fires_no_alert(alerts):
     alerts(60, {}, last_exit_code="3")
 
 
@@ -87,7 +87,7 @@ def test_no_success_for_26_hours(alerts):
     alerts(26 * 60 + 10, {"DiptychNoSuccess": NO_SUCCESS})
 
 
-def test_26_hours_are_not_over_before(alerts):
+def test_no_alert_before_26_hours(alerts):
     alerts(26 * 60, {})
 
 
@@ -95,7 +95,7 @@ def test_a_failed_run(alerts):
     failed = _alert(
         "warning",
         "The last run of birds failed with exit code 1",
-        "ROOT/nights.jsonl says why in a line; the model in production is unchanged.",
+        "ROOT/nights.jsonl has the error; the model in production is unchanged.",
     )
     alerts(60, {"DiptychRunFailed": failed}, last_exit_code="1")
 
@@ -103,7 +103,7 @@ def test_a_failed_run(alerts):
 def test_many_rejected_rows(alerts):
     rejected = _alert(
         "warning",
-        "birds set aside 0.8% of its data",
+        "birds rejected 0.8% of its data",
         "The report of the run lists the reasons.",
     )
     alerts(60, {"DiptychRowsRejected": rejected}, rejected_ratio="0.008")
@@ -119,11 +119,11 @@ def test_an_accuracy_far_below_that_in_production(alerts):
     alerts(60, {"DiptychAccuracyDropped": dropped}, **night)
 
 
-def test_no_figures_at_all(rules, tmp_path):
+def test_no_metrics_at_all(rules, tmp_path):
     never = _alert(
         "critical",
-        "No pipeline has told of a run for a day",
-        "Is the schedule suspended, or the way to the Pushgateway blocked?",
+        "No pipeline has reported a run for a day",
+        "Is the schedule suspended, or the network path to the Pushgateway blocked?",
         pipeline=None,
     )
     tests = [

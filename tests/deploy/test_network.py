@@ -1,9 +1,9 @@
-"""Who reaches whom, by the rules of Kubernetes: the policies of both have to let."""
+"""Allowed connections by the network policies; both pods must allow a connection."""
 
 import pytest
 from manifests import Pod, objects_of, of_kind, pods_of, selects
 
-ANYBODY = Pod("other namespace", {}, {}, "default")
+OTHER_POD = Pod("other namespace", {}, {}, "default")
 KUBERAY = Pod("KubeRay", {}, {}, "kuberay-system")
 FLINK_OPERATOR = Pod("Flink's operator", {}, {}, "flink-operator")
 PROMETHEUS = Pod("Prometheus", {}, {}, "monitoring")
@@ -23,8 +23,8 @@ def _is_peer(peer, pod):
     return selects(peer.get("podSelector", {}), pod.labels)
 
 
-def _lets(policies, pod, other, port, direction):
-    """Whether the policies of ``pod`` let it talk with ``other``; another namespace has none."""
+def _allows(policies, pod, other, port, direction):
+    """Return whether the policies of ``pod`` allow traffic; other namespaces have no policies."""
     side, peers = {"Ingress": ("ingress", "from"), "Egress": ("egress", "to")}[direction]
     mine = [
         policy["spec"]
@@ -47,7 +47,7 @@ def _lets(policies, pod, other, port, direction):
 
 
 @pytest.fixture(scope="module")
-def reaches():
+def can_connect():
     objects = objects_of("gpu") + objects_of("local")
     policies = {
         one["metadata"]["name"]: one for one in of_kind(objects, "NetworkPolicy").values()
@@ -63,7 +63,7 @@ def reaches():
 
     def check(source, target, port):
         source, target = pods.get(source, source), pods.get(target, target)
-        return _lets(policies, source, target, port, "Egress") and _lets(
+        return _allows(policies, source, target, port, "Egress") and _allows(
             policies, target, source, port, "Ingress"
         )
 
@@ -71,7 +71,7 @@ def reaches():
     return check
 
 
-def test_what_has_to_talk_can(reaches):
+def test_required_connections_are_allowed(can_connect):
     for source, target, port in [
         ("nightly", "ray head", 10001),
         ("ray worker", "ray head", 6379),
@@ -92,18 +92,18 @@ def test_what_has_to_talk_can(reaches):
         (CLIENT, "tf-serving", 8501),
         (CLIENT, "serve", 8501),
     ]:
-        assert reaches(source, target, port), (source, target, port)
+        assert can_connect(source, target, port), (source, target, port)
 
 
-def test_nobody_reaches_the_pool_of_python_workers(reaches):
-    for source in [*reaches.pods, ANYBODY, KUBERAY, FLINK_OPERATOR, PROMETHEUS, CLIENT]:
-        assert not reaches(source, "flink taskmanager", 50000), source
+def test_no_pod_can_connect_to_the_pool_of_python_workers(can_connect):
+    for source in [*can_connect.pods, OTHER_POD, KUBERAY, FLINK_OPERATOR, PROMETHEUS, CLIENT]:
+        assert not can_connect(source, "flink taskmanager", 50000), source
 
 
 @pytest.mark.parametrize("port", [6379, 8265, 10001, 52365])
-def test_ray_is_closed_to_other_namespaces_and_to_servers(reaches, port):
+def test_ray_is_closed_to_other_namespaces_and_to_servers(can_connect, port):
     for source in [
-        ANYBODY,
+        OTHER_POD,
         CLIENT,
         PROMETHEUS,
         "tf-serving",
@@ -111,20 +111,20 @@ def test_ray_is_closed_to_other_namespaces_and_to_servers(reaches, port):
         "pushgateway",
         "flink taskmanager",
     ]:
-        assert not reaches(source, "ray head", port), source
-    assert not reaches("nightly", "ray head", 6379)
-    assert not reaches("nightly", "ray head", 8265)
-    assert not reaches("nightly", "ray worker", port)
+        assert not can_connect(source, "ray head", port), source
+    assert not can_connect("nightly", "ray head", 6379)
+    assert not can_connect("nightly", "ray head", 8265)
+    assert not can_connect("nightly", "ray worker", port)
 
 
-def test_servers_reach_nothing(reaches):
+def test_servers_cannot_connect_to_anything(can_connect):
     for source in ("tf-serving", "serve", "pushgateway"):
-        for target in [*reaches.pods, ANYBODY]:
+        for target in [*can_connect.pods, OTHER_POD]:
             for port in (80, 443, 6379, 8081, 8500, 9091, 10001):
-                assert not reaches(source, target, port), (source, target, port)
+                assert not can_connect(source, target, port), (source, target, port)
 
 
-def test_models_are_served_to_labelled_namespaces_alone(reaches):
-    for source in (ANYBODY, PROMETHEUS, "nightly", "ray worker"):
-        assert not reaches(source, "tf-serving", 8501), source
-        assert not reaches(source, "serve", 8501), source
+def test_models_are_served_only_to_labelled_namespaces(can_connect):
+    for source in (OTHER_POD, PROMETHEUS, "nightly", "ray worker"):
+        assert not can_connect(source, "tf-serving", 8501), source
+        assert not can_connect(source, "serve", 8501), source

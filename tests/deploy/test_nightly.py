@@ -1,4 +1,4 @@
-"""The scheduled run: `diptych run` takes what it is started with, and its ends are meant."""
+"""The scheduled run: its arguments, configuration, schedule and exit codes."""
 
 import shlex
 
@@ -28,7 +28,7 @@ def _arguments(name):
 
 
 def _config(name, folder):
-    """As the run would read it."""
+    """Load the configuration as the run does."""
     file = folder / "diptych.yaml"
     maps = of_kind(objects_of("gpu" if name == "ray-night" else name), "ConfigMap")
     file.write_text(maps["diptych-config"]["data"]["diptych.yaml"])
@@ -37,7 +37,7 @@ def _config(name, folder):
 
 
 @pytest.mark.parametrize("name", [*OVERLAYS, "ray-night"])
-def test_the_command_knows_the_arguments(name):
+def test_the_command_accepts_the_arguments(name):
     command = main.commands["run"]
     command.make_context("run", _arguments(name)[1:])
     assert _arguments(name)[:4] == ["run", "/etc/diptych/diptych.yaml", "--nightly", "--root"]
@@ -49,7 +49,7 @@ def test_the_schedule_is_that_of_the_configuration(name, tmp_path):
     assert (job["schedule"], job["timeZone"]) == (nightly.schedule, nightly.timezone)
 
 
-def test_on_gpus_each_worker_asks_for_what_a_pod_has(tmp_path):
+def test_each_gpu_worker_requests_the_resources_of_a_pod(tmp_path):
     for name in ("gpu", "ray-night"):
         train = _config(name, tmp_path).train
         cluster = of_kind(objects_of("gpu"), "RayCluster")["diptych-ray"]["spec"]
@@ -60,12 +60,12 @@ def test_on_gpus_each_worker_asks_for_what_a_pod_has(tmp_path):
         assert train.num_workers <= group["maxReplicas"]
 
 
-def test_beam_on_flink_has_no_more_parallelism_than_there_are_slots(tmp_path):
+def test_the_parallelism_of_beam_fits_the_slots_of_flink(tmp_path):
     beam = _config("gpu", tmp_path).beam
     flink = of_kind(objects_of("gpu"), "FlinkDeployment")["diptych-flink"]["spec"]
     slots = int(flink["flinkConfiguration"]["taskmanager.numberOfTaskSlots"])
     assert beam.runner == "flink"
-    assert beam_args(beam)  # which Beam knows
+    assert beam_args(beam)  # Beam accepts the options
     assert beam.options["parallelism"] <= slots * flink["taskManager"]["replicas"]
     pool = flink["taskManager"]["podTemplate"]["spec"]["containers"][0]
     assert (
@@ -73,33 +73,35 @@ def test_beam_on_flink_has_no_more_parallelism_than_there_are_slots(tmp_path):
     )
     (server,) = _job("gpu")["jobTemplate"]["spec"]["template"]["spec"]["initContainers"]
     assert f"--job-port={beam.options['job_endpoint'].partition(':')[2]}" in server["args"]
-    assert server["restartPolicy"] == "Always"  # a sidecar: Kubernetes does not wait for its end
+    assert server["restartPolicy"] == "Always"  # a sidecar: Kubernetes does not wait for it
 
 
-def test_an_end_that_is_no_failure_is_not_tried_again():
+def test_exit_codes_that_are_no_failure_are_not_retried():
     job = _job("nightly")["jobTemplate"]["spec"]
     _, codes = job["podFailurePolicy"]["rules"]
     assert codes["action"] == "FailJob"
     assert codes["onExitCodes"]["values"] == [2, 3, 4]
     assert codes["onExitCodes"]["containerName"] == _container({"spec": job})["name"]
-    assert job["template"]["spec"]["restartPolicy"] == "Never"  # the policy needs it
+    assert job["template"]["spec"]["restartPolicy"] == "Never"  # required by podFailurePolicy
     assert job["backoffLimit"] == 2
 
 
-def test_one_night_at_a_time_and_over_before_the_next():
+def test_one_night_at_a_time_that_ends_before_the_next():
     spec = _job("nightly")
     assert spec["concurrencyPolicy"] == "Forbid"
-    late = spec["startingDeadlineSeconds"] + spec["jobTemplate"]["spec"]["activeDeadlineSeconds"]
-    assert late < 24 * 3600
+    latest_end_s = (
+        spec["startingDeadlineSeconds"] + spec["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+    )
+    assert latest_end_s < 24 * 3600
 
 
-def test_rollback_is_a_command():
+def test_the_rollback_job_runs_a_valid_command():
     (job,) = objects_of("rollback")
     command, *options = _container({"spec": job["spec"]})["args"]
     main.commands[command].make_context(command, options)
 
 
-def test_an_overlay_is_a_few_lines():  # what it is made of lies in base and components
+def test_an_overlay_is_a_few_lines():  # the objects are in base and components
     for file in FOLDER.glob("overlays/*/*"):
         assert file.name == "kustomization.yaml"
         assert yaml.safe_load(file.read_text())["resources"] == ["../../base"]

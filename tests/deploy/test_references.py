@@ -1,13 +1,13 @@
-"""What one object names in another is there: a typing error is found here, not at night."""
+"""References between objects: names that are misspelled fail here."""
 
 from pathlib import Path
 
 import pytest
 from manifests import JOBS, OVERLAYS, objects_of, of_kind, pods_of, selects
 
-README = (Path(__file__).parents[2] / "deploy" / "README.md").read_text()
-# Made by hand as deploy/README.md says, or by an operator.
-SECRETS_BY_HAND = {"diptych-serve"}
+README = (Path(__file__).parents[2] / "docs" / "kubernetes.md").read_text()
+# Created manually as described in docs/kubernetes.md, or by an operator.
+MANUAL_SECRETS = {"diptych-serve"}
 SECRETS_OF_RAY = {"diptych-ray"}  # KubeRay names it like the cluster
 SERVICES_OF_OPERATORS = {
     "diptych-ray-head-svc": "diptych-ray",
@@ -20,12 +20,12 @@ def _volumes(pod, kind, key):
 
 
 def _surroundings(name):
-    """The objects among which a job is created."""
+    """Objects of the overlay in which a job is created."""
     return objects_of({"rollback": "nightly", "ray-night": "gpu"}.get(name, name))
 
 
 @pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])
-def test_claims_configurations_accounts_and_secrets_are_there(name):
+def test_claims_config_maps_accounts_and_secrets_exist(name):
     objects = _surroundings(name)
     clusters = of_kind(objects, "RayCluster")
     for pod in pods_of(objects_of(name)):
@@ -36,7 +36,7 @@ def test_claims_configurations_accounts_and_secrets_are_there(name):
         assert _volumes(pod, "configMap", "name") <= of_kind(objects, "ConfigMap").keys(), pod.owner
         assert pod.spec["serviceAccountName"] in of_kind(objects, "ServiceAccount"), pod.owner
         secrets = _volumes(pod, "secret", "secretName")
-        assert secrets <= SECRETS_BY_HAND | (SECRETS_OF_RAY & clusters.keys()), pod.owner
+        assert secrets <= MANUAL_SECRETS | (SECRETS_OF_RAY & clusters.keys()), pod.owner
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -46,8 +46,8 @@ def test_ray_clusters_make_the_secret_that_is_asked_for(name):
         assert cluster["spec"]["authOptions"] == {"mode": "token"}
 
 
-@pytest.mark.parametrize("secret", sorted(SECRETS_BY_HAND))
-def test_the_readme_says_how_to_make_a_secret(secret):
+@pytest.mark.parametrize("secret", sorted(MANUAL_SECRETS))
+def test_the_documentation_shows_how_to_create_each_secret(secret):
     assert f"create secret generic {secret}" in README
 
 
@@ -55,13 +55,13 @@ def test_the_readme_says_how_to_make_a_secret(secret):
 def test_mounts_have_volumes_and_volumes_are_mounted(name):
     for pod in pods_of(objects_of(name)):
         mounted = {one["name"] for c in pod.containers for one in c.get("volumeMounts", [])}
-        there = {volume["name"] for volume in pod.spec.get("volumes", [])}
+        defined = {volume["name"] for volume in pod.spec.get("volumes", [])}
         # KubeRay mounts its own; Flink's job manager has volumes of the common template.
-        assert mounted == there, pod.owner
+        assert mounted == defined, pod.owner
 
 
 @pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])
-def test_probes_ask_ports_that_containers_name(name):
+def test_probes_use_named_ports_of_their_container(name):
     probes = ("startupProbe", "readinessProbe", "livenessProbe")
     for pod in pods_of(objects_of(name)):
         for container in pod.containers:
@@ -72,7 +72,7 @@ def test_probes_ask_ports_that_containers_name(name):
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_services_and_budgets_select_pods_with_their_ports(name):
+def test_services_budgets_and_monitors_select_pods(name):
     objects = objects_of(name)
     pods = pods_of(objects)
     for service in of_kind(objects, "Service").values():
@@ -105,12 +105,12 @@ def test_autoscalers_have_a_target_with_requests(name):
     objects = objects_of(name)
     for scaler in of_kind(objects, "HorizontalPodAutoscaler").values():
         target = of_kind(objects, "Deployment")[scaler["spec"]["scaleTargetRef"]["name"]]
-        assert "replicas" not in target["spec"]  # each apply would undo what it has done
+        assert "replicas" not in target["spec"]  # each apply would reset it
         container = target["spec"]["template"]["spec"]["containers"][0]
         assert "cpu" in container["resources"]["requests"]
 
 
-def test_addresses_of_services_are_those_of_services_that_are_there():
+def test_addresses_are_those_of_existing_services():
     objects = objects_of("gpu")
     by_operators = {
         service: cluster
@@ -118,13 +118,13 @@ def test_addresses_of_services_are_those_of_services_that_are_there():
         if cluster in of_kind(objects, "RayCluster") | of_kind(objects, "FlinkDeployment")
     }
     (job,) = [pod for pod in pods_of(objects) if pod.owner == "CronJob/diptych-nightly"]
-    said = " ".join(
+    arguments = " ".join(
         [
             *(arg for container in job.containers for arg in container["args"]),
             *(one.get("value", "") for c in job.containers for one in c.get("env", [])),
         ]
     )
     for service in [*by_operators, "pushgateway"]:
-        assert service in said
+        assert service in arguments
     assert "pushgateway" in of_kind(objects, "Service")
     assert len(by_operators) == 2

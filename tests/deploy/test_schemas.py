@@ -1,4 +1,4 @@
-"""Every object is one that Kubernetes, KubeRay and Flink's operator know, to the last field."""
+"""Validation of all objects by the schemas of Kubernetes, KubeRay and Flink's operator."""
 
 import json
 import subprocess
@@ -10,11 +10,11 @@ import yaml
 from manifests import JOBS, OVERLAYS, objects_of, pods_of, text_of
 
 CRDS = Path(__file__).parent / "crds"
-# The operator for Prometheus is not there to be asked; its rules go through promtool.
-UNKNOWN = {"PodMonitor", "PrometheusRule"}
+# The schemas of the Prometheus operator are not available; promtool checks its rules.
+WITHOUT_SCHEMA = {"PodMonitor", "PrometheusRule"}
 VALIDATE = Path(__file__).parents[2] / ".tools/manifests/bin/kubernetes-validate"
 
-# The schemas of Kubernetes have no enumerations; of the fields used here, these are their values.
+# The schemas of Kubernetes have no enumerations; these are the values of the fields used here.
 VALUES = {
     "concurrencyPolicy": {"Allow", "Forbid", "Replace"},
     "imagePullPolicy": {"Always", "IfNotPresent", "Never"},
@@ -42,7 +42,7 @@ def _fields(tree):
 
 
 def _validate(objects, folder):
-    """Strictly: a field that the schema does not know is an error."""
+    """Validate strictly: a field that is not in the schema is an error."""
     file = folder / "objects.yaml"
     file.write_text(yaml.safe_dump_all(objects))
     command = [VALIDATE, "--strict", "--quiet", file]
@@ -53,9 +53,9 @@ def _validate(objects, folder):
 
 @pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])
 def test_objects_fit_the_newest_schemas_of_kubernetes(name, tmp_path):
-    own = {file.stem for file in CRDS.iterdir()} | UNKNOWN
+    own = {file.stem for file in CRDS.iterdir()} | WITHOUT_SCHEMA
     objects = [one for one in objects_of(name) if one["kind"] not in own]
-    # The pods inside of custom resources, too.
+    # Also the pods in custom resources.
     objects += [
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": p.labels}}
         | {"spec": {**p.spec, "containers": [{"name": "x", **one} for one in p.spec["containers"]]}}
@@ -67,23 +67,23 @@ def test_objects_fit_the_newest_schemas_of_kubernetes(name, tmp_path):
 @pytest.mark.parametrize("crd", sorted(CRDS.iterdir()), ids=lambda file: file.stem)
 def test_custom_resources_fit_the_schemas_of_their_operators(crd):
     schema = json.loads(crd.read_text())
-    found = [one for name in (*OVERLAYS, *JOBS) for one in objects_of(name)]
-    found = [one for one in found if one["kind"] == crd.stem]
-    assert found
-    for one in found:
+    objects = [one for name in (*OVERLAYS, *JOBS) for one in objects_of(name)]
+    objects = [one for one in objects if one["kind"] == crd.stem]
+    assert objects
+    for one in objects:
         assert one["apiVersion"] == schema["apiVersion"]
         jsonschema.validate(one["spec"], schema["spec"])
 
 
 @pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])
 def test_fields_with_fixed_values_have_one_of_them(name):
-    seen = 0
+    num_checked = 0
     for key, value in _fields(objects_of(name)):
         if key in VALUES and not isinstance(value, dict):
             given = value if isinstance(value, list) else [value]
             assert set(given) <= VALUES[key], (key, value)
-            seen += 1
-    assert seen
+            num_checked += 1
+    assert num_checked
 
 
 @pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])
@@ -94,13 +94,13 @@ def test_every_image_has_a_tag(name):
             assert tag and tag != "latest", container["image"]
 
 
-def test_the_newest_schemas_refuse_a_field_that_is_not_there(tmp_path):
+def test_the_newest_schemas_reject_an_unknown_field(tmp_path):
     (job,) = objects_of("rollback")
     job["spec"]["template"]["spec"]["serviceAcountName"] = "diptych"
     with pytest.raises(AssertionError, match="serviceAcountName"):
         _validate([job], tmp_path)
 
 
-def test_a_job_is_not_applied_by_name():  # it could be started once only
+def test_a_job_has_a_generated_name():  # otherwise it could run only once
     for name in JOBS:
         assert "generateName" in text_of(name)

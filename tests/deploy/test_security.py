@@ -1,4 +1,4 @@
-"""No pod can do more than it needs: Kubernetes' level `restricted`, and a little more."""
+"""Security of the pods: the level `restricted` of Kubernetes, and further restrictions."""
 
 import subprocess
 from pathlib import Path
@@ -26,36 +26,36 @@ def test_everything_is_in_the_namespace(name):
 @pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])
 def test_pods_are_restricted(name):
     for pod in pods_of(objects_of(name)):
-        whole = pod.spec["securityContext"]
-        assert whole["runAsNonRoot"] is True, pod.owner
-        assert whole["runAsUser"] == whole["runAsGroup"] == 10001, pod.owner
-        assert whole["seccompProfile"] == {"type": "RuntimeDefault"}, pod.owner
+        pod_context = pod.spec["securityContext"]
+        assert pod_context["runAsNonRoot"] is True, pod.owner
+        assert pod_context["runAsUser"] == pod_context["runAsGroup"] == 10001, pod.owner
+        assert pod_context["seccompProfile"] == {"type": "RuntimeDefault"}, pod.owner
         assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.spec.keys(), pod.owner
         for volume in pod.spec.get("volumes", []):
             assert volume.keys() - {"name"} <= VOLUMES, pod.owner
         for container in pod.containers:
-            own = container["securityContext"]
-            assert own["allowPrivilegeEscalation"] is False, pod.owner
-            assert own["capabilities"] == {"drop": ["ALL"]}, pod.owner
-            # Flink's start script writes into folders of the image's user; see there.
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False, pod.owner
+            assert context["capabilities"] == {"drop": ["ALL"]}, pod.owner
+            # Flink's start script writes into folders of the user of the image.
             flink = container["name"] == "flink-main-container"
-            assert own.get("runAsUser") == (9999 if flink else None), pod.owner
-            assert own.get("readOnlyRootFilesystem") is (None if flink else True), pod.owner
+            assert context.get("runAsUser") == (9999 if flink else None), pod.owner
+            assert context.get("readOnlyRootFilesystem") is (None if flink else True), pod.owner
 
 
 @pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])
-def test_only_rays_autoscaler_may_ask_kubernetes(name):
+def test_only_the_autoscaler_of_ray_may_use_the_kubernetes_api(name):
     for pod in pods_of(objects_of(name)):
-        asks = pod.labels.get("ray.io/node-type") == "head"
-        assert pod.spec["automountServiceAccountToken"] is asks, pod.owner
-        assert pod.spec["serviceAccountName"] == ("diptych-ray" if asks else "diptych")
+        has_autoscaler = pod.labels.get("ray.io/node-type") == "head"
+        assert pod.spec["automountServiceAccountToken"] is has_autoscaler, pod.owner
+        assert pod.spec["serviceAccountName"] == ("diptych-ray" if has_autoscaler else "diptych")
     for account in of_kind(objects_of(name), "ServiceAccount").values():
         assert account["automountServiceAccountToken"] is False
     assert not {"Role", "ClusterRole", "RoleBinding"} & {o["kind"] for o in objects_of(name)}
 
 
 @pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])
-def test_raw_data_are_read_only_and_servers_write_nothing(name):
+def test_raw_data_and_the_root_of_servers_are_read_only(name):
     for pod in pods_of(objects_of(name)):
         mounts = [one for c in pod.containers for one in c.get("volumeMounts", [])]
         for mount in mounts:
@@ -69,7 +69,7 @@ def test_raw_data_are_read_only_and_servers_write_nothing(name):
 
 
 @pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])
-def test_memory_is_requested_as_much_as_it_is_limited(name):  # a node is never promised twice
+def test_memory_requests_equal_limits(name):  # nodes are not overcommitted
     for pod in pods_of(objects_of(name)):
         for container in pod.containers:
             resources = container["resources"]
@@ -86,7 +86,7 @@ def test_secrets_are_files_and_not_in_the_manifests(name):
             assert not any("valueFrom" in one for one in container.get("env", [])), pod.owner
 
 
-def test_ray_never_runs_without_its_token():
+def test_ray_requires_its_token():
     pods = [pod for pod in pods_of(objects_of("gpu")) if pod.owner == "CronJob/diptych-nightly"]
     env = {one["name"]: one["value"] for one in pods[0].spec["containers"][0]["env"]}
     assert env["RAY_AUTH_MODE"] == "token"
@@ -95,8 +95,8 @@ def test_ray_never_runs_without_its_token():
 
 def test_checkov_finds_nothing(tmp_path):
     files = []
-    for name in (*OVERLAYS, "rollback"):  # of custom resources, it knows none
-        # Kubernetes names it; without one, checkov does not take it for a Job.
+    for name in (*OVERLAYS, "rollback"):  # it does not support custom resources
+        # Without a name, checkov does not recognize the Job.
         text = text_of(name).replace("generateName: diptych-rollback-", "name: diptych-rollback")
         files.append(tmp_path / f"{name}.yaml")
         files[-1].write_text(text)

@@ -1,4 +1,4 @@
-"""The units of systemd, as systemd reads them."""
+"""The systemd units, checked by systemd."""
 
 import configparser
 import subprocess
@@ -13,26 +13,26 @@ UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 
 @pytest.fixture
 def installed(tmp_path):
-    """Both units, with a program that is there."""
+    """Both units, with a program that exists."""
     for unit in UNITS.iterdir():
         text = unit.read_text().replace("/opt/diptych/.venv/bin/diptych", "/bin/true")
         (tmp_path / unit.name).write_text(text)
     return sorted(tmp_path.iterdir())
 
 
-def test_systemd_takes_them_without_a_word(installed):
+def test_systemd_accepts_the_units_without_warnings(installed):
     command = ["systemd-analyze", "verify", "--man=no", *installed]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_the_service_is_well_confined(installed):
+def test_the_service_is_sandboxed(installed):
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=35", installed[0]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
-def test_the_command_is_one_and_its_codes_are_meant():
+def test_the_command_is_valid_and_its_exit_codes_are_handled():
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str
     unit.read(UNITS / "diptych-nightly.service")
@@ -44,6 +44,6 @@ def test_the_command_is_one_and_its_codes_are_meant():
     assert service["RestartPreventExitStatus"] == "2 4"
 
 
-def test_a_night_is_made_up_for():
+def test_a_missed_night_runs_later():
     timer = (UNITS / "diptych-nightly.timer").read_text()
     assert "Persistent=true" in timer

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-# The helpers of these tests stand beside them, in no package.
+# The helper modules of these tests are in this folder, not in a package.
 sys.path.insert(0, str(Path(__file__).parent))
-JAR = Path(__file__).parents[2] / ".tools" / "flink" / "job-server.jar"  # by make test-flink
+JAR = Path(__file__).parents[2] / ".tools" / "flink" / "job-server.jar"  # built by make test-flink
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A Flink cluster on this machine: job manager, task managers and Beam's job server, a JVM each."""
+"""A Flink cluster on this machine: job manager, task managers and Beam's job server."""
 
 import json
 import os
@@ -9,13 +9,13 @@ import time
 import urllib.request
 
 _JAVA = [
-    # These JVMs live for a minute: no threads to collect garbage, no time to optimise.
+    # These JVMs run for a minute: a serial garbage collector and a fast compiler suffice.
     *("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
     *(
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
     ),
-    # What Flink 1.16 looks into, closed since Java 17.
+    # Packages that Flink 1.16 accesses by reflection, closed since Java 17.
     *(
         f"--add-opens=java.base/java.{name}=ALL-UNNAMED"
         for name in ("lang", "lang.reflect", "net", "nio", "io", "text", "time", "util")
@@ -40,11 +40,11 @@ rest.bind-address: 127.0.0.1
 rest.port: {rest_port}
 web.refresh-interval: 200
 io.tmp.dirs: {folder}
-# A lost worker: its tasks run again. Each task that fails counts, and a job has many of them.
+# A lost worker restarts its tasks. Each failed task counts as an attempt.
 restart-strategy: fixed-delay
 restart-strategy.fixed-delay.attempts: 1000
 restart-strategy.fixed-delay.delay: 1 s
-# A broken connection is noticed at once; a slow machine is not taken for a dead one.
+# Detect a broken connection quickly, but tolerate a slow machine.
 heartbeat.interval: 1000
 heartbeat.timeout: 120000
 taskmanager.numberOfTaskSlots: {slots}
@@ -59,17 +59,17 @@ taskmanager.memory.network.max: 256m
 taskmanager.memory.jvm-metaspace.size: 256m
 taskmanager.memory.jvm-overhead.min: 64m
 taskmanager.memory.jvm-overhead.max: 64m
-# A small job has many exchanges, and by default each would take 16 MB of the network's memory.
+# A small job has many exchanges; each would take 16 MB of network memory by default.
 taskmanager.network.sort-shuffle.min-buffers: 64
 """
 
 
 class FlinkCluster:
-    """Starts all but the task managers' successors; stops what it started, and nothing else.
+    """Run a Flink cluster; stop all processes that it started, and no others.
 
     Args:
-      jar: of tests/engines/pom.xml.
-      folder: for configuration, logs and Flink's own files.
+      jar: Built from tests/engines/pom.xml.
+      folder: Folder for configuration, logs and temporary files of Flink.
     """
 
     def __init__(self, jar, folder):
@@ -106,7 +106,7 @@ class FlinkCluster:
             self._kill(name)
 
     def beam_options(self):
-        """Those that lead to this cluster."""
+        """Return the Beam options that select this cluster."""
         return {
             "flink_master": self._master,
             "job_endpoint": f"127.0.0.1:{self._job_port}",
@@ -114,7 +114,7 @@ class FlinkCluster:
         }
 
     def start_task_manager(self, name):
-        """Another one, which calls itself so."""
+        """Start a task manager with the given resource id."""
         self._start(
             name,
             *("-Xmx512m", "-XX:MaxDirectMemorySize=384m"),
@@ -122,17 +122,17 @@ class FlinkCluster:
         )
 
     def kill_task_manager(self, name):
-        """As if its machine had lost power."""
+        """Kill a task manager, as if its machine had lost power."""
         self._kill(name)
 
     def jobs(self):
-        """Each job as the REST interface describes it, the oldest first."""
-        known = self._get("jobs/overview")["jobs"]
-        ordered = sorted(known, key=lambda job: job["start-time"])
+        """Return the REST description of each job, the oldest first."""
+        jobs = self._get("jobs/overview")["jobs"]
+        ordered = sorted(jobs, key=lambda job: job["start-time"])
         return [self._get(f"jobs/{job['jid']}") for job in ordered]
 
     def task_managers_of(self, job):
-        """Names of those that run its tasks now."""
+        """Return the names of the task managers that run tasks of a job."""
         names = set()
         for vertex in job["vertices"]:
             for task in self._get(f"jobs/{job['jid']}/vertices/{vertex['id']}")["subtasks"]:
@@ -141,38 +141,38 @@ class FlinkCluster:
         return names
 
     def losses(self, job):
-        """Names of the exceptions that made tasks of a job run again."""
+        """Return the names of the exceptions that restarted tasks of a job."""
         history = self._get(f"jobs/{job['jid']}/exceptions")["exceptionHistory"]["entries"]
         return [entry["exceptionName"] for entry in history]
 
     def wait_for(self, condition, timeout_s=180):
-        """Waits until the condition holds; connections may fail before.
+        """Wait until the condition holds; connection errors count as False.
 
         Returns:
-          What the condition returned.
+          The result of the condition.
         """
-        give_up = time.monotonic() + timeout_s
-        while time.monotonic() < give_up:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
             for name, process in self._processes.items():
-                assert process.poll() is None, f"{name} has ended, see {self._folder}/{name}.log"
+                assert process.poll() is None, f"{name} has exited, see {self._folder}/{name}.log"
             try:
-                if found := condition():
-                    return found
+                if result := condition():
+                    return result
             except OSError:
                 pass
             time.sleep(0.1)
-        raise TimeoutError(f"not after {timeout_s} s, see the logs in {self._folder}")
+        raise TimeoutError(f"condition not met after {timeout_s} s, see the logs in {self._folder}")
 
     def _get(self, path):
-        with urllib.request.urlopen(f"http://{self._master}/{path}", timeout=20) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(f"http://{self._master}/{path}", timeout=20) as response:
+            return json.load(response)
 
     def _start(self, name, *arguments):
         flags = [argument for argument in arguments if argument.startswith("-X")]
         command = [*_JAVA, *flags, "-cp", str(self._jar), *arguments[len(flags) :]]
         with open(self._folder / f"{name}.log", "wb") as log:
             self._processes[name] = subprocess.Popen(
-                # Where Python is killed, these end with it.
+                # Killed together with the Python process.
                 ["setpriv", "--pdeathsig=KILL", "--", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

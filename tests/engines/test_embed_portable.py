@@ -1,4 +1,4 @@
-"""Embeddings by workers in processes of their own are those of this process, byte by byte."""
+"""Worker processes write the same embeddings as the in-process runner, byte by byte."""
 
 import numpy as np
 import pandas as pd
@@ -9,14 +9,14 @@ from PIL import Image
 from pushed_model import push_images, push_vectors
 
 from diptych.inference import raw_images
-from diptych.inference.beam_transforms import FAILED, REJECTED, EmbedParts
-from diptych.inference.raw_examples import find_examples
+from diptych.inference.beam_transforms import FAILED, REJECTED, EmbedPartitions
+from diptych.inference.raw_examples import find_partitions
 from diptych.schemas.manifest import ModelManifest
 
 
 @pytest.fixture(scope="module", params=["images", "rows"])
 def task(request, tmp_path_factory):
-    """A model and the parts of its data, some of which cannot be used."""
+    """A model and the partitions of its data, some of which are invalid."""
     folder = tmp_path_factory.mktemp(request.param)
     data = folder / "data"
     data.mkdir()
@@ -34,8 +34,8 @@ def task(request, tmp_path_factory):
             table.loc[7, "a"] = np.nan
             table.to_parquet(data / f"{number}.parquet")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(raw_images, "_PART_FILES", 20)
-        parts = find_examples(data, ModelManifest.read(model))
+        patch.setattr(raw_images, "_PARTITION_FILES", 20)
+        parts = find_partitions(data, ModelManifest.read(model))
     return model, parts
 
 
@@ -44,13 +44,13 @@ def written_by(pipeline, task, folder):
         (folder / name).mkdir(exist_ok=True, parents=True)
     model, parts = task
     with pipeline:
-        _ = pipeline | EmbedParts(model, parts, folder)
+        _ = pipeline | EmbedPartitions(model, parts, folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_worker_processes_write_what_this_process_writes(task, portable_beam, tmp_path):
-    here = written_by(Pipeline(runner=FnApiRunner()), task, tmp_path / "here")
-    assert len(here) > len(task[1]) >= 4
-    assert here == written_by(portable_beam.pipeline(), task, tmp_path / "service")
-    assert here == written_by(portable_beam.pipeline_of_workers(2), task, tmp_path / "two")
+def test_worker_processes_write_the_same_bytes_as_this_process(task, portable_beam, tmp_path):
+    in_process = written_by(Pipeline(runner=FnApiRunner()), task, tmp_path / "in_process")
+    assert len(in_process) > len(task[1]) >= 4
+    assert in_process == written_by(portable_beam.pipeline(), task, tmp_path / "service")
+    assert in_process == written_by(portable_beam.pipeline_with_workers(2), task, tmp_path / "two")

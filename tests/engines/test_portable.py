@@ -1,4 +1,4 @@
-"""The bytes that PairGen writes do not depend on who runs it, nor on how its input is cut up."""
+"""The output of PairGen does not depend on the runner or on the division of its input."""
 
 import hashlib
 
@@ -8,32 +8,32 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from diptych.components.pair_gen.component import make_all
-from diptych.schemas.config.pairs import Pairs
-from diptych.schemas.input_spec import Column, Inputs
+from diptych.components.pair_gen.component import generate_pairs
+from diptych.schemas.config.pairs import PairsConfig
+from diptych.schemas.input_spec import Column, InputSpec
 from diptych.schemas.shards import SPLITS
 
-LABELLED = Inputs(kind="image", size=(3, 2), channels=1)
-PAIRED = Inputs(
+LABELLED = InputSpec(kind="image", size=(3, 2), channels=1)
+PAIRED = InputSpec(
     kind="vector", columns=(Column(name="a", width=2),), right_columns=(Column(name="b", width=2),)
 )
-SETTINGS = Pairs(classes_per_batch=3, num_shards=3, policy="oversample")
+SETTINGS = PairsConfig(classes_per_batch=3, num_shards=3, sampling="oversample")
 SIZES = {"train": [400, 90, 30, 7, 4, 2, 1], "calibration": [40, 9, 1], "test": [25, 14, 3]}
 
 
-def labelled(split):
-    for kind, size in enumerate(SIZES[split]):
-        for place in range(size):
-            digest = hashlib.blake2b(f"{split} {kind} {place}".encode(), digest_size=16)
+def make_labelled(split):
+    for class_index, size in enumerate(SIZES[split]):
+        for index in range(size):
+            digest = hashlib.blake2b(f"{split} {class_index} {index}".encode(), digest_size=16)
             yield {
                 "id": [digest.hexdigest().encode()],
-                "label": [b"class %d" % kind],
-                "class": [kind],
+                "label": [b"class %d" % class_index],
+                "class": [class_index],
                 "x": [digest.digest()[:6]],
             }
 
 
-def in_pairs(split):
+def make_given_pairs(split):
     for number in range(5 * len(split) * len(split)):
         left, right = number, number + 1 + number % 3
         yield {
@@ -46,12 +46,12 @@ def in_pairs(split):
         }
 
 
-ROWS = {"labelled": (labelled, LABELLED), "paired": (in_pairs, PAIRED)}
+ROWS = {"labelled": (make_labelled, LABELLED), "paired": (make_given_pairs, PAIRED)}
 
 
 @pytest.fixture(scope="module", params=list(ROWS))
 def made(request, tmp_path_factory, write_records):
-    """How to make all from some cut of the input, and what comes of it in process, uncut."""
+    """A function that runs PairGen on divided input, and the output for undivided input."""
     rows, inputs = ROWS[request.param]
     root = tmp_path_factory.mktemp(request.param)
 
@@ -66,7 +66,7 @@ def made(request, tmp_path_factory, write_records):
                 for part in range(parts)
             ]
         folder = root / name / "out"
-        make_all(pipeline, files, folder, folder / "balance", SETTINGS, inputs)
+        generate_pairs(pipeline, files, folder, folder / "balance", SETTINGS, inputs)
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
@@ -82,13 +82,13 @@ def test_two_threads_write_the_same_bytes(made):
 
 def test_a_job_service_and_its_worker_write_the_same_bytes(made, portable_beam):
     make, expected = made
-    with portable_beam.watched() as peaks:
+    with portable_beam.watch_memory() as peaks:
         assert make("job service", portable_beam.pipeline(), parts=3) == expected
     assert len(peaks) == 1
 
 
 def test_two_workers_write_the_same_bytes(made, portable_beam):
     make, expected = made
-    with portable_beam.watched() as peaks:
-        assert make("two workers", portable_beam.pipeline_of_workers(2), parts=4) == expected
+    with portable_beam.watch_memory() as peaks:
+        assert make("two workers", portable_beam.pipeline_with_workers(2), parts=4) == expected
     assert len(peaks) == 2

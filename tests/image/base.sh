@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Sees to the base image. Where nobody has pulled it, a stand-in takes its name, for machines that
-# reach Debian's archive, but no registry of images: Debian 13 with Python 3.11 from Debian 12, at
-# the place where the official image has it.
+# Ensures that the base image exists. If it was not pulled, builds a substitute of the same name, for
+# machines with access to a Debian archive but no image registry: Debian 13 with Python 3.11 from
+# Debian 12, at the same path as in the official image.
 set -euo pipefail
 
 name=docker.io/library/python:3.11-slim-trixie
 podman image exists "$name" && exit
 
-# The archive that this machine installs from.
+# The archive that this machine uses.
 archive=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/$') || {
-    echo "base: pull $name, or run this on Debian, where it can be made" >&2
+    echo "base: the image $name is missing. Pull it, or run this on Debian to build a substitute." >&2
     exit 1
 }
-echo "base: making $name from $archive, 2 minutes" >&2
+echo "base: building $name from $archive, takes 2 minutes" >&2
 mmdebstrap --quiet --variant=minbase --include=python3.11,python3-pip-whl,ca-certificates \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' \

@@ -1,4 +1,4 @@
-"""What is in the image, and what is not."""
+"""Content of the image."""
 
 import json
 import re
@@ -18,12 +18,12 @@ def python_in_image(program, **kwargs):
 
 
 def installed():
-    """Name and version of each package, as Python in the image finds them."""
-    found = python_in_image(
+    """Return name and version of each package that Python in the image finds."""
+    packages = python_in_image(
         "import json, importlib.metadata as m\n"
         "print(json.dumps([[d.metadata['Name'], d.version] for d in m.distributions()]))"
     )
-    return {(re.sub(r"[-_.]+", "-", name).lower(), version) for name, version in found}
+    return {(re.sub(r"[-_.]+", "-", name).lower(), version) for name, version in packages}
 
 
 def test_every_package_is_locked():
@@ -31,7 +31,7 @@ def test_every_package_is_locked():
     assert installed() - locked == {("diptych", diptych.__version__)}
 
 
-def test_what_only_development_needs_is_left_out():
+def test_development_packages_are_not_installed():
     names = {name for name, _ in installed()}
     assert {"tfx", "ray", "keras", "apache-beam", "kfp"} <= names
     assert (
@@ -43,8 +43,8 @@ def test_bill_of_materials_lists_every_package_and_is_valid():
     text = SBOM.read_text()
     bill = json.loads(text)
     parts = [*bill["components"], bill["metadata"]["component"]]
-    told = {(re.sub(r"[-_.]+", "-", p["name"]).lower(), p["version"]) for p in parts}
-    assert told == installed()
+    listed = {(re.sub(r"[-_.]+", "-", p["name"]).lower(), p["version"]) for p in parts}
+    assert listed == installed()
     program = (
         "import sys\n"
         "from cyclonedx.schema import SchemaVersion\n"
@@ -62,7 +62,7 @@ def test_bill_of_materials_lists_every_package_and_is_valid():
     assert done.stdout == "None\n"
 
 
-def test_its_user_may_write_only_where_anyone_may_and_in_the_working_directory():
+def test_the_user_can_write_only_to_world_writable_folders_and_the_working_directory():
     # a container whose root file system is not read-only
     found = python_in_image(
         "import json, os\n"
@@ -80,7 +80,7 @@ def test_its_user_may_write_only_where_anyone_may_and_in_the_working_directory()
     assert set(found[1]) <= {"/tmp", "/var/tmp", "/run/lock", "/diptych"}
 
 
-def test_nothing_of_its_making_stays():
+def test_no_build_files_remain():
     found = python_in_image(
         "import json, os\n"
         "names = [os.path.join(f, n) for f, fs, ns in os.walk('/', followlinks=False)\n"
@@ -101,7 +101,7 @@ def test_nothing_of_its_making_stays():
     }
 
 
-def test_labels_say_what_it_is():
+def test_labels_have_version_license_and_revision():
     inspected = subprocess.run(
         ["podman", "image", "inspect", IMAGE], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""The pods of the manifests in containers: what they mount and may do suffices for their work."""
+"""Pods of the manifests in local containers: their mounts and permissions suffice."""
 
 import json
 import subprocess
@@ -10,15 +10,15 @@ import pytest
 import yaml
 from containers import owned_by_its_user, run_in_image
 from manifests import objects_of, pods_of
-from whole_runs import QUICK, blobs
+from pipeline_runs import QUICK, blobs
 
 
 def _options(owner, folders):
-    """Of `podman run`, for the only container of a pod of the overlay local.
+    """Options of `podman run` for the only container of a pod of the overlay local.
 
     Args:
-      owner: such as ``Deployment/serve``.
-      folders: that take the place of claims, secrets and configuration, by the volume's name.
+      owner: Controller of the pod, such as ``Deployment/serve``.
+      folders: Folders to mount for claims, secrets and configuration, keyed by volume name.
     """
     (pod,) = [pod for pod in pods_of(objects_of("local")) if pod.owner == owner]
     (container,) = pod.containers
@@ -34,37 +34,37 @@ def _options(owner, folders):
                 "--volume",
                 f"{folders[name]}:{path}:{'ro' if mount.get('readOnly') else 'rw'}",
             ]
-        elif path != "/dev/shm":  # has a size by another option
+        elif path != "/dev/shm":  # set by another option
             options += ["--tmpfs", f"{path}:mode=1777"]
     return options, container["args"]
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """A table, a pipeline, an empty root and a token, as volumes of these names."""
+    """Folders with a table, a configuration, an empty root and a token, keyed by volume name."""
     folder = tmp_path_factory.mktemp("volumes")
     for one in (folder.parent, folder):
         one.chmod(0o755)
-    made = {name: folder / name for name in ("data", "config", "token")}
-    for path in made.values():
+    folders = {name: folder / name for name in ("data", "config", "token")}
+    for path in folders.values():
         path.mkdir()
     x, labels = blobs(400, seed=1)
     table = pd.DataFrame(x, columns=list("abcde"))
     table.insert(0, "species", np.array(["ant", "bee", "cat"])[labels])
-    table.to_csv(made["data"] / "data.csv", index=False)
+    table.to_csv(folders["data"] / "data.csv", index=False)
     data = {"kind": "table", "path": "/data/data.csv", "label": "species"}
     settings = {**QUICK, "name": "toy", "data": data}
-    (made["config"] / "diptych.yaml").write_text(yaml.safe_dump(settings))
-    (made["token"] / "token").write_text("a-token-of-this-test")
-    return {**made, "root": owned_by_its_user(folder / "root")}
+    (folders["config"] / "diptych.yaml").write_text(yaml.safe_dump(settings))
+    (folders["token"] / "token").write_text("a-token-of-this-test")
+    return {**folders, "root": owned_by_its_user(folder / "root")}
 
 
 @pytest.fixture(scope="module")
 def night(folders):
-    """What the nightly pod says in its last line."""
+    """Summary that the nightly pod prints in its last line."""
     options, args = _options("CronJob/diptych-nightly", folders)
-    told = run_in_image(*args, options=options, read_only=False)
-    return json.loads(told.splitlines()[-1])
+    output = run_in_image(*args, options=options, read_only=False)
+    return json.loads(output.splitlines()[-1])
 
 
 def test_the_nightly_pod_pushes_a_model(night, folders):
@@ -77,10 +77,12 @@ def test_the_serving_pod_serves_it(night, folders):
     options, args = _options("Deployment/serve", folders)
     name = f"diptych-test-{time.time_ns()}"
     run_in_image(*args, options=[*options, "--detach", "--name", name], read_only=False)
-    ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8501/healthz').read())"
+    health_check = (
+        "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8501/healthz').read())"
+    )
     try:
         for _ in range(60):
-            command = ["podman", "--runtime", "runc", "exec", name, "python", "-c", ask]
+            command = ["podman", "--runtime", "runc", "exec", name, "python", "-c", health_check]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode == 0:
                 break

@@ -1,4 +1,4 @@
-"""The image at work: as a user without rights, without network, nothing to write but mounts."""
+"""Commands in the image, unprivileged, without network, with a read-only root file system."""
 
 import json
 
@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 import yaml
 from containers import owned_by_its_user, run_in_image
-from whole_runs import QUICK, blobs
+from pipeline_runs import QUICK, blobs
 
 import diptych
 
 
 @pytest.fixture(scope="module")
 def volumes(tmp_path_factory):
-    """A table and its configuration at /data, an empty root at /diptych; and the root itself."""
+    """Mounts of a table with a configuration at /data and an empty root at /diptych; the root."""
     folder = tmp_path_factory.mktemp("volumes")
     folder.parent.chmod(0o755)
     folder.chmod(0o755)
@@ -49,7 +49,7 @@ def test_workers_of_ray_and_beam_start_from_the_same_image():
     assert "--service_port" in run_in_image(*pool, entrypoint="python")
 
 
-def test_whatever_is_imported_has_byte_code():
+def test_all_imported_modules_have_bytecode():
     program = (
         "import json, os, sys\n"
         "import keras, ml_metadata, ray, tensorflow_data_validation, tfx.v1\n"
@@ -64,12 +64,12 @@ def test_whatever_is_imported_has_byte_code():
 
 def test_a_run_with_ray_pushes_a_model_that_compares(volumes):
     options, root = volumes
-    told = run_in_image("run", "/data/config.yaml", "--root", "/diptych", options=options)
-    assert "Verdict       blessed" in told
+    output = run_in_image("run", "/data/config.yaml", "--root", "/diptych", options=options)
+    assert "Verdict       blessed" in output
     (version,) = [path for path in (root / "serving").iterdir() if path.name.isdigit()]
     assert (version / "saved_model.pb").stat().st_uid == 10001
     for right, same in (3, True), (300, False):
-        told = run_in_image(
+        output = run_in_image(
             "compare", "/data/data.csv:2", f"/data/data.csv:{right}", "--json", options=options
         )
-        assert json.loads(told)["same"] == same
+        assert json.loads(output)["same"] == same

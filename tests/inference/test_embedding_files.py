@@ -2,12 +2,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from diptych.inference import embedding_files as embeddings
+from diptych.inference import embedding_files
 from diptych.inference.embedding_files import write_embeddings
 from diptych.inference.pushed_model import PushedModel
 from diptych.inference.raw_batch import RawBatch
 from diptych.schemas.errors import DataError
-from diptych.schemas.manifest import digest_of
+from diptych.schemas.manifest import manifest_digest
 
 
 @pytest.fixture(scope="session")
@@ -16,22 +16,22 @@ def model(number_model):
 
 
 def batches(sizes, labels=True):
-    at = 0
+    start = 0
     for size in sizes:
-        rows = range(at, at + size)
+        rows = range(start, start + size)
         yield RawBatch(
             values=np.array([(row, 0.5) for row in rows], np.float32).reshape(-1, 2),
             sources=tuple(f"t.csv:{row}" for row in rows),
             labels=tuple("odd" if row % 2 else "" for row in rows) if labels else None,
-            rejected=((f"bad:{at}", "has no value"),),
+            rejected=((f"bad:{start}", "has no value"),),
         )
-        at += size
+        start += size
 
 
-def test_every_example_is_beside_its_source_and_label(model, number_model, tmp_path):
+def test_every_row_has_an_embedding_a_source_and_a_label(model, number_model, tmp_path):
     out, rejected = tmp_path / "e.parquet", tmp_path / "r.parquet"
-    told = []
-    written = write_embeddings(model, batches([3, 0, 2]), out, rejected, told.append)
+    batch_sizes = []
+    result = write_embeddings(model, batches([3, 0, 2]), out, rejected, batch_sizes.append)
     table = pq.read_table(out)
     assert table.schema.names == ["source", "label", "embedding"]
     assert table["source"].to_pylist() == [f"t.csv:{row}" for row in range(5)]
@@ -41,16 +41,16 @@ def test_every_example_is_beside_its_source_and_label(model, number_model, tmp_p
     assert table.schema.metadata == {
         b"diptych.model": b"birds",
         b"diptych.version": b"1",
-        b"diptych.manifest_sha256": digest_of(number_model).encode(),
+        b"diptych.manifest_sha256": manifest_digest(number_model).encode(),
         b"diptych.distance": b"euclidean",
         b"diptych.threshold": b"1.0",
     }
     assert pq.read_table(rejected)["source"].to_pylist() == ["bad:0", "bad:3", "bad:3"]
-    assert (written.num_embedded, written.num_rejected, sum(told)) == (5, 3, 8)
+    assert (result.num_embedded, result.num_rejected, sum(batch_sizes)) == (5, 3, 8)
 
 
-def test_row_groups_are_bounded_and_hold_every_row(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(embeddings, "_GROUP_BYTES", 4000)
+def test_row_groups_have_a_limited_size_and_contain_all_rows(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding_files, "_ROW_GROUP_BYTES", 4000)
     out = tmp_path / "e.parquet"
     write_embeddings(model, batches([100] * 10, labels=False), out, tmp_path / "r.parquet")
     file = pq.ParquetFile(out)
@@ -59,13 +59,13 @@ def test_row_groups_are_bounded_and_hold_every_row(model, tmp_path, monkeypatch)
     assert file.read()["source"].to_pylist() == [f"t.csv:{row}" for row in range(1000)]
 
 
-def test_what_breaks_off_leaves_nothing(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(embeddings, "_GROUP_BYTES", 1)
+def test_an_interrupted_write_leaves_no_files(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding_files, "_ROW_GROUP_BYTES", 1)
 
-    def broken():
+    def damaged_batches():
         yield from batches([3])
         raise DataError("the rest is damaged")
 
     with pytest.raises(DataError, match="damaged"):
-        write_embeddings(model, broken(), tmp_path / "e.parquet", tmp_path / "r.parquet")
+        write_embeddings(model, damaged_batches(), tmp_path / "e.parquet", tmp_path / "r.parquet")
     assert list(tmp_path.iterdir()) == []

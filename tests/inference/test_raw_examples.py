@@ -13,24 +13,24 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from diptych.inference import raw_images
-from diptych.inference.raw_examples import find_examples, read_examples
+from diptych.inference.raw_examples import find_partitions, read_examples
 from diptych.schemas.errors import DataError
 
 
-def picture(path, brightness=100, size=(6, 4), kind="PNG"):
+def write_image(path, brightness=100, size=(6, 4), kind="PNG"):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L", size, brightness).save(path, kind)
     return path
 
 
-def table_of(rows, seed=0):
+def random_table(rows, seed=0):
     values = np.random.default_rng(seed).normal(size=(rows, 2)).astype(np.float32)
     table = pd.DataFrame(values, columns=["a", "b"])
     table.insert(0, "species", [f"bird {row % 7}" for row in range(rows)])
     return table, values
 
 
-def all_of(path, manifest):
+def read_all(path, manifest):
     batches = list(read_examples(path, manifest))
     sources = [source for batch in batches for source in batch.sources]
     rejected = dict(item for batch in batches for item in batch.rejected)
@@ -39,28 +39,28 @@ def all_of(path, manifest):
     return np.concatenate([batch.values for batch in batches]), sources, labels, rejected
 
 
-def test_a_folder_of_images_is_read_by_name_and_its_folders_are_labels(tmp_path, of_images):
+def test_images_are_sorted_by_name_and_their_folders_are_labels(tmp_path, image_manifest):
     for name in ("wren/2.png", "wren/10.png", "owl/barn/1.gif", "owl/3.bmp", ".git/1.png"):
-        picture(tmp_path / name, kind=name.rpartition(".")[2].upper())
+        write_image(tmp_path / name, kind=name.rpartition(".")[2].upper())
     (tmp_path / "wren" / ".DS_Store").write_bytes(b"x")
-    values, sources, labels, rejected = all_of(tmp_path, of_images)
+    values, sources, labels, rejected = read_all(tmp_path, image_manifest)
     assert sources == ["owl/3.bmp", "owl/barn/1.gif", "wren/10.png", "wren/2.png"]
     assert labels == ["owl", "owl/barn", "wren", "wren"]
     assert values[3] == (tmp_path / "wren" / "2.png").read_bytes()
     assert rejected == {}
 
 
-def test_images_without_folders_have_no_labels(tmp_path, of_images):
-    picture(tmp_path / "1.png")
-    *_, labels, _ = all_of(tmp_path, of_images)
+def test_images_without_folders_have_no_labels(tmp_path, image_manifest):
+    write_image(tmp_path / "1.png")
+    *_, labels, _ = read_all(tmp_path, image_manifest)
     assert labels is None
-    picture(tmp_path / "wren" / "1.png")
-    _, sources, labels, _ = all_of(tmp_path, of_images)
+    write_image(tmp_path / "wren" / "1.png")
+    _, sources, labels, _ = read_all(tmp_path, image_manifest)
     assert (sources, labels) == (["1.png", "wren/1.png"], ["", "wren"])
 
 
 def _bomb():
-    """A PNG of a few hundred bytes that says it has 400 million pixels."""
+    """A PNG of a few hundred bytes that message it has 400 million pixels."""
 
     def chunk(name, content):
         checksum = zlib.crc32(name + content)
@@ -71,39 +71,39 @@ def _bomb():
     return b"\x89PNG\r\n\x1a\n" + header + rows + chunk(b"IEND", b"")
 
 
-def test_what_the_model_must_not_be_given_is_rejected_with_the_reason(tmp_path, of_images):
-    good = picture(tmp_path / "wren" / "good.png").read_bytes()
+def test_unusable_images_are_rejected_with_the_reason(tmp_path, image_manifest):
+    good = write_image(tmp_path / "wren" / "good.png").read_bytes()
     faulty = {
         "empty.png": (b"", "empty"),
         "text.jpg": (b"hello", "not a PNG, JPEG, GIF or BMP by its content"),
         "cut.png": (good[:-20], "a PNG that cannot be decoded"),
         "large.png": (good + bytes(100_001), "larger than 100000 bytes"),
         "bomb.png": (_bomb(), "more than 100000 pixels"),
-        "notes.txt": (b"seen in spring", "not an image by its ending"),
+        "notes.txt": (b"seen in spring", "no image file extension"),
     }
     for name, (content, _) in faulty.items():
         (tmp_path / "wren" / name).write_bytes(content)
-    outside = picture(tmp_path.parent / f"{tmp_path.name}-outside.png")
+    outside = write_image(tmp_path.parent / f"{tmp_path.name}-outside.png")
     (tmp_path / "wren" / "link.png").symlink_to(outside)
-    faulty["link.png"] = (None, "a symbolic link that leaves the data folder")
-    _, sources, _, rejected = all_of(tmp_path, of_images)
+    faulty["link.png"] = (None, "a symbolic link out of the data folder")
+    _, sources, _, rejected = read_all(tmp_path, image_manifest)
     assert sources == ["wren/good.png"]
     assert set(rejected) == {f"wren/{name}" for name in faulty}
     for name, (_, reason) in faulty.items():
         assert reason in rejected[f"wren/{name}"]
 
 
-def test_a_large_file_is_not_read_whole(tmp_path, of_images, monkeypatch):
+def test_a_large_file_is_not_read_completely(tmp_path, image_manifest, monkeypatch):
     path = tmp_path / "large.png"
     with path.open("wb") as file:
-        file.truncate(50 << 30)  # sparse: takes no room
+        file.truncate(50 << 30)  # sparse: uses no disk space
     with pytest.raises(DataError, match="larger than 100000 bytes"):
-        list(read_examples(path, of_images))
+        list(read_examples(path, image_manifest))
 
 
-def test_one_named_image_is_one_example_or_an_error(tmp_path, of_images):
-    path = picture(tmp_path / "wren" / "1.png")
-    (batch,) = read_examples(path, of_images)
+def test_an_unusable_named_image_is_an_error(tmp_path, image_manifest):
+    path = write_image(tmp_path / "wren" / "1.png")
+    (batch,) = read_examples(path, image_manifest)
     assert (batch.sources, batch.labels, list(batch.values)) == (
         ("1.png",),
         None,
@@ -111,20 +111,18 @@ def test_one_named_image_is_one_example_or_an_error(tmp_path, of_images):
     )
     path.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"wren/1\.png cannot be used: not a PNG"):
-        list(read_examples(path, of_images))
+        list(read_examples(path, image_manifest))
 
 
-def test_many_images_come_in_parts_and_batches_that_hold_each_once(
-    tmp_path, of_images, monkeypatch
-):
-    monkeypatch.setattr(raw_images, "_PART_FILES", 60)
+def test_each_image_is_in_exactly_one_partition_and_batch(tmp_path, image_manifest, monkeypatch):
+    monkeypatch.setattr(raw_images, "_PARTITION_FILES", 60)
     monkeypatch.setattr(raw_images, "_BATCH_FILES", 25)
     for number in range(100):
-        picture(tmp_path / f"{number % 3}" / f"{number:03}.png", number)
+        write_image(tmp_path / f"{number % 3}" / f"{number:03}.png", number)
     (tmp_path / "notes.txt").write_text("seen in spring")
-    parts = find_examples(tmp_path, of_images)
-    assert [part.num_examples for part in parts] == [61, 40]
-    batches = [batch for part in parts for batch in part.read()]
+    partitions = find_partitions(tmp_path, image_manifest)
+    assert [partition.num_examples for partition in partitions] == [61, 40]
+    batches = [batch for partition in partitions for batch in partition.read()]
     assert [len(batch.sources) for batch in batches] == [25, 25, 10, 25, 15]
     read = [source for batch in batches for source in batch.sources]
     assert read == sorted(read)
@@ -133,48 +131,48 @@ def test_many_images_come_in_parts_and_batches_that_hold_each_once(
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "parquet"])
-def test_rows_of_a_table_are_counted_as_a_spreadsheet_does_with_labels(
-    tmp_path, of_numbers, ending
+def test_table_rows_are_numbered_like_in_a_spreadsheet_and_labelled(
+    tmp_path, number_manifest, ending
 ):
-    table, expected = table_of(10_000)
+    table, expected = random_table(10_000)
     path = tmp_path / f"birds.{ending}"
     if ending == "parquet":
         table[["b", "a", "species"]].to_parquet(path, row_group_size=3_000)
     else:
         table.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
-    values, sources, labels, rejected = all_of(path, of_numbers)
+    values, sources, labels, rejected = read_all(path, number_manifest)
     np.testing.assert_allclose(values, expected, rtol=1e-6)
     assert values.dtype == np.float32
     first = 1 if ending == "parquet" else 2  # the header of a CSV is row 1
     assert sources == [f"{path.name}:{row + first}" for row in range(10_000)]
     assert labels == table["species"].tolist()
     assert rejected == {}
-    assert all(len(batch.sources) <= 4096 for batch in read_examples(path, of_numbers))
+    assert all(len(batch.sources) <= 4096 for batch in read_examples(path, number_manifest))
     for row in (0, 2_999, 3_000, 9_999):
         source = f"{path.name}:{row + first}"
-        (one,) = read_examples(tmp_path / source, of_numbers)
+        (one,) = read_examples(tmp_path / source, number_manifest)
         assert (one.sources, one.labels) == ((source,), (f"bird {row % 7}",))
         np.testing.assert_allclose(one.values, expected[[row]], rtol=1e-6)
     for row in (0, 10_000 + first):
-        with pytest.raises(DataError, match=rf"has no row {row}\. Rows are counted from 1"):
-            list(read_examples(tmp_path / f"{path.name}:{row}", of_numbers))
+        with pytest.raises(DataError, match=rf"has no row {row}\. Rows are numbered from 1"):
+            list(read_examples(tmp_path / f"{path.name}:{row}", number_manifest))
 
 
-def test_rows_without_numbers_are_rejected_and_the_others_keep_their_place(tmp_path, of_numbers):
+def test_invalid_rows_are_rejected_and_the_others_keep_their_numbers(tmp_path, number_manifest):
     lines = ["a,b,species", "1,2,x", "NA,2,x", ",2,x", "1,2,3,4", "5,6,", "1e400,0,x", "7,8,y"]
     (tmp_path / "birds.csv").write_text("\n".join(lines))
-    values, sources, labels, rejected = all_of(tmp_path / "birds.csv", of_numbers)
+    values, sources, labels, rejected = read_all(tmp_path / "birds.csv", number_manifest)
     np.testing.assert_array_equal(values, [[1, 2], [5, 6], [7, 8]])
     assert sources == ["birds.csv:2", "birds.csv:6", "birds.csv:8"]
     assert labels == ["x", "", "y"]
     assert rejected == {
         "birds.csv:3": "column 'a' is not a number",
         "birds.csv:4": "column 'a' has no value",
-        "birds.csv:5": "not 3 fields in the row",
+        "birds.csv:5": "row does not have 3 fields",
         "birds.csv:7": "column 'a' is not finite (NaN, infinite or too large)",
     }
     with pytest.raises(DataError, match=r"birds\.csv:3 cannot be used: column 'a' is not a number"):
-        list(read_examples(tmp_path / "birds.csv:3", of_numbers))
+        list(read_examples(tmp_path / "birds.csv:3", number_manifest))
 
 
 @settings(max_examples=25, deadline=None)
@@ -183,83 +181,85 @@ def test_rows_without_numbers_are_rejected_and_the_others_keep_their_place(tmp_p
     group=st.integers(1, 40),
     data=st.data(),
 )
-def test_any_row_by_its_number_is_that_row(tmp_path_factory, of_numbers, sizes, group, data):
-    table, expected = table_of(sum(sizes) + 1)
+def test_a_row_is_selected_by_its_number(tmp_path_factory, number_manifest, sizes, group, data):
+    table, expected = random_table(sum(sizes) + 1)
     path = tmp_path_factory.mktemp("rows") / "birds.parquet"
     pq.write_table(pa.Table.from_pandas(table), path, row_group_size=group)
     row = data.draw(st.integers(0, len(table) - 1))
-    (one,) = read_examples(path.with_name(f"birds.parquet:{row + 1}"), of_numbers)
+    (one,) = read_examples(path.with_name(f"birds.parquet:{row + 1}"), number_manifest)
     np.testing.assert_array_equal(one.values, expected[[row]])
 
 
-def test_list_columns_and_keys_are_read(tmp_path, of_vectors):
-    told = of_vectors.model_copy(update={"configuration": {"data": {"id": "key"}}})
+def test_list_columns_and_ids_are_read(tmp_path, vector_manifest):
+    keyed_manifest = vector_manifest.model_copy(update={"configuration": {"data": {"id": "key"}}})
     table = pd.DataFrame({"key": [7, 8], "b": [[1.0, 2.0], [3.0]], "a": [5, 6]})
     table.to_parquet(tmp_path / "birds.parquet")
-    (batch,) = read_examples(tmp_path / "birds.parquet", told)
+    (batch,) = read_examples(tmp_path / "birds.parquet", keyed_manifest)
     np.testing.assert_array_equal(batch.values, [[5, 1, 2]])
     assert (batch.ids, batch.labels) == (("7",), None)
     ((source, reason),) = batch.rejected
     assert source == "birds.parquet:2"
-    assert "another number of values" in reason
+    assert "a different number of values" in reason
 
 
-def test_a_folder_of_tables_is_read_by_name(tmp_path, of_numbers):
+def test_tables_of_a_folder_are_sorted_by_name(tmp_path, number_manifest):
     for number, name in enumerate(("2.csv", "1.parquet", ".hidden.csv", "_SUCCESS")):
-        table, _ = table_of(number + 1)
+        table, _ = random_table(number + 1)
         write = table.to_parquet if name.endswith("parquet") else table.to_csv
         write(tmp_path / name, index=False)
-    _, sources, *_ = all_of(tmp_path, of_numbers)
+    _, sources, *_ = read_all(tmp_path, number_manifest)
     assert sources == ["1.parquet:1", "1.parquet:2", "2.csv:2"]
 
 
-def test_labels_are_left_out_where_a_table_has_none(tmp_path, of_numbers):
-    table, _ = table_of(2)
+def test_labels_are_omitted_if_one_table_has_none(tmp_path, number_manifest):
+    table, _ = random_table(2)
     table.to_csv(tmp_path / "1.csv", index=False)
     table.drop(columns="species").to_csv(tmp_path / "2.csv", index=False)
-    assert all_of(tmp_path, of_numbers)[2] is None
+    assert read_all(tmp_path, number_manifest)[2] is None
 
 
-def test_a_file_that_has_the_name_of_a_row_wins(tmp_path, of_numbers):
-    table, values = table_of(3)
+def test_an_existing_file_has_priority_over_a_row(tmp_path, number_manifest):
+    table, values = random_table(3)
     table.to_csv(tmp_path / "birds.csv", index=False)
     table.iloc[1:].to_csv(tmp_path / "birds.csv:0", index=False)
     np.testing.assert_allclose(
-        all_of(tmp_path / "birds.csv:0", of_numbers)[0], values[1:], rtol=1e-6
+        read_all(tmp_path / "birds.csv:0", number_manifest)[0], values[1:], rtol=1e-6
     )
 
 
-def test_another_kind_of_input_is_named(tmp_path, of_images, of_numbers):
-    table, _ = table_of(3)
+def test_the_wrong_kind_of_input_is_an_error(tmp_path, image_manifest, number_manifest):
+    table, _ = random_table(3)
     table.to_csv(tmp_path / "birds.csv", index=False)
-    picture(tmp_path / "wren" / "1.png")
+    write_image(tmp_path / "wren" / "1.png")
     for name in ("birds.csv", "birds.csv:2"):
         with pytest.raises(DataError, match=r"table\. The model birds 1 takes images"):
-            find_examples(tmp_path / name, of_images)
+            find_partitions(tmp_path / name, image_manifest)
     with pytest.raises(DataError, match=r"is an image\. .* takes rows of numbers.*\(a, b\)"):
-        find_examples(tmp_path / "wren" / "1.png", of_numbers)
+        find_partitions(tmp_path / "wren" / "1.png", number_manifest)
     with pytest.raises(DataError, match=r"No tables \(\.csv.* in .*wren"):
-        find_examples(tmp_path / "wren", of_numbers)
+        find_partitions(tmp_path / "wren", number_manifest)
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match=r"No images \(\.png"):
-        find_examples(tmp_path / "none", of_images)
+        find_partitions(tmp_path / "none", image_manifest)
 
 
 @pytest.mark.parametrize("name", ["nowhere.csv", "nowhere.csv:3", "x" * 300])
-def test_a_path_with_nothing_there_says_what_is_wanted(tmp_path, of_numbers, name):
-    with pytest.raises(DataError, match=r"is not there\. The model birds 1 takes rows of numbers"):
-        find_examples(tmp_path / name, of_numbers)
+def test_a_missing_path_is_an_error_with_the_expected_inputs(tmp_path, number_manifest, name):
+    with pytest.raises(
+        DataError, match=r"does not exist\. The model birds 1 takes rows of numbers"
+    ):
+        find_partitions(tmp_path / name, number_manifest)
 
 
-def test_a_pipe_is_not_waited_for(tmp_path, of_numbers, of_images):
+def test_a_pipe_is_an_error(tmp_path, number_manifest, image_manifest):
     os.mkfifo(tmp_path / "pipe")
-    for manifest in (of_numbers, of_images):
+    for manifest in (number_manifest, image_manifest):
         with pytest.raises(DataError, match="is neither a file nor a folder"):
-            find_examples(tmp_path / "pipe", manifest)
+            find_partitions(tmp_path / "pipe", manifest)
 
 
 @pytest.mark.parametrize(
-    ("column", "says"),
+    ("column", "message"),
     [
         ({"a": [1.0]}, "has no column 'b'"),
         ({"a": [1.0], "b": [[1.0, 2.0]]}, None),
@@ -269,13 +269,15 @@ def test_a_pipe_is_not_waited_for(tmp_path, of_numbers, of_images):
         ({"a": [1.0], "b": [["x"]]}, r"lists of 2 numbers in the column 'b', got list<"),
     ],
 )
-def test_columns_that_cannot_hold_the_vector_are_refused(tmp_path, of_vectors, column, says):
+def test_columns_that_cannot_hold_the_vector_are_rejected(
+    tmp_path, vector_manifest, column, message
+):
     pd.DataFrame(column).to_parquet(tmp_path / "birds.parquet")
-    if says is None:
-        assert len(all_of(tmp_path / "birds.parquet", of_vectors)[0]) == 1
+    if message is None:
+        assert len(read_all(tmp_path / "birds.parquet", vector_manifest)[0]) == 1
         return
-    with pytest.raises(DataError, match=says):
-        find_examples(tmp_path / "birds.parquet", of_vectors)
+    with pytest.raises(DataError, match=message):
+        find_partitions(tmp_path / "birds.parquet", vector_manifest)
 
 
 @pytest.mark.parametrize(
@@ -287,25 +289,25 @@ def test_columns_that_cannot_hold_the_vector_are_refused(tmp_path, of_vectors, c
         ("birds.csv", b"\xff\xfe\x00a"),
     ],
 )
-def test_a_damaged_table_says_so(tmp_path, of_numbers, name, content):
+def test_a_damaged_table_is_an_error(tmp_path, number_manifest, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=r"is empty|cannot be read"):
-        find_examples(tmp_path / name, of_numbers)
+        find_partitions(tmp_path / name, number_manifest)
 
 
-def test_models_of_data_that_came_in_pairs_take_the_left_columns(tmp_path, of_numbers):
-    left = of_numbers.inputs
+def test_models_of_paired_data_use_the_left_columns(tmp_path, number_manifest):
+    left = number_manifest.inputs
     halves = left.model_copy(update={"right_columns": left.columns})
-    paired = of_numbers.model_copy(update={"inputs": halves})
-    table, values = table_of(2)
+    paired = number_manifest.model_copy(update={"inputs": halves})
+    table, values = random_table(2)
     table.to_csv(tmp_path / "birds.csv", index=False)
-    np.testing.assert_allclose(all_of(tmp_path / "birds.csv", paired)[0], values, rtol=1e-6)
+    np.testing.assert_allclose(read_all(tmp_path / "birds.csv", paired)[0], values, rtol=1e-6)
 
 
-def test_bounds_are_the_defaults_where_the_manifest_says_nothing(tmp_path, of_images):
-    silent = of_images.model_copy(update={"configuration": {}})
+def test_limits_have_defaults_if_the_manifest_has_none(tmp_path, image_manifest):
+    without_limits = image_manifest.model_copy(update={"configuration": {}})
     buffer = io.BytesIO()
-    Image.new("L", (400, 300)).save(buffer, "PNG")  # more pixels than the model's own bound
+    Image.new("L", (400, 300)).save(buffer, "PNG")  # more pixels than the limit of the model
     (tmp_path / "1.png").write_bytes(buffer.getvalue())
-    (batch,) = read_examples(tmp_path / "1.png", silent)
+    (batch,) = read_examples(tmp_path / "1.png", without_limits)
     assert batch.sources == ("1.png",)

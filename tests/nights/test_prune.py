@@ -1,4 +1,4 @@
-"""Runs that TFX has recorded, pruned."""
+"""Pruning of runs that TFX has recorded."""
 
 import contextlib
 import json
@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from made_versions import make_version
+from synthetic_versions import make_version
 from toy_runs import run_toy
 
 from diptych.cli.main import main
-from diptych.pipeline.nightly.pruning import Pruned, prune
+from diptych.pipeline.nightly.pruning import PruneCounts, prune
 from diptych.pipeline.runs.records import read_run, read_runs
-from diptych.schemas.config.nightly import Nightly
-from diptych.schemas.versions import versions
+from diptych.schemas.config.nightly import NightlyConfig
+from diptych.schemas.versions import list_versions
 
-TWO = Nightly(keep_runs=2, keep_versions=2)
+TWO = NightlyConfig(keep_runs=2, keep_versions=2)
 FIRST, KILLED, SECOND, THIRD = "night-1", "night-2", "night-3", "night-4"
 
 
 @pytest.fixture
 def root(tmp_path):
-    """Three runs and one that was broken off, with folders of logs; all have the same examples."""
+    """Pipeline root with three complete runs and an interrupted one, with the same examples."""
     make_run(tmp_path, FIRST, learning_rate=0.1)
     with contextlib.suppress(KeyboardInterrupt):
         make_run(tmp_path, KILLED, learning_rate=0.1, code="c2", end="interrupted")
@@ -32,15 +32,15 @@ def root(tmp_path):
     return tmp_path
 
 
-def make_run(root, name, **told):
+def make_run(root, name, **options):
     for path in (root / "runs" / name / "log.txt", root / "nights" / f"{name}.json"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
-    run_toy(root, name, **told)
+    run_toy(root, name, **options)
 
 
-def pruned(root, settings=TWO):
-    return prune(root, root / "serving", "toy", settings)
+def prune_root(root, config=TWO):
+    return prune(root, root / "serving", "toy", config)
 
 
 def files(root):
@@ -55,38 +55,38 @@ def outputs(run):
     return {
         artifact.path
         for step in run.steps
-        for several in step.outputs.values()
-        for artifact in several
+        for artifacts in step.outputs.values()
+        for artifact in artifacts
     }
 
 
-def test_what_only_old_runs_made_goes_and_the_rest_is_as_it_was(root):
+def test_artifacts_of_only_old_runs_are_deleted_and_the_others_unchanged(root):
     first, killed, second, third = read_runs(root)
     shared = first.output("ExampleGen", "examples").path
-    half = root / "artifacts" / "Trainer" / "model" / str(killed.step("Trainer").id)
-    assert half.is_dir()
-    assert pruned(root) == Pruned(runs=2, versions=1)
+    partial = root / "artifacts" / "Trainer" / "model" / str(killed.step("Trainer").id)
+    assert partial.is_dir()
+    assert prune_root(root) == PruneCounts(runs=2, versions=1)
     assert {path for run in (second, third) for path in outputs(run) if path.exists()} == {
         path for run in (second, third) for path in outputs(run)
     }
     assert [path for path in outputs(first) if path.exists()] == [
         path for path in outputs(first) if path in outputs(third)
     ]
-    assert shared.is_dir() and not half.exists()
+    assert shared.is_dir() and not partial.exists()
     assert sorted(path.name for path in (root / "runs").iterdir()) == [SECOND, THIRD]
     assert sorted(path.name for path in (root / "nights").iterdir()) == [
         f"{SECOND}.json",
         f"{THIRD}.json",
     ]
-    assert len(versions(root / "serving")) == 2
+    assert len(list_versions(root / "serving")) == 2
     assert not list(root.rglob(".trash"))
     before = files(root)
-    assert pruned(root) == Pruned(runs=0, versions=0)
+    assert prune_root(root) == PruneCounts(runs=0, versions=0)
     assert files(root) == before
 
 
-def test_the_cache_never_returns_what_was_pruned(root):
-    pruned(root)
+def test_the_cache_never_returns_pruned_artifacts(root):
+    prune_root(root)
     make_run(root, "night-5", learning_rate=0.1)
     assert states(root, "night-5") == {
         **{"ExampleGen": "cached", "PairGen": "ran", "Trainer": "ran"},
@@ -97,83 +97,85 @@ def test_the_cache_never_returns_what_was_pruned(root):
     assert states(root, "night-6")["Trainer"] == "cached"
 
 
-def test_pruned_runs_are_read_as_such(root):
-    def told(command, *arguments):
+def test_commands_show_pruned_runs_as_pruned(root):
+    def run_command(command, *arguments):
         return CliRunner().invoke(main, [command, "--root", str(root), *arguments])
 
-    pruned(root)
-    found = {each["run"]: each for each in json.loads(told("runs", "--json").output)}
-    assert [found[name]["state"] for name in (FIRST, KILLED, SECOND)] == [
-        *("pruned", "broken off", "done")
+    prune_root(root)
+    runs = {each["run"]: each for each in json.loads(run_command("runs", "--json").output)}
+    assert [runs[name]["state"] for name in (FIRST, KILLED, SECOND)] == [
+        *("pruned", "interrupted", "done")
     ]
-    assert (found[FIRST]["model_there"], found[FIRST]["accuracy"]["value"]) == (False, 0.9)
-    line = next(line for line in told("runs").output.splitlines() if line.startswith(FIRST))
-    assert "pruned" in line and "gone" in line
-    compared = told("compare-runs", FIRST, THIRD)
+    assert (runs[FIRST]["model_exists"], runs[FIRST]["accuracy"]["value"]) == (False, 0.9)
+    line = next(line for line in run_command("runs").output.splitlines() if line.startswith(FIRST))
+    assert "pruned" in line and "deleted" in line
+    compared = run_command("compare-runs", FIRST, THIRD)
     assert compared.exit_code == 0, compared.output
-    report = told("report", FIRST)
+    report = run_command("report", FIRST)
     assert report.exit_code == 1
     assert "have been pruned" in report.output
     assert report.output.count("\n") == 1
 
 
 @pytest.mark.parametrize("moves", range(0, 12, 3))
-def test_one_that_is_killed_is_ended_by_the_next(root, monkeypatch, moves):
-    move, left = Path.rename, [moves]
+def test_a_killed_prune_is_completed_by_the_next(root, monkeypatch, moves):
+    rename, remaining = Path.rename, [moves]
 
-    def killed_after(path, target):
-        if left[0] == 0:
+    def interrupt_after(path, target):
+        if remaining[0] == 0:
             raise KeyboardInterrupt
-        left[0] -= 1
-        return move(path, target)
+        remaining[0] -= 1
+        return rename(path, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", killed_after)
+        patch.setattr(Path, "rename", interrupt_after)
         patch.setattr("shutil.rmtree", lambda *_, **__: None)
         with pytest.raises(KeyboardInterrupt):
-            pruned(root)
+            prune_root(root)
     kept = [path for run in read_runs(root)[2:] for path in outputs(run)]
     assert all(path.exists() for path in kept)
-    pruned(root)
+    prune_root(root)
     assert all(path.exists() for path in kept)
-    gone = outputs(read_runs(root)[0]) - set(kept)
-    assert len(gone) == 7 and not [path for path in gone if path.exists()]
+    deleted = outputs(read_runs(root)[0]) - set(kept)
+    assert len(deleted) == 7 and not [path for path in deleted if path.exists()]
     assert sorted(path.name for path in (root / "runs").iterdir()) == [SECOND, THIRD]
-    assert len(versions(root / "serving")) == 2
+    assert len(list_versions(root / "serving")) == 2
     assert not list(root.rglob(".trash"))
 
 
-def test_versions_in_production_and_blessed_last_stay_and_the_rolled_back_are_counted_apart(root):
+def test_production_and_the_last_blessed_version_are_kept_and_rolled_back_ones_counted_separately(
+    root,
+):
     serving = root / "serving"
     for number in (1, 2, 3):
         make_version(serving / ".rolled-back", number)
-    *_, production = versions(serving)
+    *_, production = list_versions(serving)
     last = read_runs(root)[-1].output("Pusher", "pushed_model").properties["pushed_destination"]
     assert str(production) == last
     for number in (9001, 9002):  # pushed by hand
         make_version(serving, number)
-    assert pruned(root).versions == 3
-    assert [path.name for path in versions(serving)] == [production.name, "9001", "9002"]
-    assert [path.name for path in versions(serving / ".rolled-back")] == ["2", "3"]
+    assert prune_root(root).versions == 3
+    assert [path.name for path in list_versions(serving)] == [production.name, "9001", "9002"]
+    assert [path.name for path in list_versions(serving / ".rolled-back")] == ["2", "3"]
 
 
-def test_what_no_run_has_recorded_goes_when_it_is_older_than_the_newest_runs(root):
+def test_files_without_a_record_are_deleted_if_older_than_the_newest_runs(root):
     long_ago = time.time() - 1e6
-    unfinished = root / "artifacts" / "Trainer" / "unfinished"
-    for name, is_old in (("former", True), ("going-on", False)):
-        (unfinished / name).mkdir(parents=True)
-        checkpoint = unfinished / name / "checkpoint.npz"
+    checkpoints = root / "artifacts" / "Trainer" / "checkpoints"
+    for name, is_old in (("old", True), ("in-use", False)):
+        (checkpoints / name).mkdir(parents=True)
+        checkpoint = checkpoints / name / "checkpoint.npz"
         checkpoint.touch()
         (root / "runs" / name).mkdir()
         if is_old:
             for path in (checkpoint, checkpoint.parent, root / "runs" / name):
                 os.utime(path, (long_ago, long_ago))
-    pruned(root)
-    assert [path.name for path in unfinished.iterdir()] == ["going-on"]
-    assert sorted(path.name for path in (root / "runs").iterdir()) == ["going-on", SECOND, THIRD]
+    prune_root(root)
+    assert [path.name for path in checkpoints.iterdir()] == ["in-use"]
+    assert sorted(path.name for path in (root / "runs").iterdir()) == ["in-use", SECOND, THIRD]
 
 
-def test_where_all_are_kept_nothing_goes(root):
+def test_nothing_is_deleted_if_all_runs_are_kept(root):
     before = files(root)
-    assert pruned(root, Nightly()) == Pruned(runs=0, versions=0)
+    assert prune_root(root, NightlyConfig()) == PruneCounts(runs=0, versions=0)
     assert files(root) == before

@@ -5,7 +5,7 @@ import pytest
 
 from diptych.pipeline import engines
 from diptych.pipeline.engines import beam_args, check_reachable
-from diptych.schemas.config.beam import Beam
+from diptych.schemas.config.beam import BeamConfig
 from diptych.schemas.errors import ConfigError
 
 DATAFLOW = {
@@ -17,17 +17,17 @@ DATAFLOW = {
 FLINK = {"flink_master": "127.0.0.1:8081"}
 
 
-def test_the_default_is_the_engine_inside_the_process():
-    assert beam_args(Beam()) == [
+def test_the_default_engine_runs_in_process():
+    assert beam_args(BeamConfig()) == [
         "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
         "--direct_running_mode=in_memory",
         "--sdk_container_image=in-process",
     ]
 
 
-def test_options_are_passed_on_as_beam_takes_them():
+def test_options_become_beam_arguments():
     options = {"parallelism": 4, "environment_cache_millis": 5, "experiments": ["a", "b"]}
-    args = beam_args(Beam(runner="flink", options={**FLINK, **options, "object_reuse": True}))
+    args = beam_args(BeamConfig(runner="flink", options={**FLINK, **options, "object_reuse": True}))
     assert args[0] == "--runner=FlinkRunner"
     assert set(args[1:]) == {
         "--environment_type=LOOPBACK",
@@ -41,35 +41,35 @@ def test_options_are_passed_on_as_beam_takes_them():
     }
 
 
-def test_a_flag_and_an_option_that_takes_true_are_told_apart():
+def test_a_flag_and_an_option_with_the_value_true_are_distinguished():
     options = {**DATAFLOW, "dry_run": True, "no_auth": True}
-    args = beam_args(Beam(runner="dataflow", options=options))
+    args = beam_args(BeamConfig(runner="dataflow", options=options))
     assert args[-2:] == ["--dry_run=True", "--no_auth"]
 
 
-def test_images_of_workers_are_the_users():
+def test_the_worker_image_can_be_set():
     assert "--sdk_container_image=registry/diptych:1" in beam_args(
-        Beam(runner="dataflow", options=DATAFLOW)
+        BeamConfig(runner="dataflow", options=DATAFLOW)
     )
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
-        ({"parralelism": 4}, "Beam has no option parralelism. They are named as on"),
+        ({"parralelism": 4}, "Beam has no option parralelism. Use the names of"),
         ({"object_reuse": True}, "Beam has no option object_reuse"),  # Flink's
         ({"parallelism": "many"}, "argument --parallelism: invalid int value: 'many'"),
         ({"flink_version": "2.3"}, "argument --flink_version: invalid choice: '2.3'"),
-        ({"no_auth": False}, "beam.options.no_auth is a flag: true, or leave it out, got False"),
+        ({"no_auth": False}, "beam.options.no_auth is a flag: expected true, got False"),
     ],
 )
-def test_what_beam_would_drop_or_choke_on_is_said_before(options, says):
-    with pytest.raises(ConfigError, match=says):
-        beam_args(Beam(options=options))
+def test_an_option_that_beam_ignores_or_rejects_is_an_error(options, message):
+    with pytest.raises(ConfigError, match=message):
+        beam_args(BeamConfig(options=options))
 
 
 @pytest.mark.parametrize(
-    ("section", "says"),
+    ("section", "message"),
     [
         ({"runner": "dask"}, "'local', 'flink', 'dataflow' or 'spark'"),
         ({"runner": "flink"}, "runner flink needs options.flink_master"),
@@ -88,32 +88,32 @@ def test_what_beam_would_drop_or_choke_on_is_said_before(options, says):
             {"runner": "dataflow", "options": {"project": "p"}},
             "needs options.region, options.temp_location, options.sdk_container_image",
         ),
-        ({"options": {"runner": "x"}}, "beam.runner settles the option runner"),
-        ({"options": {"direct_running_mode": "x"}}, "settles the option direct_running_mode"),
+        ({"options": {"runner": "x"}}, "the option runner is set by beam.runner"),
+        ({"options": {"direct_running_mode": "x"}}, "the option direct_running_mode is set by"),
     ],
 )
-def test_a_section_that_cannot_work_is_refused_when_it_is_read(section, says):
-    with pytest.raises(pydantic.ValidationError, match=says):
-        Beam(**section)
+def test_an_invalid_section_is_rejected_on_load(section, message):
+    with pytest.raises(pydantic.ValidationError, match=message):
+        BeamConfig(**section)
 
 
-def test_a_cluster_out_of_reach_is_named_before_any_work():
+def test_an_unreachable_cluster_is_an_error_before_the_run():
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-    beam = Beam(runner="flink", options={"flink_master": address})
+    beam = BeamConfig(runner="flink", options={"flink_master": address})
     with pytest.raises(ConfigError, match=f"Cannot reach the Flink cluster at {address}: .*local"):
         check_reachable(beam)
 
 
-def test_a_cluster_that_answers_needs_java_here_unless_the_job_server_runs_elsewhere(monkeypatch):
+def test_a_cluster_needs_java_unless_the_job_server_runs_elsewhere(monkeypatch):
     monkeypatch.setattr(engines.shutil, "which", lambda name: None)
     with socket.create_server(("127.0.0.1", 0)) as server:
         options = {"flink_master": f"http://127.0.0.1:{server.getsockname()[1]}/"}
         with pytest.raises(ConfigError, match="needs Java on PATH"):
-            check_reachable(Beam(runner="flink", options=options))
-        check_reachable(Beam(runner="flink", options={**options, "job_endpoint": "far:8099"}))
+            check_reachable(BeamConfig(runner="flink", options=options))
+        check_reachable(BeamConfig(runner="flink", options={**options, "job_endpoint": "far:8099"}))
 
 
-def test_an_engine_without_a_cluster_needs_none():
-    check_reachable(Beam())
-    check_reachable(Beam(runner="dataflow", options=DATAFLOW))
+def test_an_engine_without_a_cluster_is_not_checked():
+    check_reachable(BeamConfig())
+    check_reachable(BeamConfig(runner="dataflow", options=DATAFLOW))

@@ -1,4 +1,4 @@
-"""Real processes that want the same root."""
+"""The lock of a pipeline root, with real processes."""
 
 import json
 import os
@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from diptych.pipeline.lock import LOCK, only_one
+from diptych.pipeline.lock import LOCK, lock_root
 from diptych.schemas.errors import BusyError, ConfigError
 
 HOLDER = """
 import pathlib, sys, time
-from diptych.pipeline.lock import only_one
-with only_one(pathlib.Path(sys.argv[1])) as tell:
-    tell("the run night-2026-11-21")
+from diptych.pipeline.lock import lock_root
+with lock_root(pathlib.Path(sys.argv[1])) as set_holder:
+    set_holder("the run night-2026-11-21")
     print("held", flush=True)
     time.sleep(60)
 """
@@ -23,7 +23,7 @@ with only_one(pathlib.Path(sys.argv[1])) as tell:
 
 @pytest.fixture
 def holder(tmp_path):
-    """A process that holds the lock."""
+    """Another process that holds the lock."""
     process = subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"held\n"
     yield process
@@ -32,42 +32,42 @@ def holder(tmp_path):
     process.stdout.close()
 
 
-def test_a_second_process_is_told_which_one_holds_the_root_since_when(holder, tmp_path):
-    said = rf"in use by the run night-2026-11-21, process {holder.pid} on .*, since 20\d\d-"
-    with pytest.raises(BusyError, match=said), only_one(tmp_path):
+def test_the_error_names_the_process_that_holds_the_lock_and_since_when(holder, tmp_path):
+    message = rf"in use by the run night-2026-11-21, process {holder.pid} on .*, since 20\d\d-"
+    with pytest.raises(BusyError, match=message), lock_root(tmp_path):
         pass
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_a_process_that_is_killed_holds_nothing(holder, tmp_path, end):
+def test_a_killed_process_releases_the_lock(holder, tmp_path, end):
     os.kill(holder.pid, end)
     holder.wait()
-    with only_one(tmp_path):
+    with lock_root(tmp_path):
         assert f"process {os.getpid()}" in (tmp_path / LOCK).read_text()
 
 
-def test_two_in_one_process_exclude_each_other_too_and_then_it_is_free(tmp_path):
-    with only_one(tmp_path / "root"):
-        with pytest.raises(BusyError), only_one(tmp_path / "root"):
+def test_two_locks_in_one_process_exclude_each_other(tmp_path):
+    with lock_root(tmp_path / "root"):
+        with pytest.raises(BusyError), lock_root(tmp_path / "root"):
             pass
-        with only_one(tmp_path / "other"):
+        with lock_root(tmp_path / "other"):
             pass
-    with only_one(tmp_path / "root"):
+    with lock_root(tmp_path / "root"):
         pass
 
 
-def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
+def test_a_file_system_without_locks_is_an_error(tmp_path, monkeypatch):
     def no_locks(file, operation):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr("fcntl.flock", no_locks)
-    said = r"has no locks \(Operation not supported\).*local disk"
-    with pytest.raises(ConfigError, match=said), only_one(tmp_path):
+    message = r"has no locks \(Operation not supported\).*local disk"
+    with pytest.raises(ConfigError, match=message), lock_root(tmp_path):
         pass
 
 
 @pytest.mark.parametrize("command", ["run", "tune"])
-def test_commands_that_write_into_a_root_wait_for_nobody(holder, tmp_path, command):
+def test_commands_fail_at_once_if_the_root_is_locked(holder, tmp_path, command):
     config = tmp_path / "config.yaml"
     config.write_text(
         json.dumps({"name": "toy", "data": {"kind": "images", "path": "data"}})  # YAML, too

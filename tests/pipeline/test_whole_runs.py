@@ -1,4 +1,4 @@
-"""From images to a pushed model that takes raw pictures, and runs that must not start."""
+"""Complete runs from images to a pushed model, and runs that fail."""
 
 import json
 from pathlib import Path
@@ -10,23 +10,23 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageDraw
-from whole_runs import (
+from pipeline_runs import (
     QUICK,
+    assert_run_fails,
     blobs,
-    fails,
-    in_fresh_process,
-    pushed,
-    run_in_process_of_its_own,
+    pushed_version,
+    run_in_fresh_process,
+    run_in_subprocess,
     write_config,
 )
 
 from diptych.cli.main import main
-from diptych.schemas.evaluation import Evaluation
+from diptych.schemas.evaluation import EvaluationReport
 from diptych.schemas.manifest import ModelManifest
 
 
 def _bar(generator, horizontal):
-    """A bright bar at a random place on a dark square."""
+    """Draw a bright bar at a random position on a dark square."""
     image = Image.new("L", (20, 20), 20)
     at = int(generator.integers(2, 14))
     box = (0, at, 19, at + 4) if horizontal else (at, 0, at + 4, 19)
@@ -58,8 +58,8 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def told(command, root, *arguments):
-    """What a command prints of the runs of a root."""
+def run_command(command, root, *arguments):
+    """Run a command for a pipeline root in this process, and return its output."""
     done = CliRunner().invoke(main, [command, "--root", str(root), *arguments])
     assert done.exit_code == 0, done.output
     return done.output
@@ -69,17 +69,17 @@ def told(command, root, *arguments):
 def image_run(pictures):
     data = {"kind": "images", "path": "data", "size": [16, 16], "channels": 1}
     config = write_config(pictures, data, train={**QUICK["train"], "num_workers": 1})
-    return config, pictures / "root", run_in_process_of_its_own(config, pictures / "root")
+    return config, pictures / "root", run_in_subprocess(config, pictures / "root")
 
 
 def test_images_on_ray_to_a_model_that_compares_raw_pictures(image_run, pictures):
     _, root, done = image_run
-    model = pushed(done, root)
+    model = pushed_version(done, root)
     names = [
         str(pictures / "data" / name)
         for name in ("bars/lying/1.png", "bars/lying/2.png", "cross/3.gif")
     ]
-    answer = in_fresh_process(
+    answer = run_in_fresh_process(
         model,
         f"""
 a, b, c = (tf.constant([open(name, "rb").read()]) for name in {names!r})
@@ -97,13 +97,13 @@ print(json.dumps({{key: value.numpy().tolist() for key, value in out.items()}}
     assert answer["length"] == pytest.approx([1, 1], abs=1e-4)
 
 
-def test_tensorflow_serving_would_answer_as_python_does(image_run, pictures):
-    from tensorflow_server import Server, answers, request
+def test_tensorflow_serving_returns_the_same_embeddings(image_run, pictures):
+    from tensorflow_server import FakeTensorFlowServing, encode_request, to_arrays
 
     _, root, done = image_run
-    model = pushed(done, root)
+    model = pushed_version(done, root)
     names = [str(pictures / "data" / name) for name in ("bars/lying/1.png", "cross/3.gif")]
-    expected = in_fresh_process(
+    expected = run_in_fresh_process(
         model,
         f"""
 images = tf.constant([open(name, "rb").read() for name in {names!r}])
@@ -111,11 +111,11 @@ print(json.dumps(model.signatures["embed"](image=images)["embedding"].numpy().to
 """,
     )
     images = np.array([Path(name).read_bytes() for name in names], object)
-    found = answers(Server(model).predict(request("", image=images)))
+    found = to_arrays(FakeTensorFlowServing(model).predict(encode_request("", image=images)))
     np.testing.assert_allclose(found["embedding"], expected, atol=1e-5)
 
 
-def test_the_console_shows_steps_and_summary_and_no_noise(image_run):
+def test_the_console_shows_steps_and_summary_without_library_output(image_run):
     _, root, done = image_run
     for word in ("ExampleGen", "Transform", "Trainer", "triplets", "calibrated threshold"):
         assert word in done.stdout
@@ -128,11 +128,11 @@ def test_the_console_shows_steps_and_summary_and_no_noise(image_run):
     assert len(lines) < 40
 
 
-def test_the_pushed_folder_is_as_its_manifest_says(image_run):
+def test_the_pushed_folder_matches_its_manifest(image_run):
     _, root, done = image_run
-    model = pushed(done, root)
+    model = pushed_version(done, root)
     manifest = ModelManifest.read(model)
-    manifest.check(model)
+    manifest.verify(model)
     assert (manifest.name, str(manifest.version)) == ("toy", model.name)
     assert {"saved_model.pb", "fingerprint.pb", "assets.extra/diptych.json"} < set(manifest.files)
     assert manifest.configuration["data"]["size"] == [16, 16]
@@ -143,158 +143,166 @@ def test_the_pushed_folder_is_as_its_manifest_says(image_run):
 def test_the_threshold_is_chosen_on_calibration_and_reported_on_test(image_run):
     _, root, _ = image_run
     (file,) = root.glob("artifacts/Evaluator/evaluation/*/evaluation.json")
-    figures = Evaluation.read(file.parent).pairs
-    accuracy = figures.calibrated.accuracy
+    metrics = EvaluationReport.read(file.parent).pairs
+    accuracy = metrics.calibrated.accuracy
     assert accuracy.low <= accuracy.value <= accuracy.high
-    assert figures.fixed.threshold == 0.5
-    assert sum(figures.calibrated.confusion.model_dump().values()) == figures.pairs
-    assert len(pq.read_table(file.with_name("pairs.parquet"))) == figures.pairs
+    assert metrics.fixed.threshold == 0.5
+    assert sum(metrics.calibrated.confusion.model_dump().values()) == metrics.pairs
+    assert len(pq.read_table(file.with_name("pairs.parquet"))) == metrics.pairs
     (card,) = root.glob("serving/*/assets.extra/diptych.json")
-    assert json.loads(card.read_text())["threshold"] == figures.calibrated.threshold
+    assert json.loads(card.read_text())["threshold"] == metrics.calibrated.threshold
 
 
-def test_a_run_is_listed_under_the_name_of_its_folder_with_its_report(image_run):
+def test_a_run_is_listed_with_its_folder_name_and_report(image_run):
     _, root, done = image_run
     (folder,) = (root / "runs").iterdir()
-    (run,) = json.loads(told("runs", root, "--json"))
+    (run,) = json.loads(run_command("runs", root, "--json"))
     assert (run["run"], run["state"], run["steps_ran"]) == (folder.name, "done", 11)
-    assert run["version"] == pushed(done, root).name
+    assert run["version"] == pushed_version(done, root).name
     assert run["in_production"]
-    assert told("report", root) == f"{folder / 'report.html'}\n"
-    assert told("report", root, "--out", str(root / "copy.html")) == f"{root / 'copy.html'}\n"
+    assert run_command("report", root) == f"{folder / 'report.html'}\n"
+    assert (
+        run_command("report", root, "--out", str(root / "copy.html")) == f"{root / 'copy.html'}\n"
+    )
     assert (root / "copy.html").read_text() == (folder / "report.html").read_text()
     page = (folder / "report.html").read_text()
     assert page.startswith("<!")
     assert folder.name in page
 
 
-def test_the_manifest_tells_the_figures_that_it_was_blessed_for_and_its_data(image_run):
+def test_the_manifest_has_the_metrics_of_the_evaluation_and_the_data(image_run):
     _, root, _ = image_run
     (file,) = root.glob("artifacts/Evaluator/evaluation/*/evaluation.json")
-    figures = Evaluation.read(file.parent).pairs
+    metrics = EvaluationReport.read(file.parent).pairs
     (model,) = root.glob("serving/*")
     manifest = ModelManifest.read(model)
-    assert manifest.figures["accuracy"] == figures.calibrated.accuracy.value
-    assert manifest.figures["roc_auc"] == figures.roc_auc.value
-    assert manifest.data["num_train"] > manifest.data["num_test"] >= figures.examples
+    assert manifest.metrics["accuracy"] == metrics.calibrated.accuracy.value
+    assert manifest.metrics["roc_auc"] == metrics.roc_auc.value
+    assert manifest.data["num_train"] > manifest.data["num_test"] >= metrics.examples
     assert len(manifest.data["fingerprint"]) == 32
 
 
-def test_curves_are_kept_as_json_and_as_tensorboard_events(image_run):
+def test_learning_curves_are_written_as_json_and_tensorboard_events(image_run):
     _, root, _ = image_run
     (curves,) = root.glob("artifacts/Trainer/training_log/*/curves.json")
     assert json.loads(curves.read_text())["epochs"][0]["epoch"] == 1
     assert list(curves.parent.glob("tensorboard/events.out.tfevents.*"))
 
 
-def test_a_second_run_is_served_from_the_cache_and_says_so(image_run, run_here):
+def test_a_second_run_comes_from_the_cache(image_run, run_in_process):
     config, root, first = image_run
-    pushed(first, root)
-    again = run_here(config, root)
-    pushed(again, root)
+    pushed_version(first, root)
+    again = run_in_process(config, root)
+    pushed_version(again, root)
     assert "Nothing has changed: all from the cache" in again.stdout
     assert again.stdout.count("unchanged, from the cache") == 11
-    first_run, second_run = json.loads(told("runs", root, "--json"))
+    first_run, second_run = json.loads(run_command("runs", root, "--json"))
     assert (second_run["state"], second_run["steps_cached"]) == ("unchanged", 11)
     assert second_run["version"] == first_run["version"]
     assert Path(second_run["report"]).parent.name == second_run["run"]
 
 
-def test_a_report_that_cannot_be_built_does_not_undo_the_run(image_run, run_here, monkeypatch):
+def test_a_report_that_cannot_be_built_does_not_undo_the_run(
+    image_run, run_in_process, monkeypatch
+):
     config, root, first = image_run
-    pushed(first, root)
+    pushed_version(first, root)
 
     def fault(run, path):
         raise ZeroDivisionError("in the report")
 
     monkeypatch.setattr("diptych.pipeline.report.build.write_report", fault)
-    done = run_here(config, root)
+    done = run_in_process(config, root)
     assert done.returncode == 0
     assert "not built: ZeroDivisionError" in done.stdout
-    assert "Report        not built, the log says why" in done.stdout
+    assert "Report        not built, see the log" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-    (run,) = json.loads(told("runs", root, "--json", "--limit", "1"))
+    (run,) = json.loads(run_command("runs", root, "--json", "--limit", "1"))
     assert run["report"] is None
     assert (
         "ZeroDivisionError: in the report" in (root / "runs" / run["run"] / "log.txt").read_text()
     )
     monkeypatch.undo()
-    assert told("report", root, "latest") == f"{root / 'runs' / run['run'] / 'report.html'}\n"
+    assert (
+        run_command("report", root, "latest") == f"{root / 'runs' / run['run'] / 'report.html'}\n"
+    )
 
 
 def test_a_changed_setting_runs_what_depends_on_it_and_compares_with_the_blessed(
-    image_run, run_here
+    image_run, run_in_process
 ):
     config, root, first = image_run
-    pushed(first, root)
-    bars = ("evaluate.max_drop=0", "evaluate.bars.accuracy=1")
-    worse = run_here(config, root, "train.num_workers=0", "train.epochs=1", *bars)
+    pushed_version(first, root)
+    requirements = ("evaluate.max_accuracy_drop=0", "evaluate.requirements.accuracy=1")
+    worse = run_in_process(config, root, "train.num_workers=0", "train.epochs=1", *requirements)
     assert worse.returncode == 0, worse.stderr
     assert "not blessed: accuracy" in worse.stdout
     assert "the model in production" in worse.stdout
     assert "Model         not pushed" in worse.stdout
     assert "PairGen" in worse.stdout.split("Trainer")[0]
     assert worse.stdout.split("Trainer")[0].count("from the cache") == 8
-    pushed(worse, root)
-    runs = json.loads(told("runs", root, "--json"))
+    pushed_version(worse, root)
+    runs = json.loads(run_command("runs", root, "--json"))
     assert (runs[-1]["state"], runs[-1]["blessed"], runs[-1]["version"]) == ("done", False, None)
-    both = json.loads(told("compare-runs", root, runs[0]["run"], "latest", "--json"))
+    both = json.loads(run_command("compare-runs", root, runs[0]["run"], "latest", "--json"))
     assert both["configuration"] == {
         "train.num_workers": {"left": 1, "right": 0},
         "train.epochs": {"left": 12, "right": 1},
-        "evaluate.max_drop": {"left": 0.02, "right": 0.0},
-        "evaluate.bars.accuracy": {"left": 0.7, "right": 1.0},
+        "evaluate.max_accuracy_drop": {"left": 0.02, "right": 0.0},
+        "evaluate.requirements.accuracy": {"left": 0.7, "right": 1.0},
     }
     assert both["same_pairs"]
-    before, after = (both["figures"]["accuracy"][side]["value"] for side in ("left", "right"))
+    before, after = (both["metrics"]["accuracy"][side]["value"] for side in ("left", "right"))
     assert both["paired"]["difference"]["value"] == pytest.approx(after - before)
     assert both["left"]["reason"] != both["right"]["reason"]
 
 
-def test_confusable_pairs_are_made_with_the_blessed_model(image_run, run_here):
+def test_negatives_of_similar_classes_use_the_blessed_model(image_run, run_in_process):
     config, root, first = image_run
-    pushed(first, root)
-    bars = ("evaluate.max_drop=0", "evaluate.bars.accuracy=1")
+    pushed_version(first, root)
+    requirements = ("evaluate.max_accuracy_drop=0", "evaluate.requirements.accuracy=1")
     quick = ("train.num_workers=0", "train.epochs=1")
-    done = run_here(config, root, "pairs.difficulty=confusable", *quick, *bars)
+    done = run_in_process(config, root, "pairs.negatives=similar_classes", *quick, *requirements)
     assert done.returncode == 0, done.stderr
-    assert "3 classes placed by the model in production" in done.stdout
-    assert "Difficulty    confusable" in done.stdout
+    assert "3 class centroids computed with the model in production" in done.stdout
+    assert "Negatives     similar_classes" in done.stdout
     before, pair_gen = done.stdout.split("PairGen")
     assert before.count("from the cache") == 7
     assert "from the cache" not in pair_gen
 
 
-def test_one_class_only_stops_before_anything_starts(tmp_path):
+def test_a_single_class_is_an_error_before_the_first_step(tmp_path):
     (tmp_path / "data" / "only").mkdir(parents=True)
     Image.new("L", (8, 8)).save(tmp_path / "data" / "only" / "1.png")
     config = write_config(tmp_path, {"kind": "images", "path": "data"})
-    log = fails(run_in_process_of_its_own(config, tmp_path / "root"), "At least 2 classes", "only")
+    log = assert_run_fails(
+        run_in_subprocess(config, tmp_path / "root"), "at least 2 classes", "only"
+    )
     assert log.is_file()
     assert not (tmp_path / "root" / "artifacts").exists()
 
 
-def test_a_root_that_cannot_be_written_is_named(tmp_path):
+def test_a_root_that_is_not_writable_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     config = write_config(tmp_path, {"kind": "images", "path": "data"})
-    done = run_in_process_of_its_own(config, tmp_path / "file" / "root")
+    done = run_in_subprocess(config, tmp_path / "file" / "root")
     assert done.returncode == 1
     assert done.stderr == (
         f"Error: Cannot write into the root {tmp_path / 'file' / 'root'}: Not a directory.\n"
     )
 
 
-def test_too_many_rejected_rows_stop_the_run_with_the_reason_and_the_log(tmp_path, run_here):
+def test_too_many_rejected_rows_fail_the_run(tmp_path, run_in_process):
     x, labels = blobs(100, seed=1)
     table = pd.DataFrame(x, columns=list("abcde"))
     table["label"] = labels
     table.loc[:9, "c"] = np.nan
     table.to_csv(tmp_path / "data.csv", index=False)
     config = write_config(tmp_path, {"kind": "table", "path": "data.csv", "label": "label"})
-    failed = run_here(config, tmp_path / "root")
-    log = fails(failed, "10 of 100", "column 'c' has no value", "max_rejected")
+    failed = run_in_process(config, tmp_path / "root")
+    log = assert_run_fails(failed, "10 of 100", "column 'c' has no value", "max_rejected")
     assert failed.stdout.splitlines()[-1].split() == ["ExampleGen", ANY, "s", "failed"]
     assert "DataError" in log.read_text()
-    (run,) = json.loads(told("runs", tmp_path / "root", "--json"))
+    (run,) = json.loads(run_command("runs", tmp_path / "root", "--json"))
     assert (run["state"], run["last_step"], run["report"]) == ("failed", "ExampleGen", None)
     assert run["run"] == log.parent.name

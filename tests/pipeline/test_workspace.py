@@ -1,4 +1,4 @@
-"""Which root is meant, and whether a run in it is going on."""
+"""Search for a pipeline root, and detection of a running run."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from diptych.pipeline.workspace import alive, find_root, is_alive
+from diptych.pipeline.workspace import find_root, is_running, mark_running
 from diptych.schemas.errors import ConfigError
 
 
@@ -22,7 +22,7 @@ def make_root(folder):
     (folder / "metadata.sqlite").touch()
 
 
-def test_the_only_root_here_or_directly_below_is_meant(here):
+def test_the_only_root_in_the_working_directory_or_its_subfolders_is_found(here):
     make_root(here / "diptych-toy")
     (here / "data").mkdir()
     assert find_root(None) == here / "diptych-toy"
@@ -33,42 +33,42 @@ def test_the_working_directory_may_be_the_root_itself(here):
     assert find_root(None) == here
 
 
-def test_a_root_that_is_named_is_taken(here):
+def test_a_given_root_is_used(here):
     make_root(here / "diptych-toy")
     assert find_root(here / "other") == here / "other"
 
 
-def test_several_roots_are_named_to_choose_from(here):
+def test_several_roots_are_an_error_that_lists_them(here):
     make_root(here / "b")
     make_root(here / "a")
-    with pytest.raises(ConfigError, match=r"2 roots of runs are here: a, b\. Name one with --root"):
+    with pytest.raises(ConfigError, match=r"2 pipeline roots in .*: a, b\. Choose one with --root"):
         find_root(None)
 
 
-def test_where_there_is_none_it_says_how_to_come_to_one(here):
-    with pytest.raises(ConfigError, match=r"There are no runs in .*diptych run CONFIG"):
+def test_no_root_is_an_error_with_the_command_that_creates_one(here):
+    with pytest.raises(ConfigError, match=r"No pipeline root in .*diptych run CONFIG"):
         find_root(None)
 
 
-def test_a_run_is_alive_until_it_has_ended(tmp_path):
-    with alive(tmp_path):
-        assert is_alive(tmp_path)
-    assert not is_alive(tmp_path)
+def test_a_run_is_running_until_it_ends(tmp_path):
+    with mark_running(tmp_path):
+        assert is_running(tmp_path)
+    assert not is_running(tmp_path)
 
 
-def test_a_run_that_is_killed_is_not_alive(tmp_path):
+def test_a_killed_run_is_not_running(tmp_path):
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from diptych.pipeline.workspace import alive\n"
-        "with alive(Path(sys.argv[1])):\n    print(1, flush=True)\n    time.sleep(60)\n"
+        "from diptych.pipeline.workspace import mark_running\n"
+        "with mark_running(Path(sys.argv[1])):\n    print(1, flush=True)\n    time.sleep(60)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as run:
         run.stdout.readline()
-        assert is_alive(tmp_path)
+        assert is_running(tmp_path)
         os.kill(run.pid, signal.SIGKILL)
-    assert not is_alive(tmp_path)
+    assert not is_running(tmp_path)
 
 
-def test_without_a_folder_a_run_is_not_alive(tmp_path):
-    assert not is_alive(tmp_path / "gone")
+def test_a_run_without_a_folder_is_not_running(tmp_path):
+    assert not is_running(tmp_path / "gone")

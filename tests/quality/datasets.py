@@ -1,94 +1,105 @@
-"""The data sets of the quality runs, and what is expected of a model trained on each."""
+"""Data sets of the quality runs, and the metrics required of a model trained on each."""
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from quality import unseen
-from quality.figures import Figure, as_figure
+from quality.metrics import Metric, metric_from_estimate
+from quality.pushed_model_metrics import one_shot_test_accuracy, pair_accuracy, read_report
 
 REPOSITORY = Path(__file__).parents[2]
-DATA = REPOSITORY / "demo" / "data"  # where the example configurations look for it
+DATA = REPOSITORY / "demo" / "data"  # as in the example configurations
 
 
 @dataclasses.dataclass(frozen=True)
 class Expectation:
-    """A figure of a finished run: ``measure`` takes the run's root."""
+    """A metric of a finished run and its required minimum.
 
-    what: str
-    at_least: float
-    measure: Callable[[Path], Figure]
+    Attributes:
+      name: Name of the metric.
+      minimum: Required minimum in [0, 1].
+      measure: Function from the pipeline root to the metric.
+    """
+
+    name: str
+    minimum: float
+    measure: Callable[[Path], Metric]
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """``pipeline/examples/NAME.yaml``, and ``MAKER.py`` beside it, which writes the data."""
+    """An example configuration and its data.
+
+    Attributes:
+      name: The configuration is ``pipeline/examples/NAME.yaml``.
+      maker: The data are written by ``pipeline/examples/MAKER.py``.
+      folder: Folder of the data in ``DATA``.
+      expectations: Required metrics.
+      arguments: Arguments of the maker after the folder.
+    """
 
     name: str
     maker: str
-    folder: str  # in DATA
+    folder: str
     expectations: tuple[Expectation, ...]
-    arguments: tuple[str, ...] = ()  # of the maker, after the folder
+    arguments: tuple[str, ...] = ()
 
     @property
     def config(self) -> Path:
-        """The configuration file."""
+        """Path of the configuration file."""
         return REPOSITORY / "pipeline" / "examples" / f"{self.name}.yaml"
 
     @property
     def script(self) -> Path:
-        """The maker of the data."""
+        """Path of the script that writes the data."""
         return self.config.with_name(f"{self.maker}.py")
 
 
-def _of_the_test_split(root: Path) -> Figure:
-    """What the Evaluator found for the exported model at the calibrated threshold."""
-    return as_figure(unseen.evaluation_of(root).pairs.calibrated.accuracy)
+def _evaluator_accuracy(root: Path) -> Metric:
+    """Read the accuracy at the calibrated threshold, as measured by the Evaluator."""
+    return metric_from_estimate(read_report(root).pairs.calibrated.accuracy)
 
 
-def _of_rectangles(root: Path) -> Figure:
-    return unseen.pair_accuracy(root, DATA / "shapes" / "unseen")
+def _rectangle_pair_accuracy(root: Path) -> Metric:
+    return pair_accuracy(root, DATA / "shapes" / "unseen")
 
 
-def _one_shot(root: Path) -> Figure:
-    return unseen.one_shot(root, DATA / "optdigits")
+def _digit_one_shot_accuracy(root: Path) -> Metric:
+    return one_shot_test_accuracy(root, DATA / "optdigits")
 
 
-def _of_twenty_ways(root: Path) -> Figure:
-    unseen_classes = unseen.evaluation_of(root).slice("unseen")
+def _twenty_way_accuracy(root: Path) -> Metric:
+    unseen_classes = read_report(root).slice("unseen")
     assert unseen_classes is not None  # the split is by class
-    (found,) = (one for one in unseen_classes.few_shot if (one.ways, one.shots) == (20, 1))
-    return as_figure(found.accuracy)
+    (few_shot,) = (each for each in unseen_classes.few_shot if (each.ways, each.shots) == (20, 1))
+    return metric_from_estimate(few_shot.accuracy)
 
 
-_PAIRS = "test pairs"
+def _test_pairs(minimum: float, name: str = "test pairs") -> Expectation:
+    return Expectation(name, minimum, _evaluator_accuracy)
+
+
 DATA_SETS = (
-    DataSet("mnist", "mnist_digits", "digits", (Expectation(_PAIRS, 0.98, _of_the_test_split),)),
-    DataSet(
-        "mnist_mild",
-        "mnist_digits",
-        "digits-mild",
-        (Expectation(_PAIRS, 0.99, _of_the_test_split),),
-        arguments=("0.9",),
-    ),
+    DataSet("mnist", "mnist_digits", "digits", (_test_pairs(0.98),)),
+    DataSet("mnist_mild", "mnist_digits", "digits-mild", (_test_pairs(0.99),), arguments=("0.9",)),
     DataSet(
         "shapes",
         "shapes",
         "shapes",
         (
-            Expectation(_PAIRS, 1.0, _of_the_test_split),
-            Expectation("pairs of an unseen shape", 1.0, _of_rectangles),
+            _test_pairs(1.0),
+            Expectation("pairs of an unseen shape", 1.0, _rectangle_pair_accuracy),
         ),
     ),
-    DataSet("letters", "letters", "letters", (Expectation(_PAIRS, 0.95, _of_the_test_split),)),
-    DataSet("letter_pairs", "letters", "letters", (Expectation(_PAIRS, 0.95, _of_the_test_split),)),
+    DataSet("letters", "letters", "letters", (_test_pairs(0.95),)),
+    DataSet("letter_pairs", "letters", "letters", (_test_pairs(0.95),)),
     DataSet(
         "optdigits",
         "optdigits",
         "optdigits",
         (
-            Expectation("test pairs, unseen classes", 0.7, _of_the_test_split),
-            Expectation("one-shot, 3 unseen classes", 0.7, _one_shot),
+            _test_pairs(0.7, "test pairs, unseen classes"),
+            Expectation("one-shot, 3 unseen classes", 0.7, _digit_one_shot_accuracy),
         ),
     ),
     DataSet(
@@ -96,8 +107,8 @@ DATA_SETS = (
         "characters",
         "characters",
         (
-            Expectation("test pairs, unseen classes", 0.93, _of_the_test_split),
-            Expectation("one-shot, 20 of 25 unseen classes", 0.85, _of_twenty_ways),
+            _test_pairs(0.93, "test pairs, unseen classes"),
+            Expectation("one-shot, 20 of 25 unseen classes", 0.85, _twenty_way_accuracy),
         ),
     ),
 )

@@ -1,6 +1,6 @@
-"""PairGen where classes are as unequal, as many or as small as can be: what it writes and holds.
+"""PairGen on extreme class sizes: its output and its memory.
 
-The data go through Beam's job service to a worker that is a process of its own.
+The data pass through Beam's job service to a worker in a separate process.
 """
 
 import dataclasses
@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from million import INPUTS, OFFSET, class_keys_of, ids_of, numbers_of, write_examples
+from million import INPUTS, OFFSET, ids_to_numbers, make_class_keys, make_ids, write_examples
 
-from diptych.components.pair_gen.component import make_all
+from diptych.components.pair_gen.component import generate_pairs
 from diptych.components.pair_gen.hashing import hash_ids
 from diptych.components.pair_gen.plan import PARTITION_BYTES, SHARD_BYTES, Plan, make_plan
-from diptych.components.pair_gen.rows import row_bytes
-from diptych.schemas.config.pairs import Pairs
-from diptych.schemas.shards import Manifest, fixed_binary_to_numpy, shard_name
+from diptych.components.pair_gen.rows import estimate_row_bytes
+from diptych.schemas.config.pairs import PairsConfig
+from diptych.schemas.shards import SplitManifest, fixed_binary_to_numpy, shard_name
 
 ONE_CLASS = [990_000] + [10] * 1_000
 SMALL_CLASSES = [5] * 200_000
@@ -26,20 +26,22 @@ CASES = {
     "99 % in one class, natural": (ONE_CLASS, "train", "natural"),
     "99 % in one class, oversample": (ONE_CLASS, "train", "oversample"),
     "200,000 classes of 5, natural": (SMALL_CLASSES, "train", "natural"),
-    "one example per class but one, natural": (SINGLES, "test", "natural"),
+    "one example per class except one class, natural": (SINGLES, "test", "natural"),
 }
-HELD = 4 * PARTITION_BYTES  # a step holds less than three, see test_memory, and maps its input
-CLASS_BYTES = 2000  # to sum, plan, send and keep a class; measured, up to 1,200
+STEP_BYTES = (
+    4 * PARTITION_BYTES
+)  # a step needs less than three, see test_memory, and memory-maps its input
+CLASS_BYTES = 2000  # for counts and plan of a class; up to 1,200 were measured
 
 
 @dataclasses.dataclass
-class Made:
+class Output:
     name: str
     sizes: np.ndarray
     plan: Plan
-    manifest: Manifest
-    example: np.ndarray  # of all shards, one after the other
-    kind: np.ndarray
+    manifest: SplitManifest
+    example: np.ndarray  # concatenated over shards
+    class_index: np.ndarray
     batch: np.ndarray
     left: np.ndarray
     right: np.ndarray
@@ -51,100 +53,108 @@ class Made:
 
 @pytest.fixture(scope="session")
 def run(portable_beam, tmp_path_factory):
-    def make(name, sizes, split, policy):
+    def generate(name, sizes, split, sampling):
         folder = tmp_path_factory.mktemp("skew")
         paths = write_examples(folder / "in", sizes)
-        settings = Pairs(policy=policy, evaluation_policy=policy, rounds=1, evaluation_rounds=2)
+        settings = PairsConfig(
+            sampling=sampling, evaluation_sampling=sampling, rounds=1, evaluation_rounds=2
+        )
         started = time.monotonic()
-        with portable_beam.watched() as peaks:
+        with portable_beam.watch_memory() as peaks:
             pipeline, out = portable_beam.pipeline(), folder / "out"
-            make_all(pipeline, {split: paths}, out, folder / "balance", settings, INPUTS)
+            generate_pairs(pipeline, {split: paths}, out, folder / "balance", settings, INPUTS)
         seconds = time.monotonic() - started
-        keys = class_keys_of(len(sizes))
+        keys = make_class_keys(len(sizes))
         order = np.argsort(keys)
         plan = make_plan(split, keys[order], np.array(sizes)[order], settings, INPUTS)
         (peak,) = peaks.values()
         tables = read(folder / "out" / f"Split-{split}")
-        return Made(name, np.array(sizes), plan, *tables, peak, seconds)
+        return Output(name, np.array(sizes), plan, *tables, peak, seconds)
 
-    return make
+    return generate
 
 
 def read(folder):
-    manifest = Manifest.read(folder)
-    columns, sizes, placed = [], [], 0
+    manifest = SplitManifest.read(folder)
+    columns, sizes, num_rows = [], [], 0
     for shard in range(manifest.num_shards):
         path = folder / shard_name("examples", shard, manifest.num_shards)
         table = pa.ipc.open_file(path).read_all()
-        example = numbers_of(fixed_binary_to_numpy(table["id"].combine_chunks(), 16))
+        example = ids_to_numbers(fixed_binary_to_numpy(table["id"].combine_chunks(), 16))
         x = fixed_binary_to_numpy(table["x"].combine_chunks(), 64)
         assert (x == (example % 251)[:, None]).all()
         pairs = pq.read_table(folder / shard_name("pairs", shard, manifest.num_shards))
         left, right, same = (pairs[name].to_numpy() for name in ("left", "right", "same"))
-        kind, batch = (table[name].to_numpy() for name in ("class", "batch"))
-        columns.append((example, kind - OFFSET, batch, left + placed, right + placed, same == 1))
-        placed += len(example)
+        class_index, batch = (table[name].to_numpy() for name in ("class", "batch"))
+        columns.append(
+            (example, class_index - OFFSET, batch, left + num_rows, right + num_rows, same == 1)
+        )
+        num_rows += len(example)
         sizes.append(path.stat().st_size)
     parts = (np.concatenate(part) for part in zip(*columns, strict=True))
     return manifest, *parts, sizes
 
 
 @pytest.fixture(scope="module")
-def base(run):
-    """Memory of a worker that has next to nothing to do."""
+def idle_peak(run):
+    """Peak memory of a worker with almost no data."""
     return run("", [50, 50], "train", "natural").peak
 
 
 @pytest.fixture(scope="module", params=list(CASES))
-def made(request, run):
+def output(request, run):
     return run(request.param, *CASES[request.param])
 
 
-def test_a_worker_holds_no_more_than_the_settings_say(made, base, capsys):
-    partitions = rows_per_partition(made)
+def test_the_memory_of_a_worker_is_limited(output, idle_peak, capsys):
+    partitions = rows_per_partition(output)
     with capsys.disabled():
         print(
-            f"\n{made.name}: {made.seconds:.0f} s, worker {made.peak >> 20} MB "
-            f"({base >> 20} MB idle), {partitions.size} partitions of at most {partitions.max():,} "
-            f"rows, {made.manifest.num_shards} shards of at most "
-            f"{max(made.shard_bytes) / 2**20:.0f} MB"
+            f"\n{output.name}: {output.seconds:.0f} s, worker {output.peak >> 20} MB "
+            f"({idle_peak >> 20} MB idle), {partitions.size} partitions of at most "
+            f"{partitions.max():,} rows, {output.manifest.num_shards} shards of at most "
+            f"{max(output.shard_bytes) / 2**20:.0f} MB"
         )
-    assert made.peak < base + HELD + CLASS_BYTES * made.sizes.size
+    assert output.peak < idle_peak + STEP_BYTES + CLASS_BYTES * output.sizes.size
 
 
-def test_no_partition_is_larger_than_its_cap(made):
-    assert rows_per_partition(made).max() <= PARTITION_BYTES // row_bytes(INPUTS)
+def test_no_partition_is_larger_than_the_limit(output):
+    assert rows_per_partition(output).max() <= PARTITION_BYTES // estimate_row_bytes(INPUTS)
 
 
-def rows_per_partition(made):
-    classes = made.plan.classes_of(np.repeat(class_keys_of(made.sizes.size), made.sizes))
-    hashes = hash_ids(ids_of(np.arange(classes.size)), 0)
-    return np.bincount(made.plan.partitions_of(classes, hashes))
+def rows_per_partition(output):
+    classes = output.plan.find_classes(np.repeat(make_class_keys(output.sizes.size), output.sizes))
+    hashes = hash_ids(make_ids(np.arange(classes.size)), 0)
+    return np.bincount(output.plan.find_partitions(classes, hashes))
 
 
-def test_shards_are_of_one_size_and_small_enough_for_a_worker(made):
-    assert max(made.shard_bytes) < 1.05 * np.mean(made.shard_bytes)
-    assert max(made.shard_bytes) < SHARD_BYTES
+def test_shards_have_similar_sizes_that_fit_a_worker(output):
+    assert max(output.shard_bytes) < 1.05 * np.mean(output.shard_bytes)
+    assert max(output.shard_bytes) < SHARD_BYTES
 
 
-def test_every_example_is_used(made):
-    uses = np.bincount(made.example, minlength=made.sizes.sum())
-    assert uses.min() >= made.plan.layout.rounds
-    assert (np.repeat(np.arange(made.sizes.size), made.sizes)[made.example] == made.kind).all()
+def test_every_example_is_used(output):
+    uses = np.bincount(output.example, minlength=output.sizes.sum())
+    assert uses.min() >= output.plan.layout.rounds
+    assert (
+        np.repeat(np.arange(output.sizes.size), output.sizes)[output.example] == output.class_index
+    ).all()
 
 
-def test_every_batch_has_as_many_same_as_different_pairs(made):
-    alike, apart = (
-        np.bincount(made.batch[made.left[chosen]], minlength=made.manifest.num_batches)
-        for chosen in (made.same, ~made.same)
+def test_every_batch_has_the_same_number_of_positive_and_negative_pairs(output):
+    num_positive, num_negative = (
+        np.bincount(output.batch[output.left[chosen]], minlength=output.manifest.num_batches)
+        for chosen in (output.same, ~output.same)
     )
-    assert (alike == apart).all()
-    assert alike.sum() == made.manifest.num_same > 0
-    assert (made.batch[made.left] == made.batch[made.right]).all()
+    assert (num_positive == num_negative).all()
+    assert num_positive.sum() == output.manifest.num_positive > 0
+    assert (output.batch[output.left] == output.batch[output.right]).all()
 
 
-def test_pairs_are_what_they_say_and_come_once(made):
-    assert ((made.kind[made.left] == made.kind[made.right]) == made.same).all()
-    assert (made.example[made.left] != made.example[made.right]).all()
-    low, high = np.minimum(made.left, made.right), np.maximum(made.left, made.right)
-    assert np.unique(low * made.batch.size + high).size == low.size
+def test_pairs_are_labelled_correctly_and_distinct(output):
+    assert (
+        (output.class_index[output.left] == output.class_index[output.right]) == output.same
+    ).all()
+    assert (output.example[output.left] != output.example[output.right]).all()
+    low, high = np.minimum(output.left, output.right), np.maximum(output.left, output.right)
+    assert np.unique(low * output.batch.size + high).size == low.size

@@ -12,38 +12,38 @@ import pytest
 from processes import descendants, wait_until
 from service_runs import DIPTYCH, TOKEN, b64, grey, running_service
 
-from diptych.schemas.manifest import ModelManifest, files_of
+from diptych.schemas.manifest import ModelManifest, compute_digests
 
 DARK, LIGHT = grey(51), grey(204)
-PICTURES = {"left": DARK, "right": LIGHT}
+IMAGES = {"left": DARK, "right": LIGHT}
 
 
-def push(made, models, number):
-    """As the Pusher does: written beside, then renamed."""
-    beside = models / f".pushing-{number}"
-    shutil.copytree(made / str(number), beside)
-    beside.rename(models / str(number))
+def push(versions, models, number):
+    """Push like the Pusher: write a hidden folder, then rename it."""
+    tmp_path = models / f".pushing-{number}"
+    shutil.copytree(versions / str(number), tmp_path)
+    tmp_path.rename(models / str(number))
 
 
-def push_broken(made, models, number, name, content, *, told):
-    """Pushes one in which a file has another content; its manifest knows of it or not."""
-    beside = models / f".pushing-{number}"
-    shutil.copytree(made / "2", beside)
-    described = files_of(beside)
-    (beside / name).write_bytes(content)
-    files = files_of(beside) if told else described
-    manifest = ModelManifest.read(beside)
-    manifest.model_copy(update={"version": number, "files": files}).write(beside)
-    beside.rename(models / str(number))
+def push_broken(versions, models, number, name, content, *, in_manifest):
+    """Push a version with a changed file; ``in_manifest``: the manifest has its new digest."""
+    tmp_path = models / f".pushing-{number}"
+    shutil.copytree(versions / "2", tmp_path)
+    original = compute_digests(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    files = compute_digests(tmp_path) if in_manifest else original
+    manifest = ModelManifest.read(tmp_path)
+    manifest.model_copy(update={"version": number, "files": files}).write(tmp_path)
+    tmp_path.rename(models / str(number))
 
 
 class Clients:
-    """Four that ask without a pause until they are told to end, at most for four minutes."""
+    """Four clients that send requests without pause inside the context, for at most 4 minutes."""
 
     def __init__(self, service):
-        self.answers, self.faults = [], []
-        self._service, self._ended = service, threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(4)]
+        self.verdicts, self.errors = [], []
+        self._service, self._stop = service, threading.Event()
+        self._threads = [threading.Thread(target=self._send_requests) for _ in range(4)]
 
     def __enter__(self):
         for thread in self._threads:
@@ -51,57 +51,59 @@ class Clients:
         return self
 
     def __exit__(self, *exception):
-        self._ended.set()
+        self._stop.set()
         for thread in self._threads:
             thread.join()
 
-    def _ask(self):
+    def _send_requests(self):
         deadline = time.monotonic() + 240
         with self._service.client() as client:
-            while not self._ended.is_set() and time.monotonic() < deadline:
+            while not self._stop.is_set() and time.monotonic() < deadline:
                 try:
-                    answer = client.post("/compare", files=PICTURES)
+                    answer = client.post("/compare", files=IMAGES)
                     content = answer.raise_for_status().json()
-                    self.answers.append((content["version"], round(content["distance"], 4)))
+                    self.verdicts.append((content["version"], round(content["distance"], 4)))
                 except Exception as error:
-                    self.faults.append(repr(error))
+                    self.errors.append(repr(error))
 
 
-def test_versions_come_and_go_without_a_failed_request(versions, tmp_path):
+def test_versions_change_without_a_failed_request(versions, tmp_path):
     models = tmp_path / "models"
     models.mkdir()
     push(versions, models, 1)
     with running_service(tmp_path, models) as service, service.client() as client:
         with Clients(service) as clients:
-            wait_until(lambda: len(clients.answers) > 20, 30)
+            wait_until(lambda: len(clients.verdicts) > 20, 30)
             push(versions, models, 2)
-            wait_until(lambda: (2, 0.6) in clients.answers, 90)
-            push_broken(versions, models, 3, "variables/variables.index", b"", told=False)
-            wait_until(lambda: "ersion 3 is refused, 2 stays" in service.said(), 60)
-            push_broken(versions, models, 4, "saved_model.pb", b"no graph", told=True)
-            wait_until(lambda: "ersion 4 is refused, 2 stays" in service.said(), 90)
+            wait_until(lambda: (2, 0.6) in clients.verdicts, 90)
+            push_broken(versions, models, 3, "variables/variables.index", b"", in_manifest=False)
+            wait_until(lambda: "ersion 3 is refused, 2 stays" in service.console_output(), 60)
+            push_broken(versions, models, 4, "saved_model.pb", b"no graph", in_manifest=True)
+            wait_until(lambda: "ersion 4 is refused, 2 stays" in service.console_output(), 90)
             shutil.copytree(versions / "1", models / ".pushing-5")
             (models / ".pushing-5").rename(models / "5")
-            wait_until(lambda: "5 is version 1 by its manifest" in service.said(), 60)
-            seen = len(clients.answers)
-            wait_until(lambda: len(clients.answers) > seen + 20, 30)
-            assert clients.answers[-1] == (2, 0.6)
+            wait_until(
+                lambda: "5 is version 1 according to its manifest" in service.console_output(), 60
+            )
+            seen = len(clients.verdicts)
+            wait_until(lambda: len(clients.verdicts) > seen + 20, 30)
+            assert clients.verdicts[-1] == (2, 0.6)
             (models / ".rolled-back").mkdir()
-            (models / "2").rename(models / ".rolled-back" / "2")  # as diptych rollback does
-            wait_until(lambda: "ersion 1 is served now" in service.said(), 60)
-            seen = len(clients.answers)
-            wait_until(lambda: len(clients.answers) > seen + 20, 30)
-        assert clients.faults == []
-        assert set(clients.answers) == {(1, 1.2), (2, 0.6)}
-        assert clients.answers[-1] == (1, 1.2)
+            (models / "2").rename(models / ".rolled-back" / "2")  # like diptych rollback
+            wait_until(lambda: "ersion 1 is served now" in service.console_output(), 60)
+            seen = len(clients.verdicts)
+            wait_until(lambda: len(clients.verdicts) > seen + 20, 30)
+        assert clients.errors == []
+        assert set(clients.verdicts) == {(1, 1.2), (2, 0.6)}
+        assert clients.verdicts[-1] == (1, 1.2)
         assert client.get("/healthz").json()["versions"] == [1]
         assert set(client.get("/healthz").json()["refused"]) == {"3", "4", "5"}
         refused = client.get("/v1/models/birds/versions/3").json()["model_version_status"]
         assert "variables.index has changed" in refused[0]["status"]["error_message"]
-        assert ends_clean(service, signal.SIGTERM)
+        assert stops_cleanly(service, signal.SIGTERM)
 
 
-def test_a_request_that_has_begun_is_answered_before_it_ends(versions, tmp_path):
+def test_open_requests_are_answered_before_the_service_stops(versions, tmp_path):
     models = tmp_path / "models"
     models.mkdir()
     push(versions, models, 1)
@@ -109,9 +111,9 @@ def test_a_request_that_has_begun_is_answered_before_it_ends(versions, tmp_path)
     body = json.dumps(pair).encode()
 
     with running_service(tmp_path, models, "--replicas", "2") as service:
-        own = children(service)
+        own = child_processes(service)
 
-        def slowly():
+        def slow_body():
             yield body[:10]
             time.sleep(0.5)
             service.process.send_signal(signal.SIGINT)
@@ -121,36 +123,36 @@ def test_a_request_that_has_begun_is_answered_before_it_ends(versions, tmp_path)
         with service.client() as client, service.client() as idle:
             assert idle.get("/healthz").status_code == 200
             length = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-            answer = client.post("/compare", content=slowly(), headers=length)
+            answer = client.post("/compare", content=slow_body(), headers=length)
             assert answer.raise_for_status().json()["distance"] == pytest.approx(1.2, abs=1e-5)
             with pytest.raises(httpx.TransportError):
                 idle.get("/healthz")
-        assert ended_clean(service, own)
-        assert "Ended." in service.said()
+        assert has_stopped_cleanly(service, own)
+        assert "Stopped." in service.console_output()
 
 
-def ends_clean(service, number):
-    """Whether it ends by a signal with code 0, and leaves no process behind."""
-    own = children(service)
+def stops_cleanly(service, number):
+    """Send a signal; check the exit code 0 and that no child process remains."""
+    own = child_processes(service)
     service.process.send_signal(number)
-    return ended_clean(service, own)
+    return has_stopped_cleanly(service, own)
 
 
-def children(service):
-    """The processes that it has started, and when each began."""
-    own = {pid: began(pid) for pid in descendants(service.process.pid)}
+def child_processes(service):
+    """Start times of all child processes, keyed by pid."""
+    own = {pid: start_time(pid) for pid in descendants(service.process.pid)}
     assert own
     return own
 
 
-def ended_clean(service, own):
+def has_stopped_cleanly(service, own):
     assert service.process.wait(60) == 0
-    wait_until(lambda: not [pid for pid, start in own.items() if began(pid) == start], 10)
+    wait_until(lambda: not [pid for pid, start in own.items() if start_time(pid) == start], 10)
     return True
 
 
-def began(pid):
-    """When a process began, by which it is told from a later one of its number; None: it ended."""
+def start_time(pid):
+    """Start time of a process, which distinguishes reused pids; None if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -159,14 +161,14 @@ def began(pid):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "messages"),
     [
         (["--port", "{taken}"], ["Cannot listen on 127.0.0.1", "--port"]),
-        (["--model", "{here}"], ["Needed is a folder of pushed models"]),
+        (["--model", "{here}"], ["contains no pushed model"]),
         (["--token-file", "{short}"], ["at least 16"]),
     ],
 )
-def test_what_keeps_it_from_starting_is_told_in_a_line(tmp_path, arguments, words):
+def test_a_failed_start_is_one_line_of_error(tmp_path, arguments, messages):
     (tmp_path / "short").write_text("secret")
     with socket.socket() as other, socket.socket() as probe:
         other.bind(("127.0.0.1", 0))
@@ -174,7 +176,7 @@ def test_what_keeps_it_from_starting_is_told_in_a_line(tmp_path, arguments, word
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
         probe.close()
-        places = {
+        values = {
             "taken": other.getsockname()[1],
             "here": tmp_path,
             "short": tmp_path / "short",
@@ -183,7 +185,7 @@ def test_what_keeps_it_from_starting_is_told_in_a_line(tmp_path, arguments, word
             [
                 *[DIPTYCH, "serve", "--model", str(tmp_path), "--port", str(free)],
                 *["--log", str(tmp_path / "log.txt")],
-                *[word.format(**places) for word in arguments],
+                *[word.format(**values) for word in arguments],
             ],
             env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DIPTYCH_TOKEN": TOKEN},
             capture_output=True,
@@ -193,5 +195,5 @@ def test_what_keeps_it_from_starting_is_told_in_a_line(tmp_path, arguments, word
         )
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
-    assert all(word in line for word in words)
+    assert all(message in line for message in messages)
     assert "Traceback" not in done.stderr + done.stdout

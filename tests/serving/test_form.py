@@ -3,38 +3,64 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.serving.form import Field, read_form
-from diptych.serving.http_errors import Refusal
+from diptych.serving.form import FormField, parse_form
+from diptych.serving.http_errors import ApiError
+
+CONTENT_TYPE = "multipart/form-data; boundary=x"
 
 
 @given(contents=st.lists(st.binary(max_size=60), min_size=1, max_size=4))
-def test_fields_come_out_as_a_client_put_them_in(contents):
-    files = [("picture", (f"{at}.png", content)) for at, content in enumerate(contents)]
+def test_fields_of_a_client_are_parsed_unchanged(contents):
+    files = [("picture", (f"{index}.png", content)) for index, content in enumerate(contents)]
     request = httpx.Request("POST", "http://x", data={"label": "wren ü"}, files=files)
-    found = read_form(request.read(), request.headers["content-type"])
-    assert found[0] == Field("label", "", "wren ü".encode())
-    assert found[1:] == [
-        Field("picture", f"{at}.png", content) for at, content in enumerate(contents)
+    fields = parse_form(request.read(), request.headers["content-type"])
+    assert fields[0] == FormField("label", "", "wren ü".encode())
+    assert fields[1:] == [
+        FormField("picture", f"{index}.png", content) for index, content in enumerate(contents)
     ]
 
 
 @given(body=st.binary(max_size=100), boundary=st.text('ab"\\;\u00fc ', max_size=8))
-def test_whatever_comes_is_a_form_or_refused(body, boundary):
+def test_any_body_is_parsed_or_rejected(body, boundary):
     mark = boundary.encode()
     for content in (body, b"--" + mark + b"\r\n" + body + b"\r\n--" + mark + b"--\r\n"):
         try:
-            read_form(content, f"multipart/form-data; boundary={boundary!r}")
-        except Refusal as refusal:
-            assert refusal.status in (400, 413)
+            parse_form(content, f"multipart/form-data; boundary={boundary!r}")
+        except ApiError as error:
+            assert error.status_code in (400, 413)
 
 
-def test_too_many_fields_are_refused():
+def test_too_many_fields_are_rejected():
     body = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n" * 500 + b"--x--\r\n"
-    with pytest.raises(Refusal, match="more than"):
-        read_form(body, "multipart/form-data; boundary=x")
+    with pytest.raises(ApiError, match="more than"):
+        parse_form(body, CONTENT_TYPE)
 
 
-def test_a_form_that_is_cut_off_is_refused():
+def test_an_incomplete_form_is_rejected():
     body = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1'
-    with pytest.raises(Refusal, match="cut off"):
-        read_form(body, "multipart/form-data; boundary=x")
+    with pytest.raises(ApiError, match="incomplete"):
+        parse_form(body, CONTENT_TYPE)
+
+
+@pytest.mark.parametrize(
+    "headers", [b"X: " + b"a" * 5000, b"\r\n".join(b"X: " + b"a" * 900 for _ in range(5))]
+)
+def test_headers_that_are_too_large_are_rejected(headers):
+    head = b"Content-Disposition: form-data; name=a\r\n" + headers
+    body = b"--x\r\n" + head + b"\r\n\r\n1\r\n--x--\r\n"
+    with pytest.raises(ApiError) as raised:
+        parse_form(body, CONTENT_TYPE)
+    assert raised.value.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("content_type", "head", "message"),
+    [
+        ("multipart/form-data", b"Content-Disposition: form-data; name=a", "no valid boundary"),
+        (CONTENT_TYPE, b"Content-Disposition: form-data", "no name"),
+        (CONTENT_TYPE, b"Content-Type: image/png", "no name"),
+    ],
+)
+def test_a_form_without_boundary_or_name_is_rejected(content_type, head, message):
+    with pytest.raises(ApiError, match=message):
+        parse_form(b"--x\r\n" + head + b"\r\n\r\n1\r\n--x--\r\n", content_type)

@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.schemas.input_spec import Column, Inputs
+from diptych.schemas.input_spec import Column, InputSpec
 from diptych.schemas.manifest import ModelManifest
-from diptych.serving.http_errors import Refusal
+from diptych.serving.http_errors import ApiError
 from diptych.serving.predict_protocol import (
-    answer_predict,
-    metadata,
+    format_model_metadata,
+    format_model_status,
+    format_predictions,
     parse_predict,
-    status_of,
 )
-from diptych.serving.request_limits import MAX_EXAMPLES, Bounds, read_json
+from diptych.serving.request_limits import MAX_EXAMPLES, RequestLimits, parse_json_object
 
-IMAGES = Inputs(kind="image", size=(8, 8), channels=1)
-VECTORS = Inputs(kind="vector", columns=(Column(name="a", width=2), Column(name="b")))
+IMAGES = InputSpec(kind="image", size=(8, 8), channels=1)
+VECTORS = InputSpec(kind="vector", columns=(Column(name="a", width=2), Column(name="b")))
 
 
 def manifest(inputs):
@@ -31,7 +31,7 @@ def manifest(inputs):
         distance="euclidean",
         threshold=0.5,
         data={},
-        figures={},
+        metrics={},
         configuration={},
         packages={},
         files={},
@@ -40,8 +40,8 @@ def manifest(inputs):
 
 def parse(content, inputs=VECTORS):
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    bounds = Bounds.of(inputs, 2, 1000)
-    return parse_predict(read_json(body, bounds), manifest(inputs))
+    limits = RequestLimits.for_model(inputs, 2, 1000)
+    return parse_predict(parse_json_object(body, limits), manifest(inputs))
 
 
 json_values = st.recursive(
@@ -72,80 +72,81 @@ json_values = st.recursive(
     ),
     inputs=st.sampled_from([IMAGES, VECTORS]),
 )
-def test_whatever_json_comes_is_taken_or_refused_with_a_reason(content, inputs):
+def test_any_json_is_parsed_or_rejected_with_a_message(content, inputs):
     try:
-        asked = parse(content, inputs)
-    except Refusal as refusal:
-        assert refusal.status in (400, 413)
-        assert refusal.reason
+        call = parse(content, inputs)
+    except ApiError as error:
+        assert error.status_code in (400, 413)
+        assert error.detail
     else:
-        assert len({len(values) for values in asked.given.values()}) == 1
+        assert len({len(values) for values in call.inputs.values()}) == 1
 
 
 @given(body=st.binary(max_size=200) | st.text(alphabet='[]{}",:0123456789eE.+-tfn', max_size=200))
-def test_whatever_bytes_come_are_an_object_or_refused(body):
+def test_any_bytes_are_parsed_as_an_object_or_rejected(body):
     body = body if isinstance(body, bytes) else body.encode()
+    limits = RequestLimits(max_body_bytes=1000, max_json_values=1000)
     try:
-        assert isinstance(read_json(body, Bounds(body=1000, values=1000)), dict)
-    except Refusal as refusal:
-        assert refusal.status == 400
+        assert isinstance(parse_json_object(body, limits), dict)
+    except ApiError as error:
+        assert error.status_code == 400
 
 
-def refused(content, inputs=VECTORS):
-    with pytest.raises(Refusal) as told:
+def error_of(content, inputs=VECTORS):
+    with pytest.raises(ApiError) as raised:
         parse(content, inputs)
-    return told.value.status, told.value.reason
+    return raised.value.status_code, raised.value.detail
 
 
 @pytest.mark.parametrize(
-    ("content", "inputs", "words"),
+    ("content", "inputs", "message"),
     [
         ({}, VECTORS, "either 'instances' or 'inputs', it has neither"),
         ({"instances": [], "inputs": []}, VECTORS, "it has both"),
-        ({"instances": []}, VECTORS, "1 to 256 examples, it holds 0"),
+        ({"instances": []}, VECTORS, "1 to 256 examples, it contains 0"),
         ({"instances": 5}, VECTORS, "instances must be an array, it is a number"),
         ({"instances": [[1, 2]]}, VECTORS, r"vector[0] must have 3 numbers, it has 2"),
-        ({"instances": [[1, 2, "3"]]}, VECTORS, "it holds a string"),
-        ({"instances": [[1, 2, True]]}, VECTORS, "it holds a boolean"),
-        ({"instances": [[1, 2, None]]}, VECTORS, "it holds null"),
-        ({"instances": [[1, 2, [3]]]}, VECTORS, "it holds an array"),
-        ({"instances": [[1, 2, 1e39]]}, VECTORS, "too large for 32 bits"),
-        ({"instances": [[1, 2, 10**400]]}, VECTORS, "too large for 32 bits"),
-        (b'{"instances": [[1, 2, NaN]]}', VECTORS, "NaN is not a number"),
-        (b'{"instances": [[1, 2, -Infinity]]}', VECTORS, "-Infinity is not a number"),
+        ({"instances": [[1, 2, "3"]]}, VECTORS, "it contains a string"),
+        ({"instances": [[1, 2, True]]}, VECTORS, "it contains a boolean"),
+        ({"instances": [[1, 2, None]]}, VECTORS, "it contains null"),
+        ({"instances": [[1, 2, [3]]]}, VECTORS, "it contains an array"),
+        ({"instances": [[1, 2, 1e39]]}, VECTORS, "too large for float32"),
+        ({"instances": [[1, 2, 10**400]]}, VECTORS, "too large for float32"),
+        (b'{"instances": [[1, 2, NaN]]}', VECTORS, "NaN is not a valid number"),
+        (b'{"instances": [[1, 2, -Infinity]]}', VECTORS, "-Infinity is not a valid number"),
         ({"instances": ["abc"]}, IMAGES, 'image[0] must be {"b64": "..."}'),
-        ({"instances": [{"b64": "a"}]}, IMAGES, "image[0] is not base64"),
+        ({"instances": [{"b64": "a"}]}, IMAGES, "image[0] is not valid base64"),
         ({"instances": [{"b64": 7}]}, IMAGES, "must be"),
-        ({"instances": [{"b64": "é"}]}, IMAGES, "is not base64"),
+        ({"instances": [{"b64": "é"}]}, IMAGES, "is not valid base64"),
         ({"instances": [[1, 2, 3]], "signature_name": "x"}, VECTORS, 'Serving signature name: "x"'),
         ({"instances": [[1, 2, 3]], "signature_name": 3}, VECTORS, "must be a string"),
         ({"instances": [[1, 2, 3]], "signature_name": "compare"}, VECTORS, "left and right"),
         (
             {"inputs": {"left": [[1, 2]], "right": [[1, 2]] * 2}, "signature_name": "measure"},
             VECTORS,
-            "must hold as many",
+            "must contain the same number",
         ),
     ],
 )
-def test_a_refusal_says_what_was_needed_and_what_came(content, inputs, words):
-    status, reason = refused(content, inputs)
-    assert status == 400
-    assert words in reason
+def test_an_error_states_what_was_expected_and_what_was_sent(content, inputs, message):
+    status_code, detail = error_of(content, inputs)
+    assert status_code == 400
+    assert message in detail
 
 
-def test_too_many_examples_are_refused():
-    assert "257" in refused({"instances": [[1, 2, 3]] * (MAX_EXAMPLES + 1)})[1]
-    assert len(parse({"instances": [[1, 2, 3]] * MAX_EXAMPLES}).given["vector"]) == MAX_EXAMPLES
+def test_too_many_examples_are_rejected():
+    assert "257" in error_of({"instances": [[1, 2, 3]] * (MAX_EXAMPLES + 1)})[1]
+    assert len(parse({"instances": [[1, 2, 3]] * MAX_EXAMPLES}).inputs["vector"]) == MAX_EXAMPLES
 
 
 @pytest.mark.parametrize("mark", [b"[],", b"{},", b"0,"])
-def test_small_values_in_great_number_are_refused_before_they_are_read(mark):
+def test_a_large_number_of_small_values_is_rejected_before_parsing(mark):
     body = b'{"instances": [' + mark * 10_000 + b"0]}"
-    assert refused(body)[0] == 413
+    assert error_of(body)[0] == 413
 
 
-def test_deep_nesting_is_refused():
-    assert refused(b'{"instances": ' + b"[" * 1500)[0] == 400
+def test_deep_nesting_is_rejected():
+    assert error_of(b'{"instances": ' + b"[" * 1500)[0] == 400
 
 
 def test_rows_and_columns_give_the_same_examples():
@@ -157,37 +158,39 @@ def test_rows_and_columns_give_the_same_examples():
         {"inputs": {"vector": rows}},
         {"inputs": rows, "signature_name": "serving_default"},
     ):
-        asked = parse(content)
-        assert asked.signature == "embed"
-        assert asked.given["vector"].tolist() == rows
-        assert asked.given["vector"].dtype == np.float32
+        call = parse(content)
+        assert call.signature == "embed"
+        assert call.inputs["vector"].tolist() == rows
+        assert call.inputs["vector"].dtype == np.float32
 
 
-def test_bytes_come_as_base64():
-    value = {"b64": base64.b64encode(b"\x00\xffpicture").decode()}
-    assert parse({"instances": [value]}, IMAGES).given == {"image": [b"\x00\xffpicture"]}
+def test_images_are_decoded_from_base64():
+    value = {"b64": base64.b64encode(b"\x00\xffimage").decode()}
+    assert parse({"instances": [value]}, IMAGES).inputs == {"image": [b"\x00\xffimage"]}
 
 
-def test_answers_are_in_rows_or_columns_as_the_question_was():
+def test_responses_are_in_rows_or_columns_like_the_request():
     pair = {"left": [[1, 2, 3]] * 2, "right": [[1, 2, 3]] * 2}
     rows = [{"left": [1, 2, 3], "right": [1, 2, 3]}] * 2
     outputs = {"distance": np.float32([0.5, 1]), "same": np.array([True, False])}
-    asked = parse({"inputs": pair, "signature_name": "compare"})
-    assert answer_predict(asked, outputs) == {
+    call = parse({"inputs": pair, "signature_name": "compare"})
+    assert format_predictions(call, outputs) == {
         "outputs": {"distance": [0.5, 1.0], "same": [True, False]}
     }
-    asked = parse({"instances": rows, "signature_name": "compare"})
-    assert answer_predict(asked, outputs) == {
+    call = parse({"instances": rows, "signature_name": "compare"})
+    assert format_predictions(call, outputs) == {
         "predictions": [{"distance": 0.5, "same": True}, {"distance": 1.0, "same": False}]
     }
     embedding = {"embedding": np.float32([[1, 2], [3, 4]])}
-    assert answer_predict(parse({"inputs": [[1, 2, 3]] * 2}), embedding) == {
+    assert format_predictions(parse({"inputs": [[1, 2, 3]] * 2}), embedding) == {
         "outputs": [[1.0, 2.0], [3.0, 4.0]]
     }
 
 
-def test_metadata_names_types_and_shapes():
-    signatures = metadata(manifest(VECTORS))["metadata"]["signature_def"]["signature_def"]
+def test_metadata_contain_types_and_shapes():
+    signatures = format_model_metadata(manifest(VECTORS))["metadata"]["signature_def"][
+        "signature_def"
+    ]
     left = signatures["compare"]["inputs"]["left"]
     assert left["dtype"] == "DT_FLOAT"
     assert [dim["size"] for dim in left["tensor_shape"]["dim"]] == ["-1", "3"]
@@ -195,7 +198,7 @@ def test_metadata_names_types_and_shapes():
     assert [dim["size"] for dim in embedding["tensor_shape"]["dim"]] == ["-1", "2"]
 
 
-def test_status_tells_of_broken_versions():
-    _, broken = status_of([(2, ""), (3, "changed")])["model_version_status"]
+def test_the_status_contains_broken_versions():
+    _, broken = format_model_status([(2, ""), (3, "changed")])["model_version_status"]
     assert (broken["version"], broken["state"]) == ("3", "END")
     assert broken["status"] == {"error_code": "FAILED_PRECONDITION", "error_message": "changed"}

@@ -1,4 +1,4 @@
-"""The exported model as TensorFlow Serving sees it: signature_defs, fed by the names of tensors."""
+"""Run the exported signatures by tensor name, as TensorFlow Serving does."""
 
 import io
 
@@ -9,15 +9,15 @@ import tensorflow as tf
 from PIL import Image
 from pushed_model import push_images, push_vectors
 from tensorflow.core.framework import types_pb2
-from tensorflow_server import Server, answers, request
+from tensorflow_server import FakeTensorFlowServing, encode_request, to_arrays
 
 from diptych.components.trainer.export import export_model
 from diptych.components.trainer.network import build_network
-from diptych.schemas.config.model import Model
-from diptych.schemas.input_spec import Column, Inputs
+from diptych.schemas.config.model import ModelConfig
+from diptych.schemas.input_spec import Column, InputSpec
 
 
-def described(infos):
+def types_and_shapes(infos):
     return {
         name: (info.dtype, tuple(dim.size for dim in info.tensor_shape.dim))
         for name, info in infos.items()
@@ -31,14 +31,14 @@ def grey(brightness, size=(9, 7)):
 
 
 @pytest.fixture(scope="module")
-def of_vectors(tmp_path_factory):
+def vector_server(tmp_path_factory):
     columns = (("a", 1), ("b", 2))
-    return Server(push_vectors(tmp_path_factory.mktemp("vectors"), columns=columns))
+    return FakeTensorFlowServing(push_vectors(tmp_path_factory.mktemp("vectors"), columns=columns))
 
 
 @pytest.fixture(scope="module")
-def of_images(tmp_path_factory):
-    return Server(push_images(tmp_path_factory.mktemp("images")))
+def image_server(tmp_path_factory):
+    return FakeTensorFlowServing(push_images(tmp_path_factory.mktemp("images")))
 
 
 FLOAT, STRING, BOOL = types_pb2.DT_FLOAT, types_pb2.DT_STRING, types_pb2.DT_BOOL
@@ -46,10 +46,10 @@ VERDICT = {"distance": (FLOAT, (-1,)), "same": (BOOL, (-1,)), "threshold": (FLOA
 
 
 @pytest.mark.parametrize("kind", ["image", "vector"])
-def test_names_types_and_shapes_are_as_documented_and_the_batch_is_free(
-    of_images, of_vectors, kind
+def test_signatures_are_as_documented_with_a_free_batch_dimension(
+    image_server, vector_server, kind
 ):
-    signatures = {"image": of_images, "vector": of_vectors}[kind].signatures
+    signatures = {"image": image_server, "vector": vector_server}[kind].signatures
     raw, size = ((STRING, (-1,)), 4) if kind == "image" else ((FLOAT, (-1, 3)), 3)
     embedding = (FLOAT, (-1, size))
     expected = {
@@ -58,73 +58,75 @@ def test_names_types_and_shapes_are_as_documented_and_the_batch_is_free(
         "measure": ({"left": embedding, "right": embedding}, VERDICT),
         "compare": ({"left": raw, "right": raw}, VERDICT),
     }
-    found = {
-        name: (described(signature.inputs), described(signature.outputs))
+    actual = {
+        name: (types_and_shapes(signature.inputs), types_and_shapes(signature.outputs))
         for name, signature in signatures.items()
-        if not name.startswith("__")  # TensorFlow's own
+        if not name.startswith("__")  # internal to TensorFlow
     }
-    assert found == expected
+    assert actual == expected
 
 
-def test_the_graph_is_the_one_for_serving(of_images):
-    assert list(of_images.graph_def.meta_info_def.tags) == ["serve"]
+def test_the_graph_has_only_the_tag_serve(image_server):
+    assert list(image_server.graph_def.meta_info_def.tags) == ["serve"]
 
 
 @pytest.mark.parametrize("signature", ["embed", ""])
 @pytest.mark.parametrize("rows", [0, 1, 5])
-def test_vectors_are_embedded_in_batches_of_any_size(of_vectors, signature, rows):
+def test_vectors_are_embedded_in_batches_of_any_size(vector_server, signature, rows):
     vectors = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
-    found = answers(of_vectors.predict(request(signature, vector=vectors)))
-    np.testing.assert_allclose(found["embedding"], vectors, rtol=1e-6)
+    outputs = to_arrays(vector_server.predict(encode_request(signature, vector=vectors)))
+    np.testing.assert_allclose(outputs["embedding"], vectors, rtol=1e-6)
 
 
-def test_vectors_are_compared_raw_and_as_embeddings(of_vectors):
+def test_raw_vectors_and_embeddings_are_compared(vector_server):
     left, right = np.zeros((3, 3), np.float32), np.eye(3, dtype=np.float32) * [1, 2, 0.5]
-    for signature in ("compare", "measure"):  # an embedding is the vector here
-        content = request(signature, left=left, right=right.astype(np.float32))
-        found = answers(of_vectors.predict(content))
-        np.testing.assert_allclose(found["distance"], [1, 2, 0.5], rtol=1e-5)
-        assert found["same"].tolist() == [True, False, True]
-        assert found["threshold"].tolist() == [1, 1, 1]
+    for signature in ("compare", "measure"):  # the embedding of a vector is the vector
+        content = encode_request(signature, left=left, right=right.astype(np.float32))
+        outputs = to_arrays(vector_server.predict(content))
+        np.testing.assert_allclose(outputs["distance"], [1, 2, 0.5], rtol=1e-5)
+        assert outputs["same"].tolist() == [True, False, True]
+        assert outputs["threshold"].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("signature", ["embed", ""])
-def test_images_are_embedded_as_encoded_bytes(of_images, signature):
+def test_images_are_embedded_as_encoded_bytes(image_server, signature):
     images = np.array([grey(0), grey(51), grey(255, (3, 3))], object)
-    found = answers(of_images.predict(request(signature, image=images)))
+    outputs = to_arrays(image_server.predict(encode_request(signature, image=images)))
     np.testing.assert_allclose(
-        found["embedding"], np.repeat([[0], [0.2], [1]], 4, axis=1), atol=1e-6
+        outputs["embedding"], np.repeat([[0], [0.2], [1]], 4, axis=1), atol=1e-6
     )
 
 
-def test_images_are_compared(of_images):
+def test_images_are_compared(image_server):
     left, right = np.array([grey(0)] * 2, object), np.array([grey(0), grey(255)], object)
-    found = answers(of_images.predict(request("compare", left=left, right=right)))
-    np.testing.assert_allclose(found["distance"], [0, 2], atol=1e-5)
-    assert found["same"].tolist() == [True, False]
-    assert found["threshold"].tolist() == [0.25, 0.25]
+    outputs = to_arrays(image_server.predict(encode_request("compare", left=left, right=right)))
+    np.testing.assert_allclose(outputs["distance"], [0, 2], atol=1e-5)
+    assert outputs["same"].tolist() == [True, False]
+    assert outputs["threshold"].tolist() == [0.25, 0.25]
 
 
-def test_the_weights_of_every_part_are_found(tmp_path):
-    inputs = Inputs(kind="vector", columns=(Column(name="v", width=6),))
+def test_the_weights_of_all_parts_are_loaded(tmp_path):
+    inputs = InputSpec(kind="vector", columns=(Column(name="v", width=6),))
     settings = {"encoder": {"name": "mlp", "units": 8, "dropout": 0.5}, "embedding_size": 4}
     keras.utils.set_random_seed(1)
-    model = Model(**settings, loss="binary_cross_entropy", decoder={})
+    model = ModelConfig(**settings, loss="binary_cross_entropy", decoder={})
     network = build_network(model, inputs.shape)
     graph = tf.Module()
-    graph.mean = tf.Variable(tf.range(6.0))  # the graph of Transform may hold weights, too
+    graph.mean = tf.Variable(tf.range(6.0))  # a Transform graph may contain variables
     spec = {"v": tf.TensorSpec([None, 6], tf.float32, name="v")}
     graph.transform_fn = tf.function(lambda raw: {"x": raw["v"] - graph.mean})
     graph.transform_fn = graph.transform_fn.get_concrete_function(spec)
     tf.saved_model.save(graph, str(tmp_path / "transform_fn"))
     export_model(network, tmp_path, inputs, 0.5, tmp_path / "model")
 
-    server = Server(tmp_path / "model")
+    server = FakeTensorFlowServing(tmp_path / "model")
     raw = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
     expected = network.encoder(raw - np.arange(6, dtype=np.float32))
-    found = answers(server.predict(request("embed", vector=raw)))["embedding"]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-    found = answers(server.predict(request("compare", left=raw, right=raw[::-1])))["distance"]
-    np.testing.assert_allclose(found, network.distance(expected, expected[::-1]), atol=1e-6)
-    found = answers(server.predict(request("reconstruct", vector=raw)))["reconstruction"]
-    np.testing.assert_allclose(found, network.decoder.reconstruct(expected), atol=1e-5)
+    outputs = to_arrays(server.predict(encode_request("embed", vector=raw)))["embedding"]
+    np.testing.assert_allclose(outputs, expected, atol=1e-6)
+    outputs = to_arrays(server.predict(encode_request("compare", left=raw, right=raw[::-1])))[
+        "distance"
+    ]
+    np.testing.assert_allclose(outputs, network.distance(expected, expected[::-1]), atol=1e-6)
+    outputs = to_arrays(server.predict(encode_request("reconstruct", vector=raw)))["reconstruction"]
+    np.testing.assert_allclose(outputs, network.decoder.reconstruct(expected), atol=1e-5)

@@ -1,4 +1,4 @@
-"""An Airflow of its own: a folder with a database in SQLite, and its processes on the loopback."""
+"""A separate Airflow installation: a folder with a SQLite database, and local processes."""
 
 import contextlib
 import json
@@ -9,15 +9,15 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-from processes import descendants, started, wait_until
+from processes import descendants, start_session, wait_until
 
 AIRFLOW = Path(__file__).parents[2] / ".tools" / "airflow" / "bin"
-# In this order; every process asks the first.
+# In this order: the others connect to the first.
 _PROCESSES = (("api-server",), ("dag-processor",), ("scheduler", "--skip-serve-logs"))
 
 
 class AirflowHome:
-    """Settings, logs and database of an Airflow whose DAG files are in ``dags``."""
+    """Settings, logs and database of an Airflow installation with the DAG files in ``dags``."""
 
     def __init__(self, folder, port):
         self.folder, self.dags = folder, folder / "dags"
@@ -27,7 +27,7 @@ class AirflowHome:
             "CORE__DAGS_FOLDER": self.dags,
             "CORE__LOAD_EXAMPLES": False,
             "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
-            "CORE__DAGBAG_IMPORT_TIMEOUT": 120,  # on a busy machine; the files take a second
+            "CORE__DAGBAG_IMPORT_TIMEOUT": 120,  # for a busy machine; the files take one second
             "CORE__PARALLELISM": 1,
             "WORKERS__EXECUTION_API_TIMEOUT": 60,
             "CORE__EXECUTION_API_SERVER_URL": f"{self._address}/execution/",
@@ -42,13 +42,13 @@ class AirflowHome:
         self._environment = {
             **{name: value for name, value in os.environ.items() if "PYTHON" not in name},
             "AIRFLOW_HOME": str(folder),
-            "KUBECONFIG": str(_cluster(folder)),
+            "KUBECONFIG": str(_write_kubeconfig(folder)),
             **{f"AIRFLOW__{name}": str(value) for name, value in settings.items()},
         }
         self.run("db", "migrate")
 
     def run(self, *words):
-        """Runs a command of Airflow; returns what it prints."""
+        """Run a command of Airflow, and return its output."""
         done = subprocess.run(
             [AIRFLOW / "airflow", *words],
             env=self._environment,
@@ -62,7 +62,7 @@ class AirflowHome:
         return done.stdout
 
     def read(self, program, *words):
-        """Runs a program with Airflow's Python; it prints JSON in its last line."""
+        """Run a program with Airflow's Python, and return the JSON in its last line."""
         done = subprocess.run(
             [AIRFLOW / "python", program, *words],
             env=self._environment,
@@ -76,51 +76,51 @@ class AirflowHome:
 
     @contextlib.contextmanager
     def running(self):
-        """Starts the scheduler and what it needs, and ends all that they have started."""
+        """Run the scheduler and its services; at the end, also end the processes of their tasks."""
         with contextlib.ExitStack() as stack:
             for words in _PROCESSES:
                 log = self.folder / f"{words[0]}.log"
                 process = stack.enter_context(
-                    started([AIRFLOW / "airflow", *words], log, env=self._environment)
+                    start_session([AIRFLOW / "airflow", *words], log, env=self._environment)
                 )
                 stack.callback(_end, process)
-                # The first answer takes it seconds: no task is to wait for that, and fail.
-                wait_until(self._answers, 300, of=process)
+                # The first response takes seconds, so a task could time out.
+                wait_until(self._is_healthy, 300, of=process)
             yield
 
     def get(self, path):
-        """What the API says."""
-        token = self._ask("/auth/token", {})["access_token"]
-        return self._ask(f"/api/v2/{path}", {"Authorization": f"Bearer {token}"})
+        """Return the response of the REST API."""
+        token = self._request("/auth/token", {})["access_token"]
+        return self._request(f"/api/v2/{path}", {"Authorization": f"Bearer {token}"})
 
-    def _ask(self, path, headers):
+    def _request(self, path, headers):
         request = urllib.request.Request(self._address + path, headers=headers)
         with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)
 
-    def _answers(self):
+    def _is_healthy(self):
         with contextlib.suppress(OSError):
-            return self._ask("/execution/health", {})
+            return self._request("/execution/health", {})
 
     def logs(self):
-        """The end of every log: why it did not go as it should."""
+        """Return the end of every log, for error messages."""
         files = sorted(self.folder.rglob("*.log"), key=lambda file: file.stat().st_mtime)
         return "\n\n".join(f"{file}\n{file.read_text()[-3000:]}" for file in files)
 
 
-def _cluster(folder):
-    """The address of a cluster, which is not there: a pod is put together, and not started."""
+def _write_kubeconfig(folder):
+    """Write the address of a cluster that does not exist: pods are built, but not started."""
     cluster = {"name": "none", "cluster": {"server": "https://127.0.0.1:1"}}
     context = {"name": "none", "context": {"cluster": "none", "user": "nobody"}}
     users = [{"name": "nobody", "user": {}}]
-    known = {"clusters": [cluster], "contexts": [context], "users": users}
+    config = {"clusters": [cluster], "contexts": [context], "users": users}
     path = folder / "kube.json"
-    path.write_text(json.dumps({**known, "current-context": "none"}))
+    path.write_text(json.dumps({**config, "current-context": "none"}))
     return path
 
 
 def _end(process):
-    """A task is in a session of its own, and goes with its ancestors only if it is told."""
+    """End a process and its tasks, which run in other sessions and would continue."""
     tasks = descendants(process.pid)
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Chromium without a window, that reaches this machine and nothing else."""
+"""Headless Chromium that can only connect to this machine."""
 
 import json
 import shutil
@@ -8,12 +8,12 @@ from selenium.webdriver.chrome.service import Service
 
 
 def start_browser():
-    """A browser that notes what its console says and which addresses it asks for."""
+    """Start a browser that records console messages and requests."""
     options = ChromeOptions()
     options.binary_location = shutil.which("chromium")
     for argument in (
         "--headless=new",
-        "--no-sandbox",  # which cannot be had as root; the pages are our own
+        "--no-sandbox",  # the sandbox does not work as root; the pages are trusted
         "--disable-gpu",
         "--disable-dev-shm-usage",  # /dev/shm of a container may be small
         "--hide-scrollbars",
@@ -26,29 +26,29 @@ def start_browser():
 
 
 def view(browser, *, width, height=900, dark=False):
-    """Gives the page a size and a colour scheme, as of a desktop or a phone."""
+    """Set the size and the colour scheme of the page, as on a desktop or a phone."""
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
     )
     features = [
         {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
-        {"name": "prefers-reduced-motion", "value": "reduce"},  # what is clicked stands still
+        {"name": "prefers-reduced-motion", "value": "reduce"},  # clicked elements do not move
     ]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
 def console_errors(browser):
-    """What the console said since it was last asked, at level SEVERE."""
+    """Console messages of level SEVERE since the last call."""
     return [line["message"] for line in browser.get_log("browser") if line["level"] == "SEVERE"]
 
 
-def addresses_asked_for(browser):
-    """Addresses of all requests since it was last asked, without data: URIs."""
+def requested_urls(browser):
+    """URLs of all requests since the last call, without data: URIs."""
     messages = [json.loads(line["message"])["message"] for line in browser.get_log("performance")]
-    asked = [
+    urls = [
         message["params"]["request"]["url"]
         for message in messages
         if message["method"] == "Network.requestWillBeSent"
     ]
-    return [address for address in asked if not address.startswith("data:")]
+    return [url for url in urls if not url.startswith("data:")]

@@ -1,4 +1,4 @@
-"""Containers of the image, held as short as a cluster would hold them."""
+"""Containers of the image, with the restrictions of a cluster."""
 
 import os
 import subprocess
@@ -9,19 +9,19 @@ import diptych
 ROOT = Path(__file__).parents[2]
 IMAGE = f"localhost/diptych:{diptych.__version__}"
 USER = 10001
-# Limits are named, or Podman asks for more than a test machine may grant.
+# Explicit limits: the defaults of Podman may exceed those of the machine.
 _LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--shm-size", "1g"]
-_NO_RIGHTS = ["--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "none"]
+_UNPRIVILEGED = ["--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "none"]
 _READ_ONLY = ["--read-only", "--read-only-tmpfs=false"]
 _SCRATCH = ["--tmpfs", "/tmp:mode=1777", "--tmpfs", "/home/diptych:mode=1777"]
 
 
 def run_in_image(*command, options=(), entrypoint=None, read_only=True):
-    """Runs a command of the image, or of another entry point, in a container of its own."""
+    """Run a command of the image, or of another entry point, in a new container."""
     done = subprocess.run(
         [
             *["podman", "--runtime", "runc", "run", "--rm", "--timeout", "500"],  # in seconds
-            *[*_LIMITS, *_NO_RIGHTS],
+            *[*_LIMITS, *_UNPRIVILEGED],
             *([*_READ_ONLY, *_SCRATCH] if read_only else []),
             *(["--entrypoint", entrypoint] if entrypoint else []),
             *options,

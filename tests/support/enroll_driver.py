@@ -1,8 +1,8 @@
-"""Enrolls vectors one change after another, as a process that a test can kill.
+"""Enroll vectors in several changes, in a process that a test can kill.
 
-Arguments: folders of the gallery and of the model, the first number, how many, how many a change.
-Prints the numbers that are enrolled when they are. Number n is the vector (n, 0), a class of its
-own; the model's embedding is the vector itself.
+Arguments: folder of the gallery, folder of the model, first number, number of vectors, vectors per
+change. Prints the numbers after they are enrolled. Number n is the vector (n, 0) with the label n;
+the embedding is the vector itself.
 """
 
 import sys
@@ -14,12 +14,12 @@ from diptych.inference.gallery import Gallery
 from diptych.inference.pushed_model import PushedModel
 
 
-def main(folder: str, version: str, first: int, number: int, at_once: int) -> None:
+def main(folder: str, version: str, first: int, num_vectors: int, change_size: int) -> None:
     gallery = Gallery.create_or_open(Path(folder), PushedModel(Path(version)))
-    for start in range(first, first + number, at_once):
-        numbers = np.arange(start, min(start + at_once, first + number))
+    for start in range(first, first + num_vectors, change_size):
+        numbers = np.arange(start, min(start + change_size, first + num_vectors))
         vectors = np.stack([numbers, np.zeros(len(numbers))], axis=1).astype(np.float32)
-        names = [str(one) for one in numbers]
+        names = [str(number) for number in numbers]
         gallery.enroll(names, vectors, names, vectors)
         print(*names, flush=True)
 

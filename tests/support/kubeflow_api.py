@@ -1,4 +1,4 @@
-"""The API of Kubeflow Pipelines, v2beta1, as far as a submission needs it; with a memory."""
+"""In-memory fake of the API of Kubeflow Pipelines, v2beta1, with the parts that submit needs."""
 
 import email
 import itertools
@@ -12,10 +12,14 @@ _BASE = "/apis/v2beta1"
 
 
 class KubeflowApi:
-    """A server on a free port. ``asked`` holds (method, path, parameters, body) of each request."""
+    """HTTP server on a free port.
+
+    ``requests`` has (method, path, parameters, body) of each request; ``errors`` maps
+    (method, path) to the (status, body) to respond with.
+    """
 
     def __init__(self, token=None):
-        self.asked, self.refusals = [], {}
+        self.requests, self.errors = [], {}
         self.pipelines, self.versions, self.experiments = [], [], []
         self.runs, self.recurring = [], []
         self._token, self._numbers = token, itertools.count(1)
@@ -60,15 +64,15 @@ class KubeflowApi:
         self._server.server_close()
 
     def changes(self):
-        """The requests that are to change something: (method, path)."""
-        return [(method, path) for method, path, *_ in self.asked if method != "GET"]
+        """Return (method, path) of the requests other than GET."""
+        return [(method, path) for method, path, *_ in self.requests if method != "GET"]
 
     def _answer(self, method, path, parameters, body, authorization):
         if self._token and authorization != f"Bearer {self._token}":
             return 401, {"message": "no token"}
-        self.asked.append((method, path, parameters, body))
-        if (method, path) in self.refusals:
-            return self.refusals[method, path]
+        self.requests.append((method, path, parameters, body))
+        if (method, path) in self.errors:
+            return self.errors[method, path]
         if path == "/healthz":
             return 200, {"multi_user": False}
         if path == "/pipelines/upload":
@@ -114,7 +118,7 @@ def _filtered(things, parameters):
 
 
 def _read(headers, content):
-    """JSON, or the file in a form as text."""
+    """Parse JSON, or return the text of the file in a multipart form."""
     kind = headers.get("Content-Type", "")
     if not kind.startswith("multipart/"):
         return json.loads(content) if content else None

@@ -1,9 +1,9 @@
-"""Runs a compiled pipeline as Kubeflow Pipelines does, with folders in place of the cluster.
+"""Emulation of Kubeflow Pipelines that runs a compiled pipeline in local processes and folders.
 
-It follows the driver and the launcher of the open-source backend: each step is the command of its
-container, in a process of its own with a disk of its own. Inputs are copied from the bucket to the
-disk before it, outputs from the disk to the bucket after it. An input artifact comes with the
-number of its record as the name, without a type, and with all numbers as floats.
+It follows the driver and the launcher of the open-source backend. Each step is the command of its
+container, in a separate process with a separate disk (a folder). Inputs are copied from the bucket
+to the disk before the step, and outputs from the disk to the bucket after it. An input artifact has
+the id of its record as its name, no type, and all numbers as floats.
 """
 
 import itertools
@@ -18,31 +18,31 @@ import yaml
 
 
 class Kubeflow:
-    """A cluster: its bucket, its records of artifacts, and its cache."""
+    """A cluster, with a bucket, artifact records and a cache."""
 
     def __init__(self, folder, scheme="minio"):
         self._folder, self._scheme = folder, scheme
         self._numbers = itertools.count(1)
         self._cache = {}
-        self.ran = {}  # run -> names of the steps that were not taken from the cache
+        self.ran = {}  # run -> names of the steps that were not cached
 
     def run(self, file, run, done=None):
-        """Runs a pipeline, one step after the other.
+        """Run a pipeline, one step after the other.
 
         Args:
-          file: of the compiled pipeline.
-          run: name of the run.
-          done: steps that are not run, with their outputs.
+          file: Compiled pipeline.
+          run: Name of the run.
+          done: Outputs of steps that are not run, by step.
 
         Returns:
-          For each step its outputs, by name; each with its path in the bucket and its metadata.
+          Outputs of each step by name, each with its path in the bucket and its metadata.
         """
         spec = next(yaml.safe_load_all(file.read_text()))
         tasks = spec["root"]["dag"]["tasks"]
         outputs = dict(done or {})
         self.ran[run] = []
         while waiting := [name for name in tasks if name not in outputs]:
-            name = next(one for one in waiting if outputs.keys() >= _before(tasks[one]))
+            name = next(one for one in waiting if outputs.keys() >= _upstream(tasks[one]))
             outputs[name] = self._step(spec, name, run, outputs)
         return outputs
 
@@ -75,9 +75,9 @@ class Kubeflow:
         }
         for artifact in inputs.values():
             if artifact["path"].exists():
-                shutil.copytree(artifact["path"], _on(disk, artifact["uri"]))
+                shutil.copytree(artifact["path"], _disk_path(disk, artifact["uri"]))
         for artifact in provisioned.values():
-            _on(disk, artifact["uri"]).parent.mkdir(parents=True, exist_ok=True)
+            _disk_path(disk, artifact["uri"]).parent.mkdir(parents=True, exist_ok=True)
         output_file = disk / "kfp_outputs" / "output_metadata.json"
         self._execute(
             container,
@@ -87,16 +87,16 @@ class Kubeflow:
             },
             disk,
         )
-        said = json.loads(output_file.read_text()).get("artifacts", {})
+        reported = json.loads(output_file.read_text()).get("artifacts", {})
         recorded = {
-            key: self._record(key, artifact["uri"], said[key]["artifacts"][0], disk)
+            key: self._record(key, artifact["uri"], reported[key]["artifacts"][0], disk)
             for key, artifact in provisioned.items()
         }
         self._cache[key] = recorded
         return recorded
 
-    def _execute(self, container, given, disk):
-        text = json.dumps(given)
+    def _execute(self, container, executor_input, disk):
+        text = json.dumps(executor_input)
         command = [arg.replace("{{$}}", text) for arg in container["command"] + container["args"]]
         log = disk / "log.txt"
         with log.open("w") as file:
@@ -114,39 +114,39 @@ class Kubeflow:
             )
         assert done.returncode == 0, log.read_text()[-3000:]
 
-    def _record(self, name, uri, said, disk):
-        """Uploads an output and puts down what the step said of it."""
-        assert said.get("uri", uri) == uri
-        path = _on(self._folder, uri)
-        if _on(disk, uri).exists():
-            shutil.copytree(_on(disk, uri), path)
-        metadata = {key: _stored(value) for key, value in said.get("metadata", {}).items()}
+    def _record(self, name, uri, reported, disk):
+        """Upload an output and record the metadata that the step reported."""
+        assert reported.get("uri", uri) == uri
+        path = _disk_path(self._folder, uri)
+        if _disk_path(disk, uri).exists():
+            shutil.copytree(_disk_path(disk, uri), path)
+        metadata = {key: _stored(value) for key, value in reported.get("metadata", {}).items()}
         metadata |= {"display_name": name, "store_session_info": '{"Provider":"minio"}'}
         number = str(next(self._numbers))
         return {"name": number, "uri": uri, "metadata": metadata, "path": path}
 
 
-def _before(task):
+def _upstream(task):
     return set(task.get("dependentTasks", []))
 
 
-def _on(disk, uri):
-    """Where the launcher puts what is at an address."""
-    scheme, _, place = uri.partition("://")
-    return disk / {"gs": "gcs"}.get(scheme, scheme) / place
+def _disk_path(disk, uri):
+    """Return the path on a disk to which the launcher copies the content of a URI."""
+    scheme, _, name = uri.partition("://")
+    return disk / {"gs": "gcs"}.get(scheme, scheme) / name
 
 
 def _lists(artifacts):
-    """As messages hold them: lists of one, of what the backend tells the step."""
-    told = ("name", "uri", "type", "metadata")
+    """Return artifact lists of length one, with the keys that the backend passes to the step."""
+    keys = ("name", "uri", "type", "metadata")
     return {
-        name: {"artifacts": [{key: artifact[key] for key in told if key in artifact}]}
+        name: {"artifacts": [{key: artifact[key] for key in keys if key in artifact}]}
         for name, artifact in artifacts.items()
     }
 
 
 def _stored(value):
-    """A property as it comes back from the records of the backend."""
+    """Return a property as the backend records and returns it."""
     assert value is not None  # "unknown/unsupported value type"
     if isinstance(value, bool | int | float):
         return float(value)

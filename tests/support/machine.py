@@ -1,12 +1,12 @@
-"""The machine that something was measured on, in words."""
+"""Description of the machine of a measurement."""
 
 import os
 import platform
 from pathlib import Path
 
 
-def machine() -> str:
-    """Processors and Python, such as ``2 x Intel Xeon, Python 3.11.7``."""
+def describe_machine() -> str:
+    """Return CPUs and Python version, such as ``2 x Intel Xeon, Python 3.11.7``."""
     cpu = next(
         (
             line.partition(":")[2].strip()

@@ -1,4 +1,4 @@
-"""What `kubectl apply -k` would send, as plain dictionaries, and the pods that would come of it."""
+"""Kubernetes objects that `kubectl apply -k` would send, and the pods that they create."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ JOBS = ("rollback", "ray-night")
 
 @functools.cache
 def text_of(name):
-    """Of an overlay as kustomize makes it, or of a job as it is."""
+    """Return the YAML of an overlay, built by kustomize, or of a job."""
     if name in JOBS:
         return (FOLDER / "jobs" / f"{name}.yaml").read_text()
     command = ["kubectl", "kustomize", FOLDER / "overlays" / name]
@@ -22,17 +22,17 @@ def text_of(name):
 
 
 def objects_of(name):
-    return [found for found in yaml.safe_load_all(text_of(name)) if found]
+    return [document for document in yaml.safe_load_all(text_of(name)) if document]
 
 
 def of_kind(objects, kind):
-    """Objects of a kind by their names."""
+    """Return the objects of a kind, keyed by name."""
     return {one["metadata"]["name"]: one for one in objects if one["kind"] == kind}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pod:
-    """A pod that a controller would start."""
+    """A pod that a controller creates."""
 
     owner: str
     labels: dict
@@ -45,7 +45,7 @@ class Pod:
 
 
 def pods_of(objects):
-    """One of each kind."""
+    """Return one pod for each pod template."""
     return [pod for one in objects for pod in _POD_MAKERS.get(one["kind"], _none)(one)]
 
 
@@ -60,7 +60,7 @@ def _of_template(one, template, **labels):
 
 
 def _of_ray(one):
-    """With the labels that KubeRay 1.5 sets."""
+    """Pods of a RayCluster, with the labels that KubeRay 1.5 sets."""
     cluster = {"ray.io/cluster": one["metadata"]["name"], "ray.io/is-ray-node": "yes"}
     groups = [(one["spec"]["headGroupSpec"], "head", "headgroup")]
     groups += [(group, "worker", group["groupName"]) for group in one["spec"]["workerGroupSpecs"]]
@@ -73,7 +73,7 @@ def _of_ray(one):
 
 
 def _of_flink(one):
-    """With the labels of Flink's operator, and both pod templates as it merges them."""
+    """Pods of a FlinkDeployment, with the labels and merged templates of the operator."""
     spec = one["spec"]
     pods = []
     for role in ("jobManager", "taskManager"):
@@ -104,7 +104,7 @@ _POD_MAKERS = {
 
 
 def selects(selector, labels):
-    """Whether a label selector of Kubernetes takes an object with these labels."""
+    """Return whether a label selector of Kubernetes matches these labels."""
     operators = {
         "In": lambda value, values: value in values,
         "NotIn": lambda value, values: value not in values,

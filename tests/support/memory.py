@@ -1,17 +1,17 @@
-"""How much memory a step takes at its most."""
+"""Peak memory of a function."""
 
 import re
 from pathlib import Path
 
 
-def growth(step):
-    """Bytes beyond those that the process had before; also what is not of Python."""
+def measure_memory_growth(step):
+    """Return the peak growth of resident memory during a call, in bytes; includes native memory."""
     before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     step()
     return resident("VmHWM") - before
 
 
 def resident(line):
-    """Bytes, by a line of the kernel's status of this process."""
+    """Return a memory value in bytes from a line of /proc/self/status."""
     return int(re.search(rf"{line}:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024

@@ -1,7 +1,7 @@
-"""Nights in processes of their own, which are killed at a chosen moment of a chosen step.
+"""Nights in separate processes, which can be killed at a given moment of a given step.
 
-They are forked from a server that has imported TFX and TensorFlow and started nothing: it has one
-thread, but for jemalloc's, which knows of forks.
+The processes are forked from a server that has imported TFX and TensorFlow but started nothing: it
+has one thread, apart from those of jemalloc, which supports forks.
 """
 
 import json
@@ -12,93 +12,95 @@ import threading
 import time
 from pathlib import Path
 
-_FORKED = multiprocessing.get_context("forkserver")
-_FORKED.set_forkserver_preload(
-    [
-        f"diptych.{name}"
-        for name in (
-            "components.evaluator.judging",
-            "components.example_gen.ingest",
-            "components.exported",
-            "components.pair_gen.transforms",
-            "components.trainer.cluster",
-            "components.trainer.export",
-            "pipeline.graph",
-            "pipeline.local",
-            "pipeline.nightly.prune",
-            "pipeline.nightly.result",
-            "pipeline.report.build",
-            "pipeline.summary",
-        )
-    ]
+_FORKSERVER = multiprocessing.get_context("forkserver")
+# The server ignores modules that do not exist; each night would then import TensorFlow itself.
+PRELOADED = (
+    "diptych.components.common.exported_model",
+    "diptych.components.evaluator.evaluation_report",
+    "diptych.components.evaluator.raw_split",
+    "diptych.components.example_gen.ingest",
+    "diptych.components.pair_gen.transforms",
+    "diptych.components.trainer.export",
+    "diptych.components.trainer.launch",
+    "diptych.pipeline.graph",
+    "diptych.pipeline.nightly.night_result",
+    "diptych.pipeline.nightly.pruning",
+    "diptych.pipeline.report.build",
+    "diptych.pipeline.runners.local",
+    "diptych.pipeline.runs.run_summary",
 )
+_FORKSERVER.set_forkserver_preload(list(PRELOADED))
 
 
 class NightProcess:
     """``diptych run CONFIG --nightly``, started.
 
     Args:
-      config: file.
-      root: of the runs.
-      out: file for what it prints.
-      kill: a step, and ``"start"``, ``"middle"`` or ``"end"``: before it does anything; when its
-        first file is there; when all of them are, and nothing is recorded.
+      config: Configuration file.
+      root: Pipeline root.
+      out: Path without suffix of the files for its output.
+      kill: Step and moment of a SIGKILL: ``"start"``, before the step does anything; ``"middle"``,
+        when its first file exists; ``"end"``, when all exist and nothing is recorded yet.
     """
 
     def __init__(self, config, root, out, kill=None):
         self._out = out
-        self._process = _FORKED.Process(target=_night, args=(config, root, out, kill))
+        self._process = _FORKSERVER.Process(target=_run_night, args=(config, root, out, kill))
         self._process.start()
 
     def end(self):
-        """The exit code, and the summary; None of a process that was killed."""
+        """Wait for the end; return the exit code and the summary, which is None after a kill."""
         self._process.join()
-        said = self._out.with_suffix(".json").read_text().splitlines()
-        return self._process.exitcode, json.loads(said[-1]) if said else None
+        lines = self._out.with_suffix(".json").read_text().splitlines()
+        return self._process.exitcode, json.loads(lines[-1]) if lines else None
 
     @property
-    def noise(self):
-        """What it said to people."""
+    def stderr(self):
+        """Content of standard error."""
         return self._out.with_suffix(".txt").read_text()
 
 
-def _night(config, root, out, kill):
+def _run_night(config, root, out, kill):
     for number, suffix in ((1, ".json"), (2, ".txt")):
         file = os.open(out.with_suffix(suffix), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
     from diptych.cli.main import main
 
     if kill is not None:
-        _prepare_to_die(*kill, root / "serving")
+        _schedule_kill(*kill, root / "serving")
     main(["run", str(config), "--nightly", "--root", str(root)])
 
 
-def _prepare_to_die(step, moment, serving):
+def _schedule_kill(step, moment, serving):
     from tfx.orchestration.portable.launcher import Launcher
 
     execute = Launcher._run_executor
 
-    def killed(self, info):
+    def execute_and_kill(self, info):
         if self._pipeline_node.node_info.id != step:
             return execute(self, info)
         if moment == "start":
-            _die()
+            _kill_process()
         if moment == "middle":
-            outputs = [Path(each.uri) for several in info.output_dict.values() for each in several]
-            threading.Thread(target=_die_when_there, args=(outputs, serving), daemon=True).start()
+            outputs = [
+                Path(each.uri) for artifacts in info.output_dict.values() for each in artifacts
+            ]
+            threading.Thread(
+                target=_kill_when_written, args=(outputs, serving), daemon=True
+            ).start()
         execute(self, info)
-        _die()  # one that writes nothing, or too fast, is killed here as well
+        _kill_process()  # also a step that writes nothing, or too fast
 
-    Launcher._run_executor = killed
+    Launcher._run_executor = execute_and_kill
 
 
-def _die_when_there(outputs, serving):
+def _kill_when_written(outputs, serving):
     while True:
         for folder in [*outputs, *serving.glob(".pushing-*")]:
             if any(path.is_file() for path in folder.rglob("*")):
-                _die()
+                _kill_process()
         time.sleep(0.001)
 
 
-def _die():
+def _kill_process():
     os.kill(os.getpid(), signal.SIGKILL)

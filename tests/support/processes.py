@@ -1,4 +1,4 @@
-"""Processes that a test starts, watches and ends; never any other."""
+"""Start, observe and end the processes of a test."""
 
 import contextlib
 import os
@@ -9,40 +9,40 @@ from pathlib import Path
 
 
 def descendants(pid):
-    """Children, and theirs."""
-    found = []
+    """Return the pids of all descendants of a process."""
+    pids = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):  # each thread has its own
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             for child in map(int, path.read_text().split()):
-                found += [child, *descendants(child)]
-    return found
+                pids += [child, *descendants(child)]
+    return pids
 
 
-def named(pids, word):
-    """Those whose command line has a word; Ray writes there what a worker does."""
-    found = []
+def pids_with_command(pids, word):
+    """Return the pids whose command line contains a word; Ray sets it to the task of a worker."""
+    matching = []
     for pid in pids:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             if word in Path(f"/proc/{pid}/cmdline").read_bytes().decode():
-                found.append(pid)
-    return found
+                matching.append(pid)
+    return matching
 
 
-def in_session(leader):
-    """All of a session that are alive, whoever their parent is by now."""
-    found = []
+def pids_of_session(leader):
+    """Return the pids of all live processes of a session."""
+    pids = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             # pid (name) state parent group session ...; a name may hold spaces
             state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
             if int(session) == leader and state not in "ZX":
-                found.append(int(path.parent.name))
-    return found
+                pids.append(int(path.parent.name))
+    return pids
 
 
 @contextlib.contextmanager
-def started(command, log, **options):
-    """Runs a command in a session of its own, of which nothing is left over at the end."""
+def start_session(command, log, **options):
+    """Run a command in a new session, and kill all processes of the session at the end."""
     with Path(log).open("wb") as file:
         process = subprocess.Popen(
             command, stdout=file, stderr=file, start_new_session=True, **options
@@ -50,26 +50,26 @@ def started(command, log, **options):
     try:
         yield process
     finally:
-        for pid in in_session(process.pid):
+        for pid in pids_of_session(process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
 
 
-def wait_until(fact, timeout_s, of=None):
-    """Returns what ``fact`` gives as soon as it is something.
+def wait_until(condition, timeout_s, of=None):
+    """Call a function until it returns a true value, and return the value.
 
     Args:
-      fact: a function.
-      timeout_s: after which the test fails.
-      of: a process, without which it cannot become a fact.
+      condition: Function without arguments.
+      timeout_s: Time after which the test fails.
+      of: Process that must stay alive; None: no process.
     """
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         ended = of is not None and of.poll() is not None
-        found = fact()
-        if found:
-            return found
+        result = condition()
+        if result:
+            return result
         assert not ended, f"ended with {of.returncode}"
         time.sleep(0.02)
     raise AssertionError(f"not within {timeout_s} s")

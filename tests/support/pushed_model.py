@@ -1,6 +1,6 @@
-"""Pushed models made in a second or two, with weights set by hand so that distances are known.
+"""Pushed models with fixed weights and known distances, created without a pipeline run.
 
-The export and the manifest are real; only the training and the pass over the data are left out.
+The export and the manifest are real; only the training and the pass over the data are skipped.
 """
 
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from diptych.schemas.input_spec import Column, Inputs
-from diptych.schemas.manifest import ModelManifest, files_of
+from diptych.schemas.input_spec import Column, InputSpec
+from diptych.schemas.manifest import ModelManifest, compute_digests
 
 NAME = "birds"
 
@@ -24,16 +24,16 @@ def push_vectors(
     scale=1.0,
     label="species",
 ):
-    """Pushes a version whose embedding is the vector times ``scale``; distances are Euclidean.
+    """Push a version whose embedding is the vector times ``scale``; distances are Euclidean.
 
     Args:
-      folder: of the versions.
-      version: its number.
-      columns: names and widths.
-      right_columns: of the other half, for data that came in pairs.
-      threshold: the calibrated one.
-      scale: what embeddings are multiplied with.
-      label: name of the label column; of the column ``same`` for data that came in pairs.
+      folder: Folder of the versions.
+      version: Number of the version.
+      columns: Names and widths of the columns.
+      right_columns: Columns of the right side, for paired data.
+      threshold: Calibrated threshold.
+      scale: Factor of the embeddings.
+      label: Name of the label column, or of the column ``same`` for paired data.
 
     Returns:
       Folder of the version.
@@ -42,11 +42,11 @@ def push_vectors(
         tuple(Column(name=name, width=width) for name, width in half)
         for half in (columns, right_columns)
     )
-    inputs = Inputs(kind="vector", columns=left, right_columns=right)
+    inputs = InputSpec(kind="vector", columns=left, right_columns=right)
     data = {"kind": "table", "path": "/data/birds.csv", "label": label}
     if right:
         data = {"kind": "pairs", "path": "/data/birds.csv", "same": label}
-    return _push(Path(folder), version, inputs, threshold, scale, data)
+    return _push_version(Path(folder), version, inputs, threshold, scale, data)
 
 
 def push_images(
@@ -59,25 +59,25 @@ def push_images(
     max_bytes=100_000,
     max_pixels=100_000,
 ):
-    """Pushes a version whose embedding is the mean brightness, 0 to 1, of each quarter of an image.
+    """Push a version whose embedding is the mean brightness, 0 to 1, of each quarter of an image.
 
     The quarters are top left, top right, bottom left, bottom right; distances are Euclidean: two
     plain grey images of brightness p and q are ``2 * scale * abs(p - q)`` apart.
 
     Args:
-      folder: of the versions.
-      version: its number.
-      size: height and width, both even.
+      folder: Folder of the versions.
+      version: Number of the version.
+      size: Height and width, both even.
       channels: 1 or 3.
-      threshold: the calibrated one.
-      scale: what embeddings are multiplied with.
-      max_bytes: of an image.
-      max_pixels: of an image.
+      threshold: Calibrated threshold.
+      scale: Factor of the embeddings.
+      max_bytes: Maximum size of an image file.
+      max_pixels: Maximum number of pixels of an image.
 
     Returns:
       Folder of the version.
     """
-    inputs = Inputs(kind="image", size=size, channels=channels)
+    inputs = InputSpec(kind="image", size=size, channels=channels)
     data = {
         "kind": "images",
         "path": "/data/birds",
@@ -86,19 +86,19 @@ def push_images(
         "max_bytes": max_bytes,
         "max_pixels": max_pixels,
     }
-    return _push(Path(folder), version, inputs, threshold, scale, data)
+    return _push_version(Path(folder), version, inputs, threshold, scale, data)
 
 
-def _push(folder, version, inputs, threshold, scale, data):
+def _push_version(folder, version, inputs, threshold, scale, data):
     from diptych.components.trainer.distances import EuclideanDistance
     from diptych.components.trainer.export import export_model
     from diptych.components.trainer.network import Network
 
-    encoder = _encoder(inputs, scale)
+    encoder = _build_encoder(inputs, scale)
     path = folder / str(version)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        _save_graph(Path(scratch), inputs)
+        _save_transform_graph(Path(scratch), inputs)
         export_model(
             Network(encoder, EuclideanDistance()),
             Path(scratch),
@@ -116,15 +116,15 @@ def _push(folder, version, inputs, threshold, scale, data):
         distance="euclidean",
         threshold=threshold,
         data={"span": "2026-11-22"},
-        figures={"accuracy": 0.97},
+        metrics={"accuracy": 0.97},
         configuration={"data": data},
         packages={"diptych": "0.1.0"},
-        files=files_of(path),
+        files=compute_digests(path),
     ).write(path)
     return path
 
 
-def _encoder(inputs, scale):
+def _build_encoder(inputs, scale):
     from keras import Sequential, layers
 
     start = [layers.Input(inputs.shape.shape)]
@@ -138,14 +138,14 @@ def _encoder(inputs, scale):
         weights = np.kron(np.eye(4), np.full((channels, 1), 1 / channels))
     else:
         weights = np.eye(inputs.shape.shape[0])
-    weigh = layers.Dense(weights.shape[1], use_bias=False)
-    encoder = Sequential([*start, weigh])
-    weigh.set_weights([weights * scale])
+    projection = layers.Dense(weights.shape[1], use_bias=False)
+    encoder = Sequential([*start, projection])
+    projection.set_weights([weights * scale])
     return encoder
 
 
-def _save_graph(folder, inputs):
-    """A graph with the features of Transform's: what it would make without statistics of data."""
+def _save_transform_graph(folder, inputs):
+    """Save a transform graph like that of Transform, without statistics of the data."""
     import tensorflow as tf
 
     from diptych.components.common.images import decode_image
@@ -169,11 +169,11 @@ def _save_graph(folder, inputs):
         }
 
     text = tf.TensorSpec([None, 1], tf.string)
-    wanted = {features.LABEL: text, features.ID: text, features.SOURCE: text}
+    signature = {features.LABEL: text, features.ID: text, features.SOURCE: text}
     if inputs.kind == "image":
-        wanted[features.IMAGE] = text
+        signature[features.IMAGE] = text
     for column in (*inputs.columns, *inputs.right_columns):
-        wanted[column.name] = tf.TensorSpec([None, column.width], tf.float32)
+        signature[column.name] = tf.TensorSpec([None, column.width], tf.float32)
     graph = tf.Module()
-    graph.transform_fn = tf.function(transform).get_concrete_function(wanted)
+    graph.transform_fn = tf.function(transform).get_concrete_function(signature)
     tf.saved_model.save(graph, str(folder / "transform_fn"))

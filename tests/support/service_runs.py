@@ -1,4 +1,4 @@
-"""The service as a user starts it, and pictures to ask it about."""
+"""Start the service as a user does, and create test images."""
 
 import base64
 import contextlib
@@ -14,14 +14,14 @@ from pathlib import Path
 import httpx
 import numpy as np
 from PIL import Image
-from processes import started, wait_until
+from processes import start_session, wait_until
 
 TOKEN = "token-of-the-tests-0123"
 DIPTYCH = str(Path(sys.executable).with_name("diptych"))
 
 
 class RunningService:
-    """One that answers."""
+    """A running service."""
 
     def __init__(self, process, port, output):
         self.process = process
@@ -33,14 +33,13 @@ class RunningService:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=30)
 
-    def said(self):
-        """On the console."""
+    def console_output(self):
         return self._output.read_text()
 
 
 @contextlib.contextmanager
 def running_service(folder, models, *arguments):
-    """Starts ``diptych serve`` with a known token; its files lie in the folder."""
+    """Run ``diptych serve`` with a known token; its files are in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -48,35 +47,35 @@ def running_service(folder, models, *arguments):
     output = folder / "console.txt"
     command = [DIPTYCH, "serve", "--model", models, "--port", port, "--log", folder / "log.txt"]
     environment = {**os.environ, "DIPTYCH_TOKEN": TOKEN}
-    with started(
+    with start_session(
         [str(word) for word in [*command, *arguments]], output, env=environment
     ) as process:
         service = RunningService(process, port, output)
-        wait_until(lambda: "Ctrl-C" in service.said(), 150, of=process)
-        wait_until(lambda: _answers(service.url), 10, of=process)
+        wait_until(lambda: "Ctrl-C" in service.console_output(), 150, of=process)
+        wait_until(lambda: _is_healthy(service.url), 10, of=process)
         yield service
 
 
 def grey(brightness, side=8):
-    """A plain PNG, brightness from 0 to 255."""
-    picture = io.BytesIO()
-    Image.fromarray(np.full((side, side), brightness, np.uint8)).save(picture, "PNG")
-    return picture.getvalue()
+    """A uniform grey PNG, brightness from 0 to 255."""
+    image = io.BytesIO()
+    Image.fromarray(np.full((side, side), brightness, np.uint8)).save(image, "PNG")
+    return image.getvalue()
 
 
 def b64(content):
     return {"b64": base64.b64encode(content).decode()}
 
 
-def bomb():
-    """A valid PNG of 48 kB that unfolds to 400 MB: 20,000 x 20,000 grey pixels, all 0."""
+def decompression_bomb():
+    """A valid PNG of 48 kB that decodes to 400 MB: 20,000 x 20,000 black pixels."""
     side = 20_000
 
     def chunk(kind, content):
         check = zlib.crc32(kind + content)
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
 
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)  # one bit a pixel
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)  # one bit per pixel
     packer = zlib.compressobj(9)
     width = (side + 7) // 8 + 1
     rows = b"".join(packer.compress(bytes(width) * 100) for _ in range(side // 100))
@@ -86,13 +85,13 @@ def bomb():
     )
 
 
-def resident(pid):
-    """Bytes of memory that a process holds."""
+def resident_bytes(pid):
+    """Resident memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
 
 
-def _answers(url):
+def _is_healthy(url):
     with contextlib.suppress(httpx.TransportError):
         return httpx.get(f"{url}/healthz", timeout=5).status_code == 200
     return False

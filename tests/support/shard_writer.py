@@ -1,4 +1,4 @@
-"""Writes small pair shards by hand: all pairs of each batch, no balancing."""
+"""Write small pair shards: all pairs of each batch, without balancing."""
 
 from itertools import combinations
 from pathlib import Path
@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from diptych.schemas.shards import (
-    PAIRS,
-    TRIPLETS,
+    PAIRS_SCHEMA,
+    TRIPLETS_SCHEMA,
     InputShape,
-    Manifest,
+    SplitManifest,
     examples_schema,
     shard_name,
 )
@@ -20,25 +20,25 @@ from diptych.schemas.shards import (
 def write_split(
     folder: Path, batches: list[tuple[np.ndarray, np.ndarray]], num_shards: int
 ) -> None:
-    """Each batch is (x, class numbers); an example's id is its content."""
+    """Write batches of (x, class numbers); the id of an example is its content."""
     folder.mkdir(parents=True)
     first = batches[0][0]
     kind = "image" if first.dtype == np.uint8 else "vector"
     shape = InputShape(kind=kind, shape=first.shape[1:])
     counts = dict.fromkeys(("same", "different", "placed"), 0)
     for shard in range(num_shards):
-        mine = [number for number in range(len(batches)) if number % num_shards == shard]
+        shard_batches = [number for number in range(len(batches)) if number % num_shards == shard]
         columns: dict[str, list] = {name: [] for name in examples_schema(shape.arrow_type).names}
         pairs: list[tuple[int, int, int, int, float]] = []
-        for number in mine:
+        for number in shard_batches:
             x, classes = batches[number]
             start = len(columns["batch"])
-            for value, of in zip(x, classes, strict=True):
+            for value, class_number in zip(x, classes, strict=True):
                 raw = value.tobytes()
                 columns["batch"].append(number)
                 columns["id"].append(raw[:16].ljust(16, b"\0"))
-                columns["label"].append(str(of).encode())
-                columns["class"].append(int(of))
+                columns["label"].append(str(class_number).encode())
+                columns["class"].append(int(class_number))
                 columns["weight"].append(1.0)
                 columns["repeats"].append(1)
                 columns["x"].append(raw if kind == "image" else value.tolist())
@@ -50,22 +50,24 @@ def write_split(
         table = pa.table(columns, schema=examples_schema(shape.arrow_type)).combine_chunks()
         with pa.ipc.new_file(folder / shard_name("examples", shard, num_shards), table.schema) as f:
             f.write_table(table)
-        rows = list(zip(*pairs, strict=True)) or [[] for _ in PAIRS]
-        arrays = [pa.array(row, field.type) for row, field in zip(rows, PAIRS, strict=True)]
+        rows = list(zip(*pairs, strict=True)) or [[] for _ in PAIRS_SCHEMA]
+        arrays = [pa.array(row, field.type) for row, field in zip(rows, PAIRS_SCHEMA, strict=True)]
         pq.write_table(
-            pa.table(arrays, schema=PAIRS), folder / shard_name("pairs", shard, num_shards)
+            pa.table(arrays, schema=PAIRS_SCHEMA), folder / shard_name("pairs", shard, num_shards)
         )
-        pq.write_table(TRIPLETS.empty_table(), folder / shard_name("triplets", shard, num_shards))
-    Manifest(
+        pq.write_table(
+            TRIPLETS_SCHEMA.empty_table(), folder / shard_name("triplets", shard, num_shards)
+        )
+    SplitManifest(
         input=shape,
         num_shards=num_shards,
         num_batches=len(batches),
         num_examples=counts["placed"],
-        num_placed=counts["placed"],
-        num_classes=len({int(of) for _, classes in batches for of in classes}),
+        num_rows=counts["placed"],
+        num_classes=len({int(number) for _, classes in batches for number in classes}),
         num_singletons=0,
-        num_same=counts["same"],
-        num_different=counts["different"],
+        num_positive=counts["same"],
+        num_negative=counts["different"],
         num_triplets=0,
         batches_per_shard=tuple(
             len(range(shard, len(batches), num_shards)) for shard in range(num_shards)
@@ -74,7 +76,7 @@ def write_split(
 
 
 def blobs(batches: int, seed: int, classes: int = 4, each: int = 3, size: int = 6) -> list:
-    """Batches of vectors, one well separated blob a class."""
+    """Make batches of vectors with one well separated cluster per class."""
     centres = np.random.default_rng(0).normal(size=(classes, size)) * 3
     generator = np.random.default_rng(seed)
     labels = np.repeat(np.arange(classes), each)
@@ -85,7 +87,7 @@ def blobs(batches: int, seed: int, classes: int = 4, each: int = 3, size: int = 
 
 
 def write_blobs(folder: Path, batches: int, num_shards: int = 4) -> Path:
-    """A pair set of blobs: so many batches to train on, and two to calibrate."""
+    """Write a pair set of blobs: the given number of training batches, and two for calibration."""
     write_split(folder / "Split-train", blobs(batches=batches, seed=1), num_shards)
     write_split(folder / "Split-calibration", blobs(batches=2, seed=2), num_shards)
     return folder

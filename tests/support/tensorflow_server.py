@@ -1,16 +1,15 @@
-"""A stand-in for TensorFlow Serving: its requests, its answers, and its way with a SavedModel."""
+"""A fake of TensorFlow Serving: same requests and responses, same use of a SavedModel."""
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2
 
 
-class Server:
-    """Answers a PredictRequest in the way of TensorFlow Serving.
+class FakeTensorFlowServing:
+    """Answers a PredictRequest like TensorFlow Serving.
 
-    That is: the signature is looked up (``serving_default`` if none is named), the inputs must be
-    its own, each tensor must have its dtype and fit its shape, and the session is run with the
-    names of the tensors.
+    It selects the signature (``serving_default`` by default), checks the names, dtypes and shapes
+    of the inputs, and runs the session with the names of the tensors.
     """
 
     def __init__(self, folder):
@@ -28,25 +27,25 @@ class Server:
         assert set(request.inputs) == set(signature.inputs)
         feed = {}
         for name, tensor in request.inputs.items():
-            known = signature.inputs[name]
-            assert tensor.dtype == known.dtype
-            assert tf.TensorShape(known.tensor_shape).is_compatible_with(tensor.tensor_shape)
-            feed[known.name] = tf.make_ndarray(tensor)
-        wanted = {name: info.name for name, info in signature.outputs.items()}
+            info = signature.inputs[name]
+            assert tensor.dtype == info.dtype
+            assert tf.TensorShape(info.tensor_shape).is_compatible_with(tensor.tensor_shape)
+            feed[info.name] = tf.make_ndarray(tensor)
+        outputs = {name: info.name for name, info in signature.outputs.items()}
         response = predict_pb2.PredictResponse()
-        for name, value in self.session.run(wanted, feed).items():
+        for name, value in self.session.run(outputs, feed).items():
             response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
         return predict_pb2.PredictResponse.FromString(response.SerializeToString())
 
 
-def request(signature, **inputs):
-    made = predict_pb2.PredictRequest()
-    made.model_spec.name = "birds"
-    made.model_spec.signature_name = signature
+def encode_request(signature, **inputs):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "birds"
+    request.model_spec.signature_name = signature
     for name, value in inputs.items():
-        made.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-    return made.SerializeToString()
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    return request.SerializeToString()
 
 
-def answers(response):
+def to_arrays(response):
     return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}

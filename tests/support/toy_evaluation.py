@@ -1,14 +1,14 @@
-"""Figures of an evaluation that are written down, not computed."""
+"""Evaluation reports with made-up metrics."""
 
 from diptych.schemas.evaluation import (
     AtThreshold,
-    ClassFigures,
+    Check,
+    ClassMetrics,
     Confusion,
     Estimate,
-    Evaluation,
+    EvaluationReport,
     FewShot,
     Retrieval,
-    Rule,
     Slice,
     TrueAcceptRate,
     Verification,
@@ -16,7 +16,7 @@ from diptych.schemas.evaluation import (
 
 
 def estimate(value):
-    """One percent point to both sides."""
+    """An estimate whose interval is one percentage point to both sides."""
     return Estimate(value=value, low=round(value - 0.01, 4), high=round(value + 0.01, 4))
 
 
@@ -28,19 +28,19 @@ def at_threshold(threshold, accuracy):
         recall=estimate(0.7),
         f1=estimate(0.75),
         confusion=Confusion(
-            same_called_same=4,
-            same_called_different=1,
-            different_called_same=2,
-            different_called_different=3,
+            true_positives=4,
+            false_negatives=1,
+            false_positives=2,
+            true_negatives=3,
         ),
     )
 
 
 def toy_evaluation(accuracy=0.9, threshold=0.7, classes=None, **changes):
-    """Of ten pairs; ``classes`` are accuracies by label."""
+    """A report on ten pairs; ``classes`` maps labels to accuracies."""
     verification = Verification(
         pairs=10,
-        same_pairs=5,
+        positive_pairs=5,
         examples=8,
         roc_auc=estimate(0.95),
         equal_error_rate=estimate(0.12),
@@ -48,43 +48,44 @@ def toy_evaluation(accuracy=0.9, threshold=0.7, classes=None, **changes):
         fixed=at_threshold(0.5, 0.85),
         calibrated=at_threshold(threshold, accuracy),
     )
-    figures = [
-        ClassFigures(
+    class_metrics = [
+        ClassMetrics(
             label=label,
             seen=True,
             examples=4,
             pairs=5,
-            accuracy=known,
-            accuracy_same=None,
-            accuracy_different=None,
+            accuracy=class_accuracy,
+            accuracy_positive=None,
+            accuracy_negative=None,
             recall_at_1=None,
         )
-        for label, known in sorted((classes or {}).items())
+        for label, class_accuracy in sorted((classes or {}).items())
     ]
     blessed = accuracy >= 0.8
-    rule = Rule(
+    verb = "meets" if blessed else "does not meet"
+    check = Check(
         name="accuracy",
-        figure=accuracy,
-        bar=0.8,
+        value=accuracy,
+        requirement=0.8,
         better="higher",
-        holds=blessed,
-        text=f"accuracy {accuracy:.2%} {'reaches' if blessed else 'is below'} the bar of 80.00%",
+        passed=blessed,
+        text=f"accuracy {accuracy:.2%} {verb} the requirement of at least 80.00%",
     )
     values = {
         "blessed": blessed,
-        "rules": (rule,),
+        "checks": (check,),
         "collapse": None,
         "slices": (Slice(name="all", verification=verification),),
-        "classes": tuple(figures),
+        "classes": tuple(class_metrics),
         "resamples": 100,
     }
-    return Evaluation(**{**values, **changes})
+    return EvaluationReport(**{**values, **changes})
 
 
 def retrieval(recall_at_1):
-    figures = {"recall_at_5": estimate(0.9), "map_at_r": estimate(0.5)}
+    others = {"recall_at_5": estimate(0.9), "map_at_r": estimate(0.5)}
     return Retrieval(
-        queries=1234, gallery=1300, classes=9, recall_at_1=estimate(recall_at_1), **figures
+        queries=1234, gallery=1300, classes=9, recall_at_1=estimate(recall_at_1), **others
     )
 
 

@@ -1,6 +1,6 @@
-"""A pipeline of TFX that records in ML Metadata what Diptych's own does, in a second.
+"""A TFX pipeline with the ML Metadata records of Diptych's pipeline, in a second.
 
-Its steps have the names, parameters and artifact types of ours, but write down what they are told.
+The steps have the same names, parameters and artifact types, but only write given values.
 """
 
 # No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
@@ -19,8 +19,9 @@ from toy_evaluation import toy_evaluation
 from diptych.pipeline.runners.local import run_locally
 from diptych.schemas.artifacts import Balance, Evaluation, PairSet, Rejected, TrainingLog
 from diptych.schemas.balance import SplitBalance
-from diptych.schemas.evaluation import PAIRS
-from diptych.schemas.shards import SPLITS, InputShape, Manifest
+from diptych.schemas.evaluation import SCORED_PAIRS_SCHEMA
+from diptych.schemas.learning_curves import EpochMetrics, LearningCurves
+from diptych.schemas.shards import SPLITS, InputShape, SplitManifest
 
 
 @component
@@ -41,32 +42,32 @@ def ToyPairs(
     balance: OutputArtifact[Balance],
     settings: Parameter[str],
 ) -> None:
-    pairs.set_string_custom_property("difficulty", "random")
+    pairs.set_string_custom_property("negatives", "random")
     for split in SPLITS:
         folder = Path(pairs.uri) / f"Split-{split}"
         folder.mkdir()
-        Manifest(
+        SplitManifest(
             input=InputShape(kind="vector", shape=(3,)),
             num_shards=1,
             num_batches=1,
             num_examples=20,
-            num_placed=20,
+            num_rows=20,
             num_classes=2,
             num_singletons=0,
-            num_same=10,
-            num_different=10,
+            num_positive=10,
+            num_negative=10,
             num_triplets=10,
             batches_per_shard=(1,),
         ).write(folder)
         SplitBalance(
             split=split,
-            policy="natural",
+            sampling="natural",
             rounds=1,
             num_examples=20,
             num_given_pairs=None,
-            num_same=json.loads(settings)["rounds"] * 10,
-            num_different=10,
-            different_per_same=1.0,
+            num_positive=json.loads(settings)["rounds"] * 10,
+            num_negative=10,
+            negatives_per_positive=1.0,
             repeats_mean=1.0,
             repeats_max=1,
             coverage=1.0,
@@ -88,11 +89,19 @@ def ToyTrainer(
     (Path(model.uri) / f"left_by_{end}").touch()
     if end == "failed":
         raise ValueError("no luck")
-    if end == "interrupted":  # TFX tells ML Metadata nothing of it, as when it is killed
+    if end == "interrupted":  # TFX records nothing in ML Metadata, as for a killed process
         raise KeyboardInterrupt
-    line = {"epoch": 1, "loss": 0.5, "calibration_loss": 0.4, "calibration_accuracy": 0.9}
-    curves = {"best_epoch": 1, "epochs": [{**line, "seconds": 2.0}]}
-    (Path(training_log.uri) / "curves.json").write_text(json.dumps(curves))
+    metrics = EpochMetrics(
+        epoch=1,
+        loss=0.5,
+        accuracy=0.9,
+        calibration_loss=0.4,
+        calibration_accuracy=0.9,
+        examples_per_s=100.0,
+        input_share=0.1,
+        seconds=2.0,
+    )
+    LearningCurves.from_epochs([metrics]).write(Path(training_log.uri))
 
 
 @component
@@ -103,15 +112,17 @@ def ToyEvaluator(
     evaluation: OutputArtifact[Evaluation],
     settings: Parameter[str],
 ) -> None:
-    told = json.loads(settings)
-    figures = toy_evaluation(told["accuracy"], classes=told["classes"])
-    figures.write(Path(evaluation.uri))
-    columns = [[bytes([0] * 15 + [number]) for number in told[side]] for side in ("left", "right")]
-    table = pa.table([*columns, [1, 0, 1, 0], told["distance"]], schema=PAIRS)
+    values = json.loads(settings)
+    report = toy_evaluation(values["accuracy"], classes=values["classes"])
+    report.write(Path(evaluation.uri))
+    columns = [
+        [bytes([0] * 15 + [number]) for number in values[side]] for side in ("left", "right")
+    ]
+    table = pa.table([*columns, [1, 0, 1, 0], values["distance"]], schema=SCORED_PAIRS_SCHEMA)
     pq.write_table(table, Path(evaluation.uri) / "pairs.parquet")
-    evaluation.set_float_custom_property("accuracy", told["accuracy"])
-    evaluation.set_int_custom_property("blessed", int(figures.blessed))
-    blessing.set_int_custom_property("blessed", int(figures.blessed))
+    evaluation.set_float_custom_property("accuracy", values["accuracy"])
+    evaluation.set_int_custom_property("blessed", int(report.blessed))
+    blessing.set_int_custom_property("blessed", int(report.blessed))
     blessing.set_int_custom_property("current_model_id", model.id)
 
 
@@ -131,34 +142,34 @@ def ToyPusher(
         pushed_model.set_string_custom_property("pushed_destination", str(version))
 
 
-def toy_pipeline(root, pipeline="toy", end="", **told):
-    """The pipeline; ``told`` are the settings, and the figures to write down.
+def toy_pipeline(root, pipeline="toy", end="", **values):
+    """Build the pipeline; ``values`` are the settings and the metrics that it records.
 
-    Its Trainer fails or is interrupted if ``end`` says so.
+    The Trainer raises an error if ``end`` is "failed", and is interrupted if "interrupted".
     """
-    told = {
+    values = {
         **{"fingerprint": "f1", "rounds": 1, "learning_rate": 0.1, "code": "c1"},
         **{"accuracy": 0.9, "classes": {}, "distance": [0.1, 0.9, 0.9, 0.1]},
         **{"left": [1, 1, 2, 2], "right": [2, 3, 4, 3]},
-        **told,
+        **values,
     }
     examples = ToyExamples(
-        data=json.dumps({"kind": "table", "path": "toy.csv"}), fingerprint=told["fingerprint"]
+        data=json.dumps({"kind": "table", "path": "toy.csv"}), fingerprint=values["fingerprint"]
     ).with_id("ExampleGen")
     pairs = ToyPairs(
-        examples=examples.outputs["examples"], settings=json.dumps({"rounds": told["rounds"]})
+        examples=examples.outputs["examples"], settings=json.dumps({"rounds": values["rounds"]})
     ).with_id("PairGen")
     trainer = ToyTrainer(
         pairs=pairs.outputs["pairs"],
-        train_settings=json.dumps({"learning_rate": told["learning_rate"], "seed": 0}),
-        code_hash=told["code"],
+        train_settings=json.dumps({"learning_rate": values["learning_rate"], "seed": 0}),
+        code_hash=values["code"],
         end=end,
     ).with_id("Trainer")
-    judged = ("accuracy", "classes", "distance", "left", "right")
+    evaluated = ("accuracy", "classes", "distance", "left", "right")
     evaluator = ToyEvaluator(
         model=trainer.outputs["model"],
         pairs=pairs.outputs["pairs"],
-        settings=json.dumps({key: told[key] for key in judged}),
+        settings=json.dumps({key: values[key] for key in evaluated}),
     ).with_id("Evaluator")
     pusher = ToyPusher(
         model=trainer.outputs["model"],
@@ -175,13 +186,14 @@ def toy_pipeline(root, pipeline="toy", end="", **told):
 
 
 def run_toy(root, name, last=None, **options):
-    """Runs it under a name; ``options`` are those of ``toy_pipeline``.
+    """Run the pipeline under a name; ``options`` are those of ``toy_pipeline``.
 
     Returns:
-      The steps that were launched.
+      The launched steps.
 
     Raises:
-      What it is to end with.
+      ValueError: ``end`` is "failed".
+      KeyboardInterrupt: ``end`` is "interrupted".
     """
     launched = []
     pipeline = toy_pipeline(root, **options)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from whole_runs import DIPTYCH, QUICK, blobs, write_config
+from pipeline_runs import DIPTYCH, QUICK, blobs, write_config
 
-from diptych.components.trainer.checkpoints import read_progress
-from diptych.pipeline.tuning.space import draw_trials
-from diptych.pipeline.tuning.trial_result import read_outcomes
+from diptych.components.trainer.checkpoints import load_progress
+from diptych.pipeline.tuning.space import sample_trials
+from diptych.pipeline.tuning.trial_result import read_trial_results
 from diptych.schemas.config.loading import load_config
 
 EPOCHS = 20
@@ -53,8 +53,8 @@ def folder_of(root):
 def trained(root):
     """The curves in the checkpoints of trials that have not come to their end, by number."""
     found = {}
-    for folder in sorted(root.glob("tune/*/unfinished/*")):
-        progress = read_progress(folder)
+    for folder in sorted(root.glob("tune/*/checkpoints/*")):
+        progress = load_progress(folder)
         if progress is not None:
             found[int(folder.name)] = progress["curves"]
     return found
@@ -79,7 +79,7 @@ def search(tmp_path_factory):
     config = write_config(folder, data, train=train, tune=TUNE)
     root = folder / "root"
     tune_until(config, root, lambda: any(len(curves) >= 3 for curves in trained(root).values()))
-    cut_off, ended = trained(root), set(read_outcomes(folder_of(root) / "trials"))
+    cut_off, ended = trained(root), set(read_trial_results(folder_of(root) / "trials"))
     done = subprocess.run(
         [*DIPTYCH, "tune", str(config), "--root", str(root)],
         capture_output=True,
@@ -93,13 +93,13 @@ def search(tmp_path_factory):
 
 def test_what_was_cut_off_is_gone_on_with(search):
     _, root, (cut_off, _), _ = search
-    outcomes = read_outcomes(folder_of(root) / "trials")
+    outcomes = read_trial_results(folder_of(root) / "trials")
     assert cut_off
     for number, curves in cut_off.items():
         kept = json.loads((folder_of(root) / f"trials/{number:05}.json").read_text())["curves"]
         assert kept[: len(curves)] == curves  # with their seconds: they have not been run again
         assert len(outcomes[number].curves) >= len(curves)
-    assert not list(root.glob("tune/*/unfinished/*"))
+    assert not list(root.glob("tune/*/checkpoints/*"))
     assert not list(root.glob("tune/*/ray"))
 
 
@@ -113,9 +113,9 @@ def test_the_pairs_that_a_search_draws_are_no_runs(search):
 
 def test_each_trial_comes_to_an_end_that_fits_its_values(search):
     config, root, _, _ = search
-    outcomes = read_outcomes(folder_of(root) / "trials")
+    outcomes = read_trial_results(folder_of(root) / "trials")
     assert sorted(outcomes) == list(range(1, TRIALS + 1))
-    for trial in draw_trials(load_config(config)):
+    for trial in sample_trials(load_config(config)):
         outcome = outcomes[trial.number]
         if trial.config.train.learning_rate == 1e30:
             assert outcome.end == "failed"
@@ -147,29 +147,31 @@ def test_the_console_is_quiet_and_shows_the_best(search):
 
 
 def test_a_second_call_shows_the_result_and_more_trials_are_added_to_it(search, capfd):
-    from diptych.pipeline.tuning.command import tune_pipeline
+    from diptych.cli.main import main
 
     config, root, _, done = search
     best = (folder_of(root) / "best.yaml").read_text()
-    assert tune_pipeline(config, (), root) == 0
+    with pytest.raises(SystemExit, match="^0$"):
+        main(["tune", str(config), "--root", str(root)])
     again = capfd.readouterr().out
     assert f"{TRIALS} of them from an earlier call" in again
     assert "  Trial " not in again
     assert len(rows_of(again)) == TRIALS
     assert rows_of(again) == rows_of(done.stdout)
     assert (folder_of(root) / "best.yaml").read_text() == best
-    assert tune_pipeline(config, ("tune.trials=6",), root) == 0
+    with pytest.raises(SystemExit, match="^0$"):
+        main(["tune", str(config), "--root", str(root), "--set", "tune.trials=6"])
     more = capfd.readouterr().out
     assert more.count("\n  Trial ") == 1
-    assert sorted(read_outcomes(folder_of(root) / "trials")) == [1, 2, 3, 4, 5, 6]
+    assert sorted(read_trial_results(folder_of(root) / "trials")) == [1, 2, 3, 4, 5, 6]
 
 
-def test_the_best_configuration_runs_as_its_trial_did(search, run_here):
+def test_the_best_configuration_runs_as_its_trial_did(search, run_in_process):
     _, root, _, _ = search
-    outcomes = read_outcomes(folder_of(root) / "trials")
+    outcomes = read_trial_results(folder_of(root) / "trials")
     with (folder_of(root) / "trials.csv").open() as file:
         number = int(next(csv.DictReader(file))["trial"])
-    done = run_here(folder_of(root) / "best.yaml", root)
+    done = run_in_process(folder_of(root) / "best.yaml", root)
     assert done.returncode == 0, done.stderr
     before, trainer = done.stdout.split("Trainer", 1)
     assert before.count("unchanged, from the cache") == 8

@@ -1,4 +1,4 @@
-"""Workers that are killed, that fail for good, and that find no place."""
+"""Workers that are killed, that raise errors, and that do not fit on the cluster."""
 
 import logging
 import os
@@ -8,15 +8,15 @@ import threading
 
 import numpy as np
 import pytest
-from processes import descendants, named, wait_until
+from processes import descendants, pids_with_command, wait_until
 
-from diptych.components.trainer.launch import train_anywhere
-from diptych.schemas.config.model import Model
-from diptych.schemas.config.train import Train
+from diptych.components.trainer.launch import run_training
+from diptych.schemas.config.model import ModelConfig
+from diptych.schemas.config.train import TrainConfig
 from diptych.schemas.errors import TrainingError
 
-MODEL = Model(embedding_size=4)
-SETTINGS = Train(
+MODEL = ModelConfig(embedding_size=4)
+SETTINGS = TrainConfig(
     num_workers=2,
     cpus_per_worker=1,
     epochs=3,
@@ -25,104 +25,112 @@ SETTINGS = Train(
     checkpoint_steps=20,
     clip_norm=1.0,
     max_failures=2,
-    learning_rate=1e-4,  # at ten times as much, a millionth in the weights grows to a hundredth
+    learning_rate=1e-4,  # at 1e-3, a difference of 1e-6 in the weights grows to 1e-2
 )
 
 
-def _workers():
-    return sorted(named(descendants(os.getpid()), "ray::RayTrainWorker"))
+def _worker_pids():
+    return sorted(pids_with_command(descendants(os.getpid()), "ray::RayTrainWorker"))
 
 
 @pytest.fixture
-def progress_lines(caplog):
+def progress_messages(caplog):
     caplog.set_level(logging.INFO, "diptych.progress")
     return lambda: [record.getMessage() for record in caplog.records]
 
 
-def test_killed_workers_are_replaced_and_the_end_is_that_of_an_undisturbed_run(
-    local_ray, pairs, tmp_path, in_the_middle, progress_lines
+def test_training_with_killed_workers_ends_like_an_undisturbed_one(
+    local_ray, pairs, tmp_path, wait_for_mid_epoch_checkpoint, progress_messages
 ):
     killed = []
 
-    def kill():
-        for epoch, which in ((2, 0), (3, 1)):
-            progress = in_the_middle(tmp_path / "killed", epoch)
-            pids = wait_until(lambda: len(_workers()) == 2 and _workers(), 10)
+    def kill_workers():
+        for epoch, victim in ((2, 0), (3, 1)):
+            progress = wait_for_mid_epoch_checkpoint(tmp_path / "killed", epoch)
+            pids = wait_until(lambda: len(_worker_pids()) == 2 and _worker_pids(), 10)
             killed.append((pids, progress))
-            os.kill(pids[which], signal.SIGKILL)
+            os.kill(pids[victim], signal.SIGKILL)
 
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill_workers)
     killer.start()
-    weights, curves = train_anywhere(pairs, MODEL, SETTINGS, tmp_path / "killed")
+    weights, curves = run_training(pairs, MODEL, SETTINGS, tmp_path / "killed")
     killer.join()
 
-    (first, at_first), (second, at_second) = killed
-    assert not set(first) & set(second)
-    for number, progress in ((1, at_first), (2, at_second)):
-        (line,) = [line for line in progress_lines() if f"was lost ({number} of at most 2)" in line]
-        epoch, step = map(int, re.search(r"going on from epoch (\d), step (\d+): ", line).groups())
+    (first_pids, first_progress), (second_pids, second_progress) = killed
+    assert not set(first_pids) & set(second_pids)
+    for number, progress in ((1, first_progress), (2, second_progress)):
+        lost = f"was lost ({number} of at most 2)"
+        (message,) = [message for message in progress_messages() if lost in message]
+        position = re.search(r"resuming from epoch (\d), step (\d+): ", message)
+        epoch, step = map(int, position.groups())
         assert epoch == progress["epoch"] + 1
         assert step > len(progress["losses"]) >= 20
-    # With its seconds: an epoch before a checkpoint has not been trained again.
-    assert vars(curves[0]) == at_first["curves"][0]
-    assert [vars(line) for line in curves[:2]] == at_second["curves"]
+    # Equal durations: epochs before a checkpoint were not trained again.
+    epochs = [metrics.model_dump() for metrics in curves]
+    assert epochs[0] == first_progress["curves"][0]
+    assert epochs[:2] == second_progress["curves"]
 
-    alone = SETTINGS.model_copy(update={"num_workers": 0})
-    straight_weights, straight = train_anywhere(pairs, MODEL, alone, tmp_path / "alone")
-    for mine, theirs in zip(weights, straight_weights, strict=True):
-        np.testing.assert_allclose(mine, theirs, atol=1e-4)
+    in_process = SETTINGS.model_copy(update={"num_workers": 0})
+    expected_weights, expected_curves = run_training(
+        pairs, MODEL, in_process, tmp_path / "in-process"
+    )
+    for value, expected in zip(weights, expected_weights, strict=True):
+        np.testing.assert_allclose(value, expected, atol=1e-4)
     for name in ("loss", "calibration_loss", "calibration_accuracy"):
-        ends = [getattr(line, name) for line in curves]
-        assert ends == pytest.approx([getattr(line, name) for line in straight], rel=1e-3)
+        values = [getattr(metrics, name) for metrics in curves]
+        expected = [getattr(metrics, name) for metrics in expected_curves]
+        assert values == pytest.approx(expected, rel=1e-3)
 
 
-def test_workers_that_die_each_time_end_the_training_with_what_to_try(local_ray, pairs, tmp_path):
-    over = threading.Event()
+def test_training_gives_up_after_max_failures(local_ray, pairs, tmp_path):
+    done = threading.Event()
 
-    def kill():
-        while not over.wait(0.05):
-            for pid in _workers():
+    def kill_workers():
+        while not done.wait(0.05):
+            for pid in _worker_pids():
                 os.kill(pid, signal.SIGKILL)
 
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill_workers)
     killer.start()
     try:
         with pytest.raises(TrainingError, match=r"lost 2 times.*from the start.*batches_per_step"):
-            train_anywhere(pairs, MODEL, SETTINGS.model_copy(update={"max_failures": 1}), tmp_path)
+            run_training(pairs, MODEL, SETTINGS.model_copy(update={"max_failures": 1}), tmp_path)
     finally:
-        over.set()
+        done.set()
         killer.join()
 
 
 @pytest.mark.parametrize(
-    ("model", "changes", "says"),
+    ("model", "changes", "message"),
     [
         (MODEL, {"learning_rate": 1e30}, r"not finite at epoch 1, step \d+ of 400"),
-        (Model(encoder="json:loads"), {}, r"failed on worker \d: TypeError: "),
+        (ModelConfig(encoder="json:loads"), {}, r"failed on worker \d: TypeError: "),
     ],
 )
-def test_what_would_fail_again_is_not_tried_again(
-    local_ray, pairs, tmp_path, progress_lines, model, changes, says
+def test_an_error_that_would_recur_is_not_retried(
+    local_ray, pairs, tmp_path, progress_messages, model, changes, message
 ):
-    with pytest.raises(TrainingError, match=says):
-        train_anywhere(pairs, model, SETTINGS.model_copy(update=changes), tmp_path)
-    assert not [line for line in progress_lines() if "lost" in line]
+    with pytest.raises(TrainingError, match=message):
+        run_training(pairs, model, SETTINGS.model_copy(update=changes), tmp_path)
+    assert not [line for line in progress_messages() if "lost" in line]
 
 
-def test_what_others_hold_is_waited_for_and_then_said(local_ray, pairs, tmp_path, progress_lines):
+def test_missing_resources_are_awaited_and_then_reported(
+    local_ray, pairs, tmp_path, progress_messages
+):
     import ray
 
-    impatient = SETTINGS.model_copy(update={"resources_timeout_s": 1})
+    settings = SETTINGS.model_copy(update={"resources_timeout_s": 1})
     held = ray.util.placement_group([{"CPU": 1}])
     try:
         assert held.wait(30)
-        says = r"needs 2 workers with 1 CPU each.*has 1 node \(2 CPUs\), with 1 CPU free"
-        with pytest.raises(TrainingError, match=says):
-            train_anywhere(pairs, MODEL, impatient, tmp_path)
+        message = r"needs 2 workers with 1 CPU each.*has 1 node \(2 CPUs\), with 1 CPU free"
+        with pytest.raises(TrainingError, match=message):
+            run_training(pairs, MODEL, settings, tmp_path)
     finally:
         ray.util.remove_placement_group(held)
-    assert "waiting at most 1 s for 2 workers with 1 CPU each" in progress_lines()
+    assert "waiting at most 1 s for 2 workers with 1 CPU each" in progress_messages()
 
-    greedy = impatient.model_copy(update={"cpus_per_worker": 2})
+    settings = settings.model_copy(update={"cpus_per_worker": 2})
     with pytest.raises(TrainingError, match=r"2 workers with 2 CPUs each.*\(2 CPUs\), with 2 CPUs"):
-        train_anywhere(pairs, MODEL, greedy, tmp_path)
+        run_training(pairs, MODEL, settings, tmp_path)

@@ -1,4 +1,4 @@
-"""The process that the training is started from is killed, or interrupted."""
+"""The driver process is killed or interrupted, and the next one resumes."""
 
 import json
 import os
@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import train_driver
-from processes import in_session, named, started, wait_until
-from whole_runs import DIPTYCH, QUICK, blobs, pushed, write_config
+from pipeline_runs import DIPTYCH, QUICK, blobs, pushed_version, write_config
+from processes import pids_of_session, pids_with_command, start_session, wait_until
 
-from diptych.components.trainer.launch import train_anywhere
-from diptych.schemas.config.model import Model
-from diptych.schemas.config.train import Train
+from diptych.components.trainer.launch import run_training
+from diptych.schemas.config.model import ModelConfig
+from diptych.schemas.config.train import TrainConfig
+from diptych.schemas.learning_curves import LearningCurves
 
-MODEL = Model(embedding_size=4)
-SETTINGS = Train(
+MODEL = ModelConfig(embedding_size=4)
+SETTINGS = TrainConfig(
     num_workers=2,
     cpus_per_worker=1,
     epochs=4,
@@ -29,55 +30,64 @@ SETTINGS = Train(
 )
 
 
-def _driver(pairs, storage):
-    what = [str(pairs), str(storage), MODEL.model_dump_json(), SETTINGS.model_dump_json()]
-    return [sys.executable, train_driver.__file__, *what]
+def _driver_command(pairs, checkpoints):
+    arguments = [str(pairs), str(checkpoints), MODEL.model_dump_json(), SETTINGS.model_dump_json()]
+    return [sys.executable, train_driver.__file__, *arguments]
 
 
 def _workers_of(driver):
-    return named(in_session(driver.pid), "ray::RayTrainWorker")
+    return pids_with_command(pids_of_session(driver.pid), "ray::RayTrainWorker")
 
 
-def test_the_next_one_goes_on_to_the_end_of_an_undisturbed_run(pairs, tmp_path, in_the_middle):
-    storage, log = tmp_path / "storage", tmp_path / "log.txt"
-    with started(_driver(pairs, storage), log) as driver:
-        killed_at = in_the_middle(storage, epoch=2, of=driver)
+def test_resumed_drivers_end_like_an_uninterrupted_one(
+    pairs, tmp_path, wait_for_mid_epoch_checkpoint
+):
+    checkpoints, log = tmp_path / "checkpoints", tmp_path / "log.txt"
+    with start_session(_driver_command(pairs, checkpoints), log) as driver:
+        killed_progress = wait_for_mid_epoch_checkpoint(checkpoints, epoch=2, of=driver)
         driver.kill()
         driver.wait()
-        # Ray ends them by itself; they must not write a checkpoint into the next run.
+        # Ray ends the workers; they must not save a checkpoint during the next run.
         wait_until(lambda: not _workers_of(driver), timeout_s=60)
 
-    for epoch, end in ((3, signal.SIGTERM), (4, signal.SIGINT)):
-        with started(_driver(pairs, storage), log) as driver:
-            interrupted_at = in_the_middle(storage, epoch=epoch, of=driver)
-            os.kill(driver.pid, end)
+    for epoch, signal_number in ((3, signal.SIGTERM), (4, signal.SIGINT)):
+        with start_session(_driver_command(pairs, checkpoints), log) as driver:
+            interrupted_progress = wait_for_mid_epoch_checkpoint(
+                checkpoints, epoch=epoch, of=driver
+            )
+            os.kill(driver.pid, signal_number)
             assert driver.wait(120) == 1
             wait_until(lambda driver=driver: not _workers_of(driver), timeout_s=60)
             text = log.read_text()
             assert text.splitlines()[-1] == "Interrupted"
-            assert f"going on from epoch {epoch - 1}, step " in text
+            assert f"resuming from epoch {epoch - 1}, step " in text
             assert "a worker was lost" not in text
 
-    with started(_driver(pairs, storage), log) as driver:
+    with start_session(_driver_command(pairs, checkpoints), log) as driver:
         assert driver.wait(400) == 0, log.read_text()
-        assert "going on from epoch 4, step " in log.read_text()
-    assert not storage.exists()
+        assert "resuming from epoch 4, step " in log.read_text()
+    assert not checkpoints.exists()
 
-    curves = json.loads((tmp_path / "storage.json").read_text())
-    # With their seconds: what was before a checkpoint has not been trained again.
-    assert curves[:1] == killed_at["curves"]
-    assert curves[:3] == interrupted_at["curves"]
-    alone = SETTINGS.model_copy(update={"num_workers": 0})
-    straight_weights, straight = train_anywhere(pairs, MODEL, alone, tmp_path / "alone")
+    curves = json.loads((tmp_path / "checkpoints.json").read_text())
+    # Equal durations: epochs before a checkpoint were not trained again.
+    assert curves[:1] == killed_progress["curves"]
+    assert curves[:3] == interrupted_progress["curves"]
+    in_process = SETTINGS.model_copy(update={"num_workers": 0})
+    expected_weights, expected_curves = run_training(
+        pairs, MODEL, in_process, tmp_path / "in-process"
+    )
     for name in ("loss", "calibration_loss", "calibration_accuracy"):
-        ends = [line[name] for line in curves]
-        assert ends == pytest.approx([getattr(line, name) for line in straight], rel=1e-3)
-    with np.load(tmp_path / "storage.npz") as weights:
-        for mine, theirs in zip(weights.values(), straight_weights, strict=True):
-            np.testing.assert_allclose(mine, theirs, atol=1e-4)
+        values = [metrics[name] for metrics in curves]
+        expected = [getattr(metrics, name) for metrics in expected_curves]
+        assert values == pytest.approx(expected, rel=1e-3)
+    with np.load(tmp_path / "checkpoints.npz") as weights:
+        for value, expected in zip(weights.values(), expected_weights, strict=True):
+            np.testing.assert_allclose(value, expected, atol=1e-4)
 
 
-def test_a_pipeline_run_that_was_cut_off_goes_on_in_the_next(tmp_path, in_the_middle):
+def test_an_interrupted_pipeline_run_is_resumed_by_the_next(
+    tmp_path, wait_for_mid_epoch_checkpoint
+):
     x, labels = blobs(600, seed=3)
     table = pd.DataFrame(x, columns=list("abcde"))
     table.insert(0, "label", labels)
@@ -88,23 +98,27 @@ def test_a_pipeline_run_that_was_cut_off_goes_on_in_the_next(tmp_path, in_the_mi
     root = tmp_path / "root"
     command, log = [*DIPTYCH, "run", str(config), "--root", str(root)], tmp_path / "log.txt"
 
-    def storage():
-        return next((root / "artifacts" / "Trainer" / "unfinished").glob("*"), None)
+    def find_checkpoints():
+        return next((root / "artifacts" / "Trainer" / "checkpoints").glob("*"), None)
 
-    with started(command, log) as run:
-        in_the_middle(wait_until(storage, timeout_s=300, of=run), epoch=4, of=run)
+    with start_session(command, log) as run:
+        wait_for_mid_epoch_checkpoint(
+            wait_until(find_checkpoints, timeout_s=300, of=run), epoch=4, of=run
+        )
         run.kill()
-    kept = storage()
+    checkpoints = find_checkpoints()
 
-    with started(command, log) as run:
-        in_the_middle(kept, epoch=20, of=run)
+    with start_session(command, log) as run:
+        wait_for_mid_epoch_checkpoint(checkpoints, epoch=20, of=run)
         os.kill(run.pid, signal.SIGINT)
         assert run.wait(120) == 1
         assert "Error: Interrupted." in log.read_text()
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
-    pushed(done, root)
-    assert "going on from epoch " in done.stdout
+    pushed_version(done, root)
+    assert "resuming from epoch " in done.stdout
     (curves,) = root.glob("artifacts/Trainer/training_log/*/curves.json")
-    assert [line["epoch"] for line in json.loads(curves.read_text())["epochs"]] == [*range(1, 41)]
-    assert not kept.exists()
+    assert [metrics.epoch for metrics in LearningCurves.read(curves.parent).epochs] == [
+        *range(1, 41)
+    ]
+    assert not checkpoints.exists()

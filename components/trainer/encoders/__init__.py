@@ -1,4 +1,4 @@
-"""Encoders: from one input to its embedding."""
+"""Encoders: Keras models from an input to its embedding."""
 
 from diptych.components.trainer.encoders.build import build_encoder
 

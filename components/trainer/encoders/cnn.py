@@ -1,17 +1,17 @@
-"""Convolutions that are trained from scratch."""
+"""Convolutional networks that are trained from scratch."""
 
 import keras
 from keras import layers
 
 from diptych.schemas.config.model import Cnn, CnnSmall
 
-# Filters and the side of the kernel, which is at most that of what it is laid on.
+# Filters and maximum kernel size of each stage; a kernel is never larger than its feature map.
 _STAGES = ((64, 7), (128, 5), (256, 3), (512, 3))
-_GROUPS = 16  # of filters that are normalised together
+_NUM_GROUPS = 16  # of the group normalization
 
 
-def cnn_small(inputs: keras.KerasTensor, settings: CnnSmall) -> keras.KerasTensor:
-    """Three 3 x 3 convolutions with pooling; further pooling until the map is at most 8 wide.
+def build_cnn_small(inputs: keras.KerasTensor, settings: CnnSmall) -> keras.KerasTensor:
+    """Apply 3 x 3 convolutions with pooling until the feature map is at most 8 x 8.
 
     Returns:
       (batch, 128).
@@ -29,26 +29,26 @@ def cnn_small(inputs: keras.KerasTensor, settings: CnnSmall) -> keras.KerasTenso
     return layers.Dropout(settings.dropout)(x)
 
 
-def cnn(inputs: keras.KerasTensor, settings: Cnn) -> keras.KerasTensor:
-    """Four convolutions with falling kernels and rising filters, pooling between them.
+def build_cnn(inputs: keras.KerasTensor, settings: Cnn) -> keras.KerasTensor:
+    """Apply four convolutions with decreasing kernels and increasing filters, with pooling.
 
     Koch, Zemel & Salakhutdinov, "Siamese Neural Networks for One-shot Image Recognition", ICML
-    Deep Learning Workshop 2015, figure 4. Changes: kernels of 7, 5, 3 and 3 for 10, 7, 4 and 4,
-    which were meant for 105 x 105 and do not fit into small images; the maps keep their size, so
-    that images of 8 x 8 do; 512 filters at the end and their means in place of 4,096 units; and
-    group normalisation, which a network of this depth needs to learn quickly, and which, unlike
-    that of a batch, does not depend on what else is in the batch or on the number of workers. Wu
+    Deep Learning Workshop 2015, figure 4. Differences: kernels of 7, 5, 3 and 3 instead of 10, 7, 4
+    and 4, which were designed for 105 x 105 and do not fit small images; "same" padding, so that
+    images of 8 x 8 work; 512 filters at the end with global average pooling instead of 4,096 units;
+    and group normalization, which a network of this depth needs to train quickly and which, unlike
+    batch normalization, does not depend on the rest of the batch or on the number of workers. Wu
     & He, "Group Normalization", ECCV 2018.
 
     Returns:
       (batch, 512).
     """
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
-    for stage, (filters, largest) in enumerate(_STAGES):
+    for stage, (filters, max_kernel_size) in enumerate(_STAGES):
         if stage:
             x = layers.MaxPooling2D(padding="same")(x)
-        kernel = (min(largest, *x.shape[1:3]) - 1) | 1  # odd
-        x = layers.Conv2D(filters, kernel, padding="same", use_bias=False)(x)
-        x = layers.Activation("relu")(layers.GroupNormalization(_GROUPS)(x))
+        kernel_size = (min(max_kernel_size, *x.shape[1:3]) - 1) | 1  # odd
+        x = layers.Conv2D(filters, kernel_size, padding="same", use_bias=False)(x)
+        x = layers.Activation("relu")(layers.GroupNormalization(_NUM_GROUPS)(x))
     x = layers.GlobalAveragePooling2D()(x)
     return layers.Dropout(settings.dropout)(x)

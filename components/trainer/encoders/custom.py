@@ -1,41 +1,43 @@
-"""The user's own encoder."""
+"""Encoders built by a function of the user."""
 
 import importlib
 from collections.abc import Callable
 
 import keras
 
-from diptych.schemas.config.model import OwnEncoder
+from diptych.schemas.config.model import CustomEncoder
 from diptych.schemas.errors import ConfigError
 
 
-def own_encoder(inputs: keras.KerasTensor, settings: OwnEncoder, size: int) -> keras.KerasTensor:
-    """What ``module:function``, called with the input's shape and ``size``, makes of the inputs.
+def build_custom_encoder(
+    inputs: keras.KerasTensor, settings: CustomEncoder, embedding_size: int
+) -> keras.KerasTensor:
+    """Apply the Keras model that ``module:function`` returns for an input shape and embedding size.
 
     Returns:
-      (batch, size).
+      (batch, embedding_size).
 
     Raises:
-      ConfigError: the function cannot be imported, or does not return a Keras model with one
+      ConfigError: If the function cannot be imported, or does not return a Keras model with one
         output of this size.
     """
     name = settings.name
-    body = _imported(name)(tuple(inputs.shape[1:]), size)
-    if not isinstance(body, keras.Model) or len(body.outputs) != 1:
+    model = _import_function(name)(tuple(inputs.shape[1:]), embedding_size)
+    if not isinstance(model, keras.Model) or len(model.outputs) != 1:
         raise ConfigError(
             f"model.encoder {name} must return a Keras model with one output, "
-            f"got {type(body).__name__}."
+            f"got {type(model).__name__}."
         )
-    embedding = body(inputs)
-    if tuple(embedding.shape) != (None, size):
+    embedding = model(inputs)
+    if tuple(embedding.shape) != (None, embedding_size):
         raise ConfigError(
             f"model.encoder {name} must return embeddings of shape "
-            f"(batch, {size}), got {tuple(embedding.shape)}."
+            f"(batch, {embedding_size}), got {tuple(embedding.shape)}."
         )
     return embedding
 
 
-def _imported(path: str) -> Callable[[tuple[int, ...], int], object]:
+def _import_function(path: str) -> Callable[[tuple[int, ...], int], object]:
     module_name, _, function_name = path.partition(":")
     try:
         function: Callable[[tuple[int, ...], int], object] = getattr(
@@ -43,7 +45,7 @@ def _imported(path: str) -> Callable[[tuple[int, ...], int], object]:
         )
     except (ImportError, AttributeError) as error:
         raise ConfigError(
-            f"model.encoder {path} cannot be imported: {error}. It must be importable from where "
-            "diptych runs, as package.module:function."
+            f"model.encoder {path} cannot be imported: {error}. Expected package.module:function, "
+            "importable from the directory in which diptych runs."
         ) from error
     return function

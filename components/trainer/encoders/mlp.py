@@ -6,8 +6,8 @@ from keras import layers
 from diptych.schemas.config.model import Mlp
 
 
-def mlp(inputs: keras.KerasTensor, settings: Mlp) -> keras.KerasTensor:
-    """``depth`` layers of ``units``, each with dropout; the pixels of an image are flattened.
+def build_mlp(inputs: keras.KerasTensor, settings: Mlp) -> keras.KerasTensor:
+    """Apply ``depth`` dense layers of ``units``, each with dropout; images are flattened.
 
     Returns:
       (batch, units).

@@ -1,8 +1,8 @@
-"""Losses of pairs, of triplets, and of all examples of a P x K batch. Lower is better."""
+"""Losses over pairs, over triplets, and over all examples of a P x K batch. Lower is better."""
 
 from diptych.components.trainer.losses.circle import CircleLoss
+from diptych.components.trainer.losses.factory import make_loss, make_pair_predictor
 from diptych.components.trainer.losses.in_batch import InBatchLoss
-from diptych.components.trainer.losses.make import make_loss, make_measure
 from diptych.components.trainer.losses.multi_similarity import MultiSimilarityLoss
 from diptych.components.trainer.losses.pairs import (
     BinaryCrossEntropyLoss,
@@ -10,9 +10,10 @@ from diptych.components.trainer.losses.pairs import (
     CosineEmbeddingLoss,
 )
 from diptych.components.trainer.losses.supervised_contrastive import SupervisedContrastiveLoss
-from diptych.components.trainer.losses.triplets import TripletBatchLoss, TripletLoss
+from diptych.components.trainer.losses.triplets import BatchTripletLoss, TripletLoss
 
 __all__ = [
+    "BatchTripletLoss",
     "BinaryCrossEntropyLoss",
     "CircleLoss",
     "ContrastiveLoss",
@@ -20,8 +21,7 @@ __all__ = [
     "InBatchLoss",
     "MultiSimilarityLoss",
     "SupervisedContrastiveLoss",
-    "TripletBatchLoss",
     "TripletLoss",
     "make_loss",
-    "make_measure",
+    "make_pair_predictor",
 ]

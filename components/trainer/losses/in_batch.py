@@ -1,4 +1,4 @@
-"""What losses that compare all examples of a P x K batch have in common."""
+"""Base class and helper functions of losses that compare all examples of a P x K batch."""
 
 import math
 from typing import Any
@@ -6,130 +6,136 @@ from typing import Any
 import keras
 from keras import ops
 
-from diptych.components.trainer.argument_checks import shapes_match
-from diptych.components.trainer.distances import unit_length
+from diptych.components.trainer.argument_checks import shapes_compatible
+from diptych.components.trainer.distances import l2_normalize
 
-_FAR = 1e9  # beyond every distance and every exponent, yet finite: infinity less infinity is NaN
+# Larger than every distance and every exponent, yet finite: infinity - infinity is NaN.
+_LARGE = 1e9
 
 
 class InBatchLoss(keras.losses.Loss):
-    """A loss over the same and the different pairs that the examples of a batch form.
+    """A loss over the positive and negative pairs that the examples of a batch form.
 
-    Each example is once the anchor. It takes part where the batch holds another example of its
-    class, and one of another class; where no anchor does, the loss is 0. No example is paired
-    with itself.
+    Each example is the anchor once. An anchor is valid if the batch contains at least one other
+    example of its class and at least one of another class. Without a valid anchor, the loss is 0.
+    No example is paired with itself.
 
-    Called, it gives the mean over all terms, 1/N sum_i L_i, as Keras expects. For the weighted
-    form over several batches or workers, L = 1/N sum_i w_i L_i, add up ``terms``.
+    A call returns the mean over all terms, 1/N sum_i L_i, as Keras expects. For the weighted loss
+    over several batches or workers, L = 1/N sum_i w_i L_i, sum up the results of ``terms``.
 
-    Memory is n x n numbers, where a class does not say otherwise. All is computed in float32.
+    Memory is n x n numbers, unless a subclass documents otherwise. Everything is computed in
+    float32.
 
     Call arguments:
       y_true: (n,) class numbers.
       y_pred: (n, size) embeddings.
 
     Raises:
-      ValueError: the shapes are others, or the numbers of rows differ.
+      ValueError: If the shapes are different, or the numbers of rows differ.
     """
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Keeps the classes apart when Keras turns them into float32.
+        """Compute the loss, with class numbers that survive the conversion to float32.
 
-        There, 2**24 + 1 is 2**24. So a class goes by the row where it first stands.
+        Keras converts ``y_true`` to float32, where 2**24 + 1 equals 2**24. Each class number is
+        therefore replaced by the first row of its class.
         """
-        self._check(y_true, y_pred)
-        first_rows = ops.argmax(_equal(y_true), axis=1)
+        self._check_shapes(y_true, y_pred)
+        first_rows = ops.argmax(_pairwise_equal(y_true), axis=1)
         return super().__call__(first_rows, y_pred, sample_weight=sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """A value for each anchor, (n,), whose mean is that over all terms."""
+        """Return a value per anchor, (n,), whose mean is the mean over all terms."""
         sums, counts = self.terms(y_true, y_pred)
-        anchors = ops.cast(ops.shape(sums)[0], "float32")
-        # Not divide_no_nan: it gives 0 for NaN over 0.
-        return sums * anchors / ops.maximum(ops.sum(counts), 1.0)
+        num_anchors = ops.cast(ops.shape(sums)[0], "float32")
+        # Not divide_no_nan: it returns 0 for NaN / 0.
+        return sums * num_anchors / ops.maximum(ops.sum(counts), 1.0)
 
     def terms(self, labels: Any, embeddings: Any, examples: Any = None) -> tuple[Any, Any]:
-        """The terms of each anchor.
+        """Compute the sum and the number of the terms of each anchor.
 
         Args:
           labels: (n,) class numbers.
           embeddings: (n, size), of any float type.
-          examples: (n,) numbers of the examples, where one may stand in several rows: two rows of
-            one example make no pair. None: each stands in one.
+          examples: (n,) example numbers, if an example can occur in several rows: two rows of the
+            same example form no pair. None if every row is a different example.
 
         Returns:
-          Sum of the terms, and how many there are, both (n,) float32; 0 and 0 for an anchor that
-          takes no part. One embedding that is not finite makes all sums NaN: it would otherwise
-          pass unseen where it is not mined.
+          The sum of the terms and their number, both (n,) float32; 0 and 0 for an invalid anchor.
+          If one embedding is not finite, all sums are NaN: mining could otherwise skip it and hide
+          the problem.
         """
-        self._check(labels, embeddings)
+        self._check_shapes(labels, embeddings)
         embeddings = ops.cast(embeddings, "float32")
-        equal = _equal(labels)
+        same_class = _pairwise_equal(labels)
         if examples is None:
-            examples = ops.arange(ops.shape(equal)[0])
-        same = ops.logical_and(equal, ops.logical_not(_equal(examples)))
-        different = ops.logical_not(equal)
-        both = ops.logical_and(
-            ops.any(same, axis=1, keepdims=True), ops.any(different, axis=1, keepdims=True)
+            examples = ops.arange(ops.shape(same_class)[0])
+        positive_mask = ops.logical_and(same_class, ops.logical_not(_pairwise_equal(examples)))
+        negative_mask = ops.logical_not(same_class)
+        valid = ops.logical_and(
+            ops.any(positive_mask, axis=1, keepdims=True),
+            ops.any(negative_mask, axis=1, keepdims=True),
         )
         sums, counts = self._terms(
-            embeddings, ops.logical_and(same, both), ops.logical_and(different, both)
+            embeddings,
+            ops.logical_and(positive_mask, valid),
+            ops.logical_and(negative_mask, valid),
         )
         return ops.where(ops.all(ops.isfinite(embeddings)), sums, math.nan), counts
 
-    def _terms(self, embeddings: Any, same: Any, different: Any) -> tuple[Any, Any]:
-        """What ``terms`` gives, of finite embeddings.
+    def _terms(self, embeddings: Any, positive_mask: Any, negative_mask: Any) -> tuple[Any, Any]:
+        """Compute the result of ``terms`` for finite embeddings.
 
         Args:
           embeddings: (n, size) float32.
-          same: (n, n) bool, whether a row's anchor has this positive.
-          different: (n, n) bool, likewise for negatives. The row of an anchor that takes no part
-            is False in both.
+          positive_mask: (n, n) bool, True if the column is a positive of the row's anchor.
+          negative_mask: (n, n) bool, True if the column is a negative of the row's anchor. The rows
+            of invalid anchors are False in both masks.
         """
         raise NotImplementedError
 
-    def _check(self, labels: Any, embeddings: Any) -> None:
-        if len(embeddings.shape) != 2 or not shapes_match(
+    def _check_shapes(self, labels: Any, embeddings: Any) -> None:
+        if len(embeddings.shape) != 2 or not shapes_compatible(
             labels.shape, embeddings.shape[:1], rank=1
         ):
             raise ValueError(
-                f"{type(self).__name__} needs labels of shape (n,) and embeddings of shape "
+                f"{type(self).__name__} expects labels of shape (n,) and embeddings of shape "
                 f"(n, size), got {tuple(labels.shape)} and {tuple(embeddings.shape)}."
             )
 
 
-def one_term_each(values: Any, same: Any) -> tuple[Any, Any]:
-    """Sums and counts, (n,), for a loss with one term for each anchor that takes part.
+def mask_invalid_anchors(values: Any, positive_mask: Any) -> tuple[Any, Any]:
+    """Return the sums and counts, (n,), of a loss with one term per valid anchor.
 
     Args:
-      values: (n,), finite and with finite gradients also where an anchor takes no part.
-      same: (n, n), as given to ``_terms``.
+      values: (n,), finite and with finite gradients for invalid anchors, too.
+      positive_mask: (n, n), as passed to ``InBatchLoss._terms``.
     """
-    takes_part = ops.any(same, axis=1)
-    return ops.where(takes_part, values, 0.0), ops.cast(takes_part, "float32")
+    valid = ops.any(positive_mask, axis=1)
+    return ops.where(valid, values, 0.0), ops.cast(valid, "float32")
 
 
-def cosines(embeddings: Any) -> Any:
-    """(n, n) cosines of all rows; embeddings are brought to length 1 here."""
-    units = unit_length(embeddings)
-    return ops.matmul(units, ops.transpose(units))
+def pairwise_cosine_similarity(embeddings: Any) -> Any:
+    """Compute the (n, n) cosine similarities between all rows; any row lengths are allowed."""
+    normalized = l2_normalize(embeddings)
+    return ops.matmul(normalized, ops.transpose(normalized))
 
 
-def highest(values: Any, of: Any) -> Any:
-    """(n,) highest of each row of ``values`` (n, n) where ``of`` is True; -1e9 if it never is."""
-    return ops.max(ops.where(of, values, -_FAR), axis=1)
+def masked_max(values: Any, mask: Any) -> Any:
+    """Row maxima (n,) of ``values`` (n, n) where ``mask`` is True; -1e9 for an empty row."""
+    return ops.max(ops.where(mask, values, -_LARGE), axis=1)
 
 
-def lowest(values: Any, of: Any) -> Any:
-    """(n,) lowest of each row of ``values`` (n, n) where ``of`` is True; 1e9 if it never is."""
-    return ops.min(ops.where(of, values, _FAR), axis=1)
+def masked_min(values: Any, mask: Any) -> Any:
+    """Row minima (n,) of ``values`` (n, n) where ``mask`` is True; 1e9 for an empty row."""
+    return ops.min(ops.where(mask, values, _LARGE), axis=1)
 
 
-def log_sum_exp(values: Any, of: Any) -> Any:
-    """(n,) log(sum(exp(values))) of each row where ``of`` is True; about -1e9 if it never is."""
-    return ops.logsumexp(ops.where(of, values, -_FAR), axis=1)
+def masked_log_sum_exp(values: Any, mask: Any) -> Any:
+    """log(sum(exp(values))) per row (n,), where ``mask`` is True; about -1e9 for an empty row."""
+    return ops.logsumexp(ops.where(mask, values, -_LARGE), axis=1)
 
 
-def _equal(labels: Any) -> Any:
+def _pairwise_equal(labels: Any) -> Any:
     labels = ops.convert_to_tensor(labels)
     return ops.equal(labels[:, None], labels[None, :])

@@ -1,4 +1,4 @@
-"""Triplet losses: of given triplets, and of those mined in a P x K batch."""
+"""Triplet losses over given triplets, and over triplets mined in a P x K batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,81 +11,81 @@ from diptych.components.trainer.argument_checks import require_positive
 from diptych.components.trainer.distances import EuclideanDistance, PairDistance
 from diptych.components.trainer.losses.in_batch import (
     InBatchLoss,
-    highest,
-    lowest,
-    one_term_each,
+    mask_invalid_anchors,
+    masked_max,
+    masked_min,
 )
-from diptych.components.trainer.losses.pairs import RowLoss
+from diptych.components.trainer.losses.pairs import ElementwiseLoss
 
 
 @keras.saving.register_keras_serializable(package="diptych")
-class TripletLoss(RowLoss):
-    """The positive nearer to the anchor than the negative, by ``margin``, in given triplets.
+class TripletLoss(ElementwiseLoss):
+    """Place the positive nearer to the anchor than the negative, by ``margin``; given triplets.
 
-    With the distances of the anchor to both: ``max(positive - negative + margin, 0)``.
+    With the anchor's distances to both: ``max(positive - negative + margin, 0)``.
 
     Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition and
-    Clustering", CVPR 2015, eq. 3. One change: squared or not is the choice of who measures.
+    Clustering", CVPR 2015, eq. 3. One difference: the caller chooses squared or plain distances.
 
-    It is a loss of two predictions, and has no truth beside them. So the distances to the
-    positives take the place of ``y_true``, gradients flow to both, and reduction and weights are
-    those of every Keras loss. ``Model.compile`` has no use for it.
+    The loss has two predictions and no ground truth. The distances to the positives therefore take
+    the place of ``y_true``: gradients flow to both arguments, and reduction and sample weights work
+    as in every Keras loss. It cannot be used with ``Model.compile``.
 
     Args:
-      margin: in the unit of the distances.
+      margin: In the unit of the distances.
 
     Call arguments:
-      positive: (m,), distances of anchors and positives, lower is more alike.
-      negative: (m,), distances of anchors and negatives.
+      positive: (m,), distances between anchors and positives; lower means more similar.
+      negative: (m,), distances between anchors and negatives.
 
     Values are >= 0; lower is better.
 
     Raises:
-      ValueError: ``margin`` is not positive, or a shape is not (m,).
+      ValueError: If ``margin`` is not positive, or a shape is not (m,).
     """
 
-    def __init__(self, margin: float = 0.2, name: str = "triplet_loss", **options: Any) -> None:
+    def __init__(self, margin: float = 0.2, name: str = "triplet_loss", **kwargs: Any) -> None:
         require_positive(margin=margin)
-        super().__init__(name=name, **options)
+        super().__init__(name=name, **kwargs)
         self.margin = margin
 
     def call(self, positive: Any, negative: Any) -> Any:
-        """The loss of each triplet, (m,)."""
+        """Compute the loss of each triplet, (m,)."""
         return ops.relu(positive - negative + self.margin)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this loss again."""
+        """Return the constructor arguments."""
         return {**super().get_config(), "margin": self.margin}
 
 
 @keras.saving.register_keras_serializable(package="diptych")
-class TripletBatchLoss(InBatchLoss):
-    """The positive nearer to the anchor than the negative, by ``margin``, in mined triplets.
+class BatchTripletLoss(InBatchLoss):
+    """Place the positive nearer to the anchor than the negative, by ``margin``; mined triplets.
 
-    A term is ``max(positive - negative + margin, 0)``, of the anchor's distances to both.
-    The mining chooses the terms:
+    A term is ``max(positive - negative + margin, 0)`` of the anchor's distances to both.
+    ``mining`` selects the terms:
 
     ``all``: every triplet of the batch with a loss above 0; the others do not count. Takes
-      n x n x n memory, which is little for one P x K batch: 8 MB a tensor for 128 examples.
+      n x n x n memory, which is little for one P x K batch: 8 MB per tensor for 128 examples.
     ``hard``: for each anchor, its farthest positive and its nearest negative.
-    ``semi_hard``: for each anchor and positive, the nearest of the negatives that are farther than
-      the positive; where none is, the farthest negative.
+    ``semi_hard``: for each anchor and positive, the nearest negative that is farther than the
+      positive; if there is none, the farthest negative.
 
     Hermans, Beyer & Leibe, "In Defense of the Triplet Loss for Person Re-Identification", 2017
     (arXiv 1703.07737), eq. 5 (hard) and 6 (all, with the mean over losses above 0).
     Schroff, Kalenichenko & Philbin, "FaceNet", CVPR 2015, eq. 4 (semi-hard), with the farthest
-    negative in default of another as in TensorFlow Addons. Two changes: squared or not is the
-    choice of the distance; and means in place of sums.
+    negative as the fallback, like TensorFlow Addons. Two differences: ``distance`` determines
+    whether distances are squared; and means instead of sums.
 
     Args:
-      margin: in the unit of the distance.
+      margin: In the unit of the distance.
       mining: all, hard or semi_hard.
-      distance: between two embeddings; Euclidean by default.
+      distance: Distance between two embeddings; Euclidean by default.
 
-    Call arguments, ``terms``, errors: as ``InBatchLoss``. Values are >= 0; lower is better.
+    Call arguments, ``terms`` and errors: see ``InBatchLoss``. Values are >= 0; lower is better.
 
     Raises:
-      ValueError: ``margin`` is not positive, or ``mining`` is none of the three.
+      ValueError: If ``margin`` is not positive, or ``mining`` is not one of the three.
     """
 
     def __init__(
@@ -93,19 +93,19 @@ class TripletBatchLoss(InBatchLoss):
         margin: float = 0.2,
         mining: str = "semi_hard",
         distance: PairDistance | None = None,
-        name: str = "triplet_batch_loss",
-        **options: Any,
+        name: str = "batch_triplet_loss",
+        **kwargs: Any,
     ) -> None:
         require_positive(margin=margin)
         if mining not in _MINING:
             raise ValueError(f"mining must be one of {', '.join(_MINING)}, got {mining}.")
-        super().__init__(name=name, **options)
+        super().__init__(name=name, **kwargs)
         self.margin = margin
         self.mining = mining
         self.distance = distance or EuclideanDistance()
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this loss again."""
+        """Return the constructor arguments."""
         return {
             **super().get_config(),
             "margin": self.margin,
@@ -114,45 +114,52 @@ class TripletBatchLoss(InBatchLoss):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "TripletBatchLoss":
-        """Makes the loss, and its distance, again."""
+    def from_config(cls, config: dict[str, Any]) -> "BatchTripletLoss":
+        """Create the loss and its distance from the result of ``get_config``."""
         distance = keras.saving.deserialize_keras_object(config["distance"])
         return cls(**{**config, "distance": distance})
 
-    def _terms(self, embeddings: Any, same: Any, different: Any) -> tuple[Any, Any]:
+    def _terms(self, embeddings: Any, positive_mask: Any, negative_mask: Any) -> tuple[Any, Any]:
         distance = self.distance.pairwise(embeddings)
-        return _MINING[self.mining](distance, same, different, self.margin)
+        return _MINING[self.mining](distance, positive_mask, negative_mask, self.margin)
 
 
-def _all(distance: Any, same: Any, different: Any, margin: float) -> tuple[Any, Any]:
-    triplets = ops.logical_and(
-        same[:, :, None], different[:, None, :]
+def _mine_all(
+    distance: Any, positive_mask: Any, negative_mask: Any, margin: float
+) -> tuple[Any, Any]:
+    triplet_mask = ops.logical_and(
+        positive_mask[:, :, None], negative_mask[:, None, :]
     )  # anchor, positive, negative
     losses = ops.relu(distance[:, :, None] - distance[:, None, :] + margin)
-    losses = ops.where(triplets, losses, 0.0)
+    losses = ops.where(triplet_mask, losses, 0.0)
     return ops.sum(losses, axis=(1, 2)), ops.sum(ops.cast(losses > 0.0, "float32"), axis=(1, 2))
 
 
-def _hard(distance: Any, same: Any, different: Any, margin: float) -> tuple[Any, Any]:
-    positive, negative = highest(distance, same), lowest(distance, different)
-    return one_term_each(ops.relu(positive - negative + margin), same)
+def _mine_hard(
+    distance: Any, positive_mask: Any, negative_mask: Any, margin: float
+) -> tuple[Any, Any]:
+    positive, negative = masked_max(distance, positive_mask), masked_min(distance, negative_mask)
+    return mask_invalid_anchors(ops.relu(positive - negative + margin), positive_mask)
 
 
-def _semi_hard(distance: Any, same: Any, different: Any, margin: float) -> tuple[Any, Any]:
-    negatives = ops.sort(ops.where(different, distance, float("inf")), axis=1)
-    # How many negatives are at most as far as the positive: the place of the first that is
-    # farther. Keras's own searchsorted takes one row; TensorFlow's takes all.
-    place = tf.searchsorted(negatives, distance, side="right")
+def _mine_semi_hard(
+    distance: Any, positive_mask: Any, negative_mask: Any, margin: float
+) -> tuple[Any, Any]:
+    sorted_negatives = ops.sort(ops.where(negative_mask, distance, float("inf")), axis=1)
+    # Number of negatives that are at most as far as the positive, which is the index of the first
+    # negative that is farther. Keras's searchsorted accepts one row, TensorFlow's all rows.
+    index = tf.searchsorted(sorted_negatives, distance, side="right")
     last = ops.shape(distance)[1] - 1
-    nearest = ops.take_along_axis(negatives, ops.minimum(place, last), axis=1)
-    there = place < ops.sum(ops.cast(different, "int32"), axis=1, keepdims=True)
-    negative = ops.where(there, nearest, highest(distance, different)[:, None])
-    losses = ops.where(same, ops.relu(distance - negative + margin), 0.0)
-    return ops.sum(losses, axis=1), ops.sum(ops.cast(same, "float32"), axis=1)
+    nearest = ops.take_along_axis(sorted_negatives, ops.minimum(index, last), axis=1)
+    num_negatives = ops.sum(ops.cast(negative_mask, "int32"), axis=1, keepdims=True)
+    fallback = masked_max(distance, negative_mask)[:, None]
+    negative = ops.where(index < num_negatives, nearest, fallback)
+    losses = ops.where(positive_mask, ops.relu(distance - negative + margin), 0.0)
+    return ops.sum(losses, axis=1), ops.sum(ops.cast(positive_mask, "float32"), axis=1)
 
 
 _MINING: dict[str, Callable[[Any, Any, Any, float], tuple[Any, Any]]] = {
-    "all": _all,
-    "hard": _hard,
-    "semi_hard": _semi_hard,
+    "all": _mine_all,
+    "hard": _mine_hard,
+    "semi_hard": _mine_semi_hard,
 }

@@ -1,1 +1,1 @@
-"""Apache Airflow: the pipeline as a DAG file, which imports nothing of ours."""
+"""Compiler for Apache Airflow. The DAG file does not import Diptych."""

@@ -1,4 +1,4 @@
-"""From a configuration to a DAG file for Airflow 3: a task a step, all ``diptych run``."""
+"""Compiler for Airflow 3: a DAG file with one task per step, each a ``diptych run``."""
 
 import shlex
 import sys
@@ -8,84 +8,87 @@ from typing import Any
 
 import jinja2
 
-from diptych.pipeline.runners.airflow.pods import amounts_by_step, mounted
+from diptych.pipeline.runners.airflow.pods import build_pod_resources, parse_pod_volumes
 from diptych.pipeline.runners.compile_request import CompileRequest
 from diptych.pipeline.workspace import serving_folder
-from diptych.schemas.input_spec import Inputs
+from diptych.schemas.input_spec import InputSpec
 
 _DOC = """\
-Trains, judges and pushes a model, as `{file}` says, in `{root}`.
+Trains, evaluates and pushes a model, as configured in `{file}`, in the pipeline root `{root}`.
 
-A task runs its step, and nothing where the step is finished tonight. The last one is *skipped* if
-the model was trained and not pushed, because it is not better. It fails with exit code 1 for a
-cause that its log names, and with 4 while another run works in the same root.
+A task runs one step, or does nothing if the step is already complete tonight. The last task is
+*skipped* if the model was trained but not pushed, because it is not better. A task fails with exit
+code 1 (see its log for the error), or with 4 while another run uses the same root.
 """
 
 
-def compiled(request: CompileRequest) -> str:
-    """The text of the DAG file.
+def compile_dag(request: CompileRequest) -> str:
+    """Compile the pipeline to the text of a DAG file.
 
     Raises:
-      ConfigError: the configuration, the volumes or the resources do not fit.
+      ConfigError: The configuration, the volumes or the resources are invalid.
     """
     from diptych.pipeline.graph import build_pipeline
 
-    config, root = request.config, _root(request)
-    # Which steps there are does not depend on what an example holds, so no data need be here.
-    inputs = Inputs(kind="vector")
+    config, root = request.config, _resolve_dag_root(request)
+    # The steps do not depend on the columns of an example, so the data need not be accessible here.
+    inputs = InputSpec(kind="vector")
     pipeline = build_pipeline(config, inputs, root, serving_folder(config, root))
-    return dag_file(request, [node.id for node in pipeline.components])
+    return render_dag(request, [node.id for node in pipeline.components])
 
 
-def dag_file(request: CompileRequest, steps: Sequence[str]) -> str:
-    """The text of a DAG file with a task for each step, in that order.
+def render_dag(request: CompileRequest, steps: Sequence[str]) -> str:
+    """Render a DAG file with a task for each step, in the given order.
 
-    What comes from outside stands there as ``repr`` writes it, so none of it is read as code.
+    All external values are rendered with ``repr``, so none of them is executed as code.
 
     Raises:
-      ConfigError: the volumes or the resources do not fit.
+      ConfigError: The volumes or the resources are invalid.
     """
-    config, file, root = request.config, request.file.absolute(), _root(request)
-    run = ["run", str(file), "--root", str(root), *_each("--set", request.settings), "--nightly"]
-    compile_ = ["diptych", "compile", str(file), "--root", str(root), "--runner", "airflow"]
-    compile_ += _each("--set", request.settings)
-    place: dict[str, Any]
+    config, file, root = request.config, request.file.absolute(), _resolve_dag_root(request)
+    set_options = _repeat_option("--set", request.settings)
+    run = ["run", str(file), "--root", str(root), *set_options, "--nightly"]
+    compile_command = ["diptych", "compile", str(file), "--root", str(root), "--runner", "airflow"]
+    compile_command += set_options
+    context: dict[str, Any]
     if request.image is None:
         diptych = Path(sys.executable).with_name("diptych")
-        template, place = "bash.py.j2", {"run": [str(diptych), *run], "folder": str(Path.cwd())}
+        template = "bash.py.j2"
+        context = {"run": [str(diptych), *run], "folder": str(Path.cwd())}
     else:
-        compile_ += ["--image", request.image, *_each("--volume", request.volumes)]
+        compile_command += ["--image", request.image]
+        compile_command += _repeat_option("--volume", request.volumes)
         template = "pod.py.j2"
-        place = {
+        context = {
             "run": run,
             "image": request.image,
-            "volumes": mounted(request.volumes, [root, serving_folder(config, root)]),
-            "resources": amounts_by_step(config.nightly, steps),
+            "volumes": parse_pod_volumes(request.volumes, [root, serving_folder(config, root)]),
+            "resources": build_pod_resources(config.nightly, steps),
         }
-    return _template(template).render(
-        # In a comment: one line, whatever is in it.
-        written_by="".join(
-            letter if letter.isprintable() else " " for letter in shlex.join(compile_)
+    return _load_template(template).render(
+        # The command is in a comment, so a line break would end it.
+        compile_command="".join(
+            char if char.isprintable() else " " for char in shlex.join(compile_command)
         ),
         name=config.name,
         nightly=config.nightly,
         steps=steps,
         doc=_DOC.format(file=file, root=root),
-        **place,
+        **context,
     )
 
 
-def _root(request: CompileRequest) -> Path:
-    """That of ``diptych run``; in an image, where its volume is mounted."""
+def _resolve_dag_root(request: CompileRequest) -> Path:
+    """Return the pipeline root; by default as ``diptych run``, or the mount path in an image."""
     default = "/diptych" if request.image else f"diptych-{request.config.name}"
     return (request.root or Path(default)).absolute()
 
 
-def _each(option: str, values: Sequence[str]) -> list[str]:
+def _repeat_option(option: str, values: Sequence[str]) -> list[str]:
     return [word for value in values for word in (option, value)]
 
 
-def _template(name: str) -> jinja2.Template:
+def _load_template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,

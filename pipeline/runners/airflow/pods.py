@@ -1,68 +1,79 @@
-"""What the pod of a step is given: volumes, and its share of a machine."""
+"""Volumes and resources of the pods in an Airflow DAG."""
 
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from diptych.pipeline.runners.resources import check_steps, claim_and_path, resources_of
-from diptych.schemas.config.nightly import Nightly, Resources
+from diptych.pipeline.runners.resources import (
+    check_resource_steps,
+    parse_volume,
+    step_resources,
+)
+from diptych.schemas.config.nightly import NightlyConfig, StepResources
 from diptych.schemas.errors import ConfigError
 
-Amounts = dict[str, str]
-"""As Kubernetes names and counts them: ``{"cpu": "2", "memory": "4Gi"}``."""
+ResourceQuantities = dict[str, str]
+"""Resources in Kubernetes notation, such as ``{"cpu": "2", "memory": "4Gi"}``."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Volume:
-    """A volume claim, and where it is mounted."""
+class PodVolume:
+    """A persistent volume claim and its mount path."""
 
     claim: str
     path: str
     read_only: bool
 
 
-def mounted(volumes: Sequence[str], written: Sequence[Path]) -> list[Volume]:
-    """The volumes of every pod; what is only read, the raw data, cannot be written to.
+def parse_pod_volumes(volumes: Sequence[str], written: Sequence[Path]) -> list[PodVolume]:
+    """Parse the volumes of the pods; a volume without a written folder is mounted read-only.
 
     Args:
-      volumes: CLAIM:/PATH each.
-      written: folders that must outlive a pod; the first is the root.
+      volumes: ``CLAIM:/PATH`` each.
+      written: Folders that must outlive a pod; the first is the pipeline root.
 
     Raises:
-      ConfigError: one has another form, two have one path, or none holds the root.
+      ConfigError: A volume has another format, two have the same path, or none contains the root.
     """
-    found: dict[str, Volume] = {}
+    by_path: dict[str, PodVolume] = {}
     for volume in volumes:
-        claim, path = claim_and_path(volume)
-        if path in found:
-            raise ConfigError(f"--volume: {path} is given to {found[path].claim} and to {claim}.")
+        claim, path = parse_volume(volume)
+        if path in by_path:
+            raise ConfigError(
+                f"--volume: two claims have the mount path {path}: {by_path[path].claim} and "
+                f"{claim}. Use a different path for each."
+            )
         is_written = any(folder.is_relative_to(path) for folder in written)
-        found[path] = Volume(claim, path, read_only=not is_written)
+        by_path[path] = PodVolume(claim, path, read_only=not is_written)
     root = written[0]
-    if not any(root.is_relative_to(path) for path in found):
+    if not any(root.is_relative_to(path) for path in by_path):
         raise ConfigError(
-            f"The root {root} must lie on a volume, or it is lost with the pod of the first step; "
-            f"got {sorted(found)}. Give --volume CLAIM:{root}, or another --root."
+            f"The root {root} must be on a volume, or it is lost with the pod of the first step; "
+            f"got {sorted(by_path)}. Add --volume CLAIM:{root}, or choose another --root."
         )
-    return list(found.values())
+    return list(by_path.values())
 
 
-def amounts_by_step(nightly: Nightly, steps: Sequence[str]) -> dict[str, tuple[Amounts, Amounts]]:
-    """Requests and limits of each step.
+def build_pod_resources(
+    nightly: NightlyConfig, steps: Sequence[str]
+) -> dict[str, tuple[ResourceQuantities, ResourceQuantities]]:
+    """Build the resource requests and limits of each step.
 
-    Memory is requested as it is limited, so that a node is not promised twice. The processor has no
-    limit: what nobody else uses is not to lie idle.
+    The memory request equals the limit, so that a node is not overcommitted. CPUs have no limit, so
+    a step can use idle ones.
 
     Raises:
-      ConfigError: there are resources for a step that is none of these.
+      ConfigError: ``nightly.resources`` names an unknown step.
     """
-    check_steps(nightly, steps)
-    return {step: _amounts(resources_of(step, nightly)) for step in steps}
+    check_resource_steps(nightly, steps)
+    return {step: _requests_and_limits(step_resources(step, nightly)) for step in steps}
 
 
-def _amounts(resources: Resources) -> tuple[Amounts, Amounts]:
-    requests: Amounts = {}
-    limits: Amounts = {}
+def _requests_and_limits(
+    resources: StepResources,
+) -> tuple[ResourceQuantities, ResourceQuantities]:
+    requests: ResourceQuantities = {}
+    limits: ResourceQuantities = {}
     if resources.cpus is not None:
         requests["cpu"] = f"{resources.cpus:g}"
     if resources.memory is not None:

@@ -1,1 +1,1 @@
-"""Kubeflow Pipelines: the pipeline in its format, what it starts for a step, and its client."""
+"""Kubeflow Pipelines: compiler, container entry point of the steps, and client."""

@@ -1,32 +1,28 @@
-"""Artifacts have addresses in a bucket; the steps read and write files on a disk.
+"""Conversion between the bucket URI of an artifact and its path in a container.
 
-Kubeflow joins the two by a convention: for the container, what is at ``gs://bucket/name`` is at
-``/gcs/bucket/name``. The launcher of the open-source backend copies it there and back, Vertex
-mounts it.
+Kubeflow has a convention: a container finds ``gs://bucket/name`` at ``/gcs/bucket/name``. The
+launcher of the open-source backend copies the files there and back; Vertex AI mounts the bucket.
 """
 
-_FOLDERS = {"gs://": "/gcs/", "s3://": "/s3/", "minio://": "/minio/"}
+_MOUNT_FOLDERS = {"gs://": "/gcs/", "s3://": "/s3/", "minio://": "/minio/"}
 
 
-def local_path(address: str, mounts: str = "") -> str:
-    """Where a container finds what is at an address; other texts as they are.
+def local_path(uri: str, mounts: str = "") -> str:
+    """Convert a bucket URI to the path in a container; return any other text unchanged.
 
     Args:
-      address: such as ``s3://bucket/name``.
-      mounts: folder that the convention is followed below; as a rule, the root of the disk.
+      uri: URI such as ``s3://bucket/name``.
+      mounts: Folder that contains ``gcs``, ``s3`` and ``minio``; empty: the root of the disk.
     """
-    for scheme, folder in _FOLDERS.items():
-        if address.startswith(scheme):
-            return f"{mounts}{folder}{address.removeprefix(scheme)}"
-    return address
+    for scheme, folder in _MOUNT_FOLDERS.items():
+        if uri.startswith(scheme):
+            return f"{mounts}{folder}{uri.removeprefix(scheme)}"
+    return uri
 
 
-def bucket_address(path: str, mounts: str = "") -> str:
-    """The address of what a container has at a path; other texts as they are.
-
-    The other way round of ``local_path``.
-    """
-    for scheme, folder in _FOLDERS.items():
+def bucket_uri(path: str, mounts: str = "") -> str:
+    """Convert a path in a container to the bucket URI; the inverse of ``local_path``."""
+    for scheme, folder in _MOUNT_FOLDERS.items():
         prefix = f"{mounts}{folder}"
         if path.startswith(prefix):
             return f"{scheme}{path.removeprefix(prefix)}"

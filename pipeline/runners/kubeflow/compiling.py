@@ -1,4 +1,4 @@
-"""From a configuration to the file that Kubeflow Pipelines takes, in its format 2.1."""
+"""Compiler for Kubeflow Pipelines: a pipeline spec, version 2.1."""
 
 import os
 from pathlib import Path
@@ -7,82 +7,88 @@ from typing import Any
 import yaml
 
 from diptych.pipeline.runners.compile_request import CompileRequest
-from diptych.pipeline.runners.kubeflow.installed import check_installed
-from diptych.pipeline.runners.resources import check_steps, claim_and_path, resources_of
+from diptych.pipeline.runners.kubeflow.installed import check_kfp_installed
+from diptych.pipeline.runners.resources import (
+    check_resource_steps,
+    parse_volume,
+    step_resources,
+)
 from diptych.schemas.config.config import Config
 from diptych.schemas.config.data import ImageFolder, TFRecords
-from diptych.schemas.config.nightly import Resources
+from diptych.schemas.config.nightly import StepResources
 from diptych.schemas.errors import ConfigError
-from diptych.schemas.input_spec import Inputs
+from diptych.schemas.input_spec import InputSpec
 
-ROOT = Path("/diptych")  # where the volume of the pushed models is mounted, unless told otherwise
+DEFAULT_ROOT = Path("/diptych")  # mount path of the volume with the pushed models
 _COMMAND = ("python", "-m", "diptych.pipeline.runners.kubeflow.step")
-_GPU = "nvidia.com/gpu"
-# They read what is no artifact: the data, and the folder of the pushed models.
-_LOOK_OUTSIDE = ("ExampleGen", "ClassCentroids", "Trainer", "Evaluator", "Pusher")
-_FIRST_PAUSE, _LONGEST_PAUSE = "60s", "600s"  # between tries
-_MOST_THREADS = 8  # as of a local run
-_MOST_BYTES = (
-    100_000  # of a step's parameters; Linux takes 131,072 in an argument, JSON quotes some
-)
+_GPU_RESOURCE = "nvidia.com/gpu"
+# Not cached by Kubeflow: these steps also read the raw data or the folder of pushed models.
+_UNCACHED_STEPS = ("ExampleGen", "ClassCentroids", "Trainer", "Evaluator", "Pusher")
+_MIN_BACKOFF, _MAX_BACKOFF = "60s", "600s"
+_MAX_THREADS = 8  # as in a local run
+# Linux accepts 131,072 bytes in an argument; JSON adds quotes and escapes to the parameters.
+_MAX_PARAMETER_BYTES = 100_000
 
 
-def compiled(request: CompileRequest) -> str:
-    """The text of the file: the pipeline, and the volumes as a second document.
+def compile_kubeflow_pipeline(request: CompileRequest) -> str:
+    """Compile the pipeline to YAML: the pipeline spec, and the volumes as a second document.
 
     Raises:
-      ConfigError: kfp is not installed, there is no image, a volume is none, resources are of a
-        step that is not there, or the data are to be looked at and cannot be reached.
+      ConfigError: kfp is not installed, the image is missing, a volume or a resource is invalid, or
+        the columns must be inferred and the data cannot be reached.
     """
-    check_installed()
+    check_kfp_installed()
     if request.image is None:
-        raise ConfigError("Kubeflow runs the steps in containers: name the image with --image.")
+        raise ConfigError(
+            "Kubeflow runs the steps in containers. Choose a container image with --image."
+        )
     config = request.config
-    mounts = [_mount(volume) for volume in request.volumes]
-    spec = _spec(config, _inputs(config), request.root or ROOT, request.image)
+    mounts = [_pvc_mount(volume) for volume in request.volumes]
+    input_spec = _resolve_input_spec(config)
+    spec = _compile_spec(config, input_spec, request.root or DEFAULT_ROOT, request.image)
     tasks, executors = spec["root"]["dag"]["tasks"], spec["deploymentSpec"]["executors"]
-    check_steps(config.nightly, list(tasks))
+    check_resource_steps(config.nightly, list(tasks))
     for name, task in tasks.items():
-        _set_up_task(name, task, config.nightly.retries)
+        _configure_task(name, task, config.nightly.retries)
         container = executors[spec["components"][name]["executorLabel"]]["container"]
-        _set_up_container(container, resources_of(name, config.nightly))
+        _configure_container(container, step_resources(name, config.nightly))
     documents = [spec]
     if mounts:
-        on_kubernetes = {label: {"pvcMount": mounts} for label in executors}
+        pvc_mounts = {label: {"pvcMount": mounts} for label in executors}
         documents.append(
-            {"platforms": {"kubernetes": {"deploymentSpec": {"executors": on_kubernetes}}}}
+            {"platforms": {"kubernetes": {"deploymentSpec": {"executors": pvc_mounts}}}}
         )
-    text = yaml.dump_all(documents, Dumper=_Dumper, sort_keys=True)
-    _check(text)
+    text = yaml.dump_all(documents, Dumper=_NoAliasDumper, sort_keys=True)
+    _check_parseable(text)
     return text
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes out what stands there twice: few readers know YAML's references."""
+class _NoAliasDumper(yaml.SafeDumper):
+    """Repeat equal values instead of YAML aliases, which few readers know."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-def _inputs(config: Config) -> Inputs:
-    from diptych.components.example_gen.preflight import settle
+def _resolve_input_spec(config: Config) -> InputSpec:
+    """Infer what a raw example contains; for images without the data, from the configuration."""
+    from diptych.components.example_gen.infer_spec import infer_input_spec
 
     data = config.data
     try:
-        return settle(data, config.split)
+        return infer_input_spec(data, config.split)
     except ConfigError as error:
         if os.path.exists(data.path) or "://" in data.path:
             raise
         if isinstance(data, ImageFolder) or (isinstance(data, TFRecords) and data.image):
-            # All that a step must know of images is in the configuration.
-            return Inputs(kind="image", size=data.size, channels=data.channels)
+            return InputSpec(kind="image", size=data.size, channels=data.channels)
         raise ConfigError(
-            f"{error} The columns of tables are settled when the pipeline is compiled: do it where "
-            "the data are mounted as in the cluster."
+            f"{error} The columns of tables are inferred at compile time. Compile on a machine "
+            "where the data have the same path as in the cluster."
         ) from error
 
 
-def _spec(config: Config, inputs: Inputs, root: Path, image: str) -> dict[str, Any]:
+def _compile_spec(config: Config, inputs: InputSpec, root: Path, image: str) -> dict[str, Any]:
     from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
         KubeflowV2DagRunner,
         KubeflowV2DagRunnerConfig,
@@ -102,65 +108,67 @@ def _spec(config: Config, inputs: Inputs, root: Path, image: str) -> dict[str, A
 
 
 def pipeline_name(config: Config) -> str:
-    """Kubeflow takes no underscores."""
+    """Return the name of the pipeline in Kubeflow, which does not allow underscores."""
     return config.name.replace("_", "-").strip("-")
 
 
-def _set_up_task(name: str, task: dict[str, Any], retries: int) -> None:
-    task["cachingOptions"] = {} if name in _LOOK_OUTSIDE else {"enableCache": True}
+def _configure_task(name: str, task: dict[str, Any], retries: int) -> None:
+    task["cachingOptions"] = {} if name in _UNCACHED_STEPS else {"enableCache": True}
     if retries:
         task["retryPolicy"] = {
             "maxRetryCount": retries,
-            "backoffDuration": _FIRST_PAUSE,
+            "backoffDuration": _MIN_BACKOFF,
             "backoffFactor": 2.0,
-            "backoffMaxDuration": _LONGEST_PAUSE,
+            "backoffMaxDuration": _MAX_BACKOFF,
         }
     constants = (
         parameter["runtimeValue"]["constant"]
         for parameter in task["inputs"].get("parameters", {}).values()
     )
     size = sum(len(str(constant).encode()) for constant in constants)
-    if size > _MOST_BYTES:
+    if size > _MAX_PARAMETER_BYTES:
         raise ConfigError(
-            f"The parameters of {name} take {size:,} bytes, and Kubeflow hands over at most "
-            f"{_MOST_BYTES:,}. Keep the vector in one list column in place of thousands of columns."
+            f"The parameters of {name} take {size:,} bytes, but Kubeflow passes at most "
+            f"{_MAX_PARAMETER_BYTES:,}. Store the vector in one list column instead of thousands "
+            "of columns."
         )
 
 
-def _set_up_container(container: dict[str, Any], wanted: Resources) -> None:
-    # The number of threads is that of the processors here.
-    threads = max(1, min(_MOST_THREADS, int(wanted.cpus or 1)))
+def _configure_container(container: dict[str, Any], requested: StepResources) -> None:
+    # The compiled arguments contain the number of CPUs of this machine.
+    threads = max(1, min(_MAX_THREADS, int(requested.cpus or 1)))
     container["args"] = [
         f"--direct_num_workers={threads}" if arg.startswith("--direct_num_workers=") else arg
         for arg in container["args"]
     ]
     resources: dict[str, Any] = {}
-    for kind, amount in (("Cpu", wanted.cpus), ("Memory", wanted.memory)):
+    for kind, amount in (("Cpu", requested.cpus), ("Memory", requested.memory)):
         if amount is not None:
             text = f"{amount:g}" if isinstance(amount, float) else amount
-            # With both the same, the step is not the first to be evicted.
+            # Equal request and limit: the step is not the first to be evicted.
             resources |= {f"resource{kind}Request": text, f"resource{kind}Limit": text}
-    if wanted.gpus:
-        resources["accelerator"] = {"resourceType": _GPU, "resourceCount": str(wanted.gpus)}
+    if requested.gpus:
+        accelerator = {"resourceType": _GPU_RESOURCE, "resourceCount": str(requested.gpus)}
+        resources["accelerator"] = accelerator
     if resources:
         container["resources"] = resources
 
 
-def _mount(volume: str) -> dict[str, Any]:
-    claim, path = claim_and_path(volume)
+def _pvc_mount(volume: str) -> dict[str, Any]:
+    claim, path = parse_volume(volume)
     return {"constant": claim, "mountPath": path}
 
 
-def _check(text: str) -> None:
-    """Reads it as the backend and kfp do; what they could not read is a fault of ours."""
+def _check_parseable(text: str) -> None:
+    """Parse the file as the backend and kfp do; an error here is a bug of the compiler."""
     from google.protobuf import json_format
     from kfp import components
     from kfp.pipeline_spec import pipeline_spec_pb2
 
-    spec, *platform = yaml.safe_load_all(text)
+    spec, *platforms = yaml.safe_load_all(text)
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     for executor in spec["deploymentSpec"]["executors"].values():
         json_format.ParseDict(executor, pipeline_spec_pb2.PipelineDeploymentConfig.ExecutorSpec())
-    for document in platform:
+    for document in platforms:
         json_format.ParseDict(document, pipeline_spec_pb2.PlatformSpec())
     components.load_component_from_text(text)

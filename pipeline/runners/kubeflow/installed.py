@@ -1,14 +1,18 @@
-"""Kubeflow's own package is not needed by those who run elsewhere."""
+"""Check for the optional package kfp."""
 
 import importlib.util
 
 from diptych.schemas.errors import ConfigError
 
 
-def check_installed() -> None:
-    """Raises ConfigError if kfp is not there."""
+def check_kfp_installed() -> None:
+    """Check that the package kfp is installed.
+
+    Raises:
+      ConfigError: It is missing.
+    """
     if importlib.util.find_spec("kfp") is None:
         raise ConfigError(
-            "Kubeflow Pipelines need the package kfp, which is not installed: "
+            "Kubeflow Pipelines requires the package kfp, which is not installed. Install it with "
             "pip install 'diptych[kubeflow]'."
         )

@@ -1,13 +1,14 @@
-"""What a container on Kubeflow runs for a step: TFX's entry point, on files and with types.
+"""Container entry point of a step on Kubeflow; it wraps TFX's entry point.
 
-``python -m diptych.pipeline.runners.kubeflow.step`` takes the arguments of TFX's own. It gives the
-step paths in place of the addresses of buckets, see ``bucket_paths``, and turns the paths in what
-the step says of its outputs into addresses again. The open-source backend needs three things more:
+``python -m diptych.pipeline.runners.kubeflow.step`` takes the same arguments as TFX's entry point.
+It passes local paths to the step instead of bucket URIs (see ``bucket_paths``), and converts the
+paths in the outputs of the step back to URIs. It also adapts TFX to the open-source backend:
 
-- It names no types of input artifacts, and TFX cannot read those without: the types that the
-  pipeline declares are filled in.
-- It makes the folder above an output; TFX's local launcher, the output itself.
-- It cannot record a property without a value.
+- The backend does not pass the types of input artifacts, which TFX requires. The types declared in
+  the pipeline are added.
+- The backend creates the parent folder of an output. TFX's local launcher creates the output folder
+  itself, and the steps rely on it.
+- The backend cannot record a property without a value. Such properties are dropped.
 """
 
 import argparse
@@ -20,71 +21,79 @@ from typing import Any
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from diptych.pipeline.runners.kubeflow.bucket_paths import bucket_address, local_path
+from diptych.pipeline.runners.kubeflow.bucket_paths import bucket_uri, local_path
 from diptych.schemas.errors import DiptychError
-from diptych.schemas.files import whole_file
+from diptych.schemas.files import atomic_write
 
-_INPUT, _SPEC = "--json_serialized_invocation_args", "--json_serialized_inputs_spec_args"
+_INPUT_OPTION = "--json_serialized_invocation_args"
+_SPEC_OPTION = "--json_serialized_inputs_spec_args"
 
 
-def with_paths(text: str, spec: str, mounts: str) -> Any:
-    """The ``ExecutorInput`` as TFX can use it.
+def to_local_input(text: str, spec: str, mounts: str) -> Any:
+    """Convert the ``ExecutorInput`` of the backend for TFX: add types, and use local paths.
 
     Args:
-      text: JSON of it, as the backend gives it.
+      text: JSON of the ``ExecutorInput``.
       spec: JSON of the ``ComponentInputsSpec``, with the types of the inputs.
-      mounts: see ``places.local_path``.
+      mounts: As in ``bucket_paths.local_path``.
     """
-    given, declared = pipeline_spec_pb2.ExecutorInput(), pipeline_spec_pb2.ComponentInputsSpec()
-    json_format.Parse(text, given, ignore_unknown_fields=True)
+    executor_input = pipeline_spec_pb2.ExecutorInput()
+    declared = pipeline_spec_pb2.ComponentInputsSpec()
+    json_format.Parse(text, executor_input, ignore_unknown_fields=True)
     json_format.Parse(spec, declared, ignore_unknown_fields=True)
-    for name, artifacts in given.inputs.artifacts.items():
-        for artifact in artifacts.artifacts:
+    inputs, outputs = executor_input.inputs, executor_input.outputs
+    for name, artifact_list in inputs.artifacts.items():
+        for artifact in artifact_list.artifacts:
             if artifact.type.WhichOneof("kind") is None:
                 artifact.type.CopyFrom(declared.artifacts[name].artifact_type)
-    for artifacts in (given.inputs.artifacts, given.outputs.artifacts):
-        _rewrite(artifacts, lambda address: local_path(address, mounts))
-    given.outputs.output_file = local_path(given.outputs.output_file, mounts)
-    return given
+    for artifacts in (inputs.artifacts, outputs.artifacts):
+        _convert_uris(artifacts, lambda uri: local_path(uri, mounts))
+    outputs.output_file = local_path(outputs.output_file, mounts)
+    return executor_input
 
 
-def with_addresses(text: str, mounts: str) -> Any:
-    """The ``ExecutorOutput`` as the backend can use it; the JSON of it is TFX's."""
-    said = pipeline_spec_pb2.ExecutorOutput()
-    json_format.Parse(text, said)
-    _rewrite(said.artifacts, lambda path: bucket_address(path, mounts))
-    return said
+def to_bucket_output(text: str, mounts: str) -> Any:
+    """Convert TFX's ``ExecutorOutput`` for the backend: use bucket URIs.
+
+    Args:
+      text: JSON of the ``ExecutorOutput``.
+      mounts: As in ``bucket_paths.local_path``.
+    """
+    executor_output = pipeline_spec_pb2.ExecutorOutput()
+    json_format.Parse(text, executor_output)
+    _convert_uris(executor_output.artifacts, lambda path: bucket_uri(path, mounts))
+    return executor_output
 
 
-def _rewrite(artifacts: Any, place: Callable[[str], str]) -> None:
-    """Addresses and properties that are addresses; properties without a value are dropped."""
-    for listed in artifacts.values():
-        for artifact in listed.artifacts:
-            artifact.uri = place(artifact.uri)
+def _convert_uris(artifacts: Any, convert: Callable[[str], str]) -> None:
+    """Convert URIs, also in text properties, in place; drop properties without a value."""
+    for artifact_list in artifacts.values():
+        for artifact in artifact_list.artifacts:
+            artifact.uri = convert(artifact.uri)
             for name, value in list(artifact.metadata.items()):
                 if value is None:
                     del artifact.metadata[name]
                 elif isinstance(value, str):
-                    artifact.metadata[name] = place(value)
+                    artifact.metadata[name] = convert(value)
 
 
-def _empty_folders(outputs: Any) -> None:
-    """Where the step writes; a try before this one may have left something there."""
-    for listed in outputs.artifacts.values():
-        for artifact in listed.artifacts:
+def _create_output_folders(outputs: Any) -> None:
+    """Create empty output folders; a previous attempt may have written into them."""
+    for artifact_list in outputs.artifacts.values():
+        for artifact in artifact_list.artifacts:
             shutil.rmtree(artifact.uri, ignore_errors=True)
             Path(artifact.uri).mkdir(parents=True)
 
 
 def main() -> None:
-    """Runs the step that the arguments describe."""
+    """Run the step that the command line describes."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    parser.add_argument(_INPUT, dest="given", required=True)
-    parser.add_argument(_SPEC, dest="spec", required=True)
-    parser.add_argument("--mounts", default="", help="folder of gcs/, s3/ and minio/")
-    ours, others = parser.parse_known_args()
-    given = with_paths(ours.given, ours.spec, ours.mounts)
-    _empty_folders(given.outputs)
+    parser.add_argument(_INPUT_OPTION, dest="executor_input", required=True)
+    parser.add_argument(_SPEC_OPTION, dest="spec", required=True)
+    parser.add_argument("--mounts", default="", help="Folder that contains gcs/, s3/ and minio/.")
+    options, tfx_arguments = parser.parse_known_args()
+    executor_input = to_local_input(options.executor_input, options.spec, options.mounts)
+    _create_output_folders(executor_input.outputs)
 
     from absl import app
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as tfx_entry
@@ -94,12 +103,13 @@ def main() -> None:
             tfx_entry.main(arguments)
         except DiptychError as error:
             sys.exit(f"Error: {' '.join(str(error).split())}")
-        output = Path(given.outputs.output_file)
-        said = with_addresses(output.read_text(encoding="utf-8"), ours.mounts)
-        with whole_file(output) as beside:
-            beside.write_text(json_format.MessageToJson(said), encoding="utf-8")
+        output_file = Path(executor_input.outputs.output_file)
+        executor_output = to_bucket_output(output_file.read_text(encoding="utf-8"), options.mounts)
+        with atomic_write(output_file) as tmp_path:
+            tmp_path.write_text(json_format.MessageToJson(executor_output), encoding="utf-8")
 
-    arguments = [_INPUT, json_format.MessageToJson(given), _SPEC, ours.spec, *others]
+    input_json = json_format.MessageToJson(executor_input)
+    arguments = [_INPUT_OPTION, input_json, _SPEC_OPTION, options.spec, *tfx_arguments]
     app.run(run, argv=[sys.argv[0], *arguments], flags_parser=tfx_entry._parse_flags)
 
 

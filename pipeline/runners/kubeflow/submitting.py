@@ -1,4 +1,4 @@
-"""Hands a compiled pipeline to Kubeflow Pipelines: a version, and a run or a schedule of it."""
+"""Client of Kubeflow Pipelines: upload a compiled pipeline, and run or schedule it."""
 
 import contextlib
 import dataclasses
@@ -15,37 +15,44 @@ from typing import Any
 
 import yaml
 
-from diptych.pipeline.runners.kubeflow.installed import check_installed
+from diptych.pipeline.runners.kubeflow.installed import check_kfp_installed
 from diptych.schemas.errors import ConfigError, ServiceError
 
 _TIMEOUT_S = 10
-_AT_ONCE = 100  # recurring runs in an answer; of one name there is one, or two for a moment
+_PAGE_SIZE = 100  # of recurring runs; one name has one, or two for a moment
 
 
 @dataclasses.dataclass(frozen=True)
-class Submitted:
-    """What the server has now."""
+class Submission:
+    """Result of a submission.
+
+    Attributes:
+      pipeline: Name of the pipeline.
+      version: Name of the pipeline version.
+      url: Page of the run or the recurring run.
+      unchanged: True if the same schedule existed before.
+    """
 
     pipeline: str
     version: str
-    address: str  # of the run, or of the recurring run, in the browser
-    unchanged: bool = False  # the schedule was there already, as it is
+    url: str
+    unchanged: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Compiled:
-    """A compiled pipeline in a file. The version is named by its content."""
+class CompiledPipeline:
+    """A compiled pipeline in a file; its version is a digest of the file."""
 
     path: Path
     name: str
     version: str
 
 
-def read_compiled(path: Path) -> Compiled:
-    """Reads what ``diptych compile`` has written.
+def read_compiled_pipeline(path: Path) -> CompiledPipeline:
+    """Read a file written by ``diptych compile --runner kubeflow``.
 
     Raises:
-      ConfigError: it is not there, or something else.
+      ConfigError: The file cannot be read, or is not a compiled pipeline.
     """
     try:
         content = path.read_bytes()
@@ -54,80 +61,79 @@ def read_compiled(path: Path) -> Compiled:
         raise ConfigError(f"Cannot read the pipeline {path}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError, StopIteration, TypeError, KeyError) as error:
         raise ConfigError(
-            f"{path} is no compiled pipeline. Write one with diptych compile --runner kubeflow."
+            f"{path} is not a compiled pipeline. Create one with diptych compile --runner kubeflow."
         ) from error
-    return Compiled(path, name, hashlib.blake2b(content, digest_size=6).hexdigest())
+    return CompiledPipeline(path, name, hashlib.blake2b(content, digest_size=6).hexdigest())
 
 
-class Server:
-    """Kubeflow Pipelines at an address."""
+class KubeflowClient:
+    """Client of a Kubeflow Pipelines server."""
 
     def __init__(self, host: str, namespace: str | None) -> None:
-        """Finds out first whether it answers: kfp would try for half a minute.
+        """Connect to a server; check first whether it responds, as kfp would retry for 30 s.
 
-        The token is in a file, as kfp has it: at KF_PIPELINES_SA_TOKEN_PATH, or where Kubernetes
-        puts that of a service account for Kubeflow Pipelines.
+        The token is read from a file, as kfp does: KF_PIPELINES_SA_TOKEN_PATH, or the token that
+        Kubernetes mounts for a service account.
 
         Args:
-          host: its address, with the scheme.
-          namespace: of the user; None where the installation has only one.
+          host: Address of the server, including the scheme.
+          namespace: Namespace of the user; None for a single-user installation.
 
         Raises:
           ConfigError: kfp is not installed, or the token cannot be read.
-          ServiceError: it does not answer, or refuses.
+          ServiceError: The server does not respond, or rejects the request.
         """
-        check_installed()
-        self._host, self._namespace, token = host.rstrip("/"), namespace, _token()
-        _check_answers(self._host, token)
-        with _explained(self._host):
+        check_kfp_installed()
+        self._host, self._namespace, token = host.rstrip("/"), namespace, _read_kubeflow_token()
+        _check_server(self._host, token)
+        with _translate_api_errors(self._host):
             import kfp
 
-            self._client = kfp.Client(
-                host=self._host, existing_token=token, **_if_given(namespace=namespace)
-            )
+            options = {} if namespace is None else {"namespace": namespace}
+            self._client = kfp.Client(host=self._host, existing_token=token, **options)
 
-    def run(self, compiled: Compiled) -> Submitted:
-        """Starts a run now.
+    def run(self, compiled: CompiledPipeline) -> Submission:
+        """Start a run.
 
         Raises:
-          ServiceError: the server refuses.
+          ServiceError: The server rejects the request.
         """
-        with _explained(self._host):
-            pipeline, version = self._uploaded(compiled)
+        with _translate_api_errors(self._host):
+            pipeline, version = self._upload(compiled)
             run = self._client.run_pipeline(
-                self._experiment(compiled.name),
+                self._create_experiment(compiled.name),
                 f"{compiled.name} {compiled.version}",
                 pipeline_id=pipeline,
                 version_id=version,
             )
-        return Submitted(compiled.name, compiled.version, self._page("runs", run.run_id))
+        return Submission(compiled.name, compiled.version, self._page_url("runs", run.run_id))
 
-    def schedule(self, compiled: Compiled, schedule: str) -> Submitted:
-        """Leaves one recurring run of the pipeline, this one.
+    def schedule(self, compiled: CompiledPipeline, schedule: str) -> Submission:
+        """Schedule the pipeline, in place of its previous schedules.
 
-        Those that were there before go when it is there; a run of theirs that is going on is not
-        touched. Nothing is done if it is there already.
+        An equal schedule is kept. The others are deleted after the new one was created; their
+        active runs continue.
 
         Args:
-          compiled: the pipeline.
-          schedule: cron, with five fields.
+          compiled: The pipeline.
+          schedule: Cron expression with five fields.
 
         Raises:
-          ServiceError: the server refuses.
+          ServiceError: The server rejects the request.
         """
-        cron = f"0 {' '.join(schedule.split())}"  # Kubeflow's begins with the seconds
-        with _explained(self._host):
-            pipeline, version = self._uploaded(compiled)
-            experiment = self._experiment(compiled.name)
-            before = self._client.list_recurring_runs(
-                page_size=_AT_ONCE, experiment_id=experiment, filter=_named(compiled.name)
+        cron = f"0 {' '.join(schedule.split())}"  # the first field of Kubeflow is the second
+        with _translate_api_errors(self._host):
+            pipeline, version = self._upload(compiled)
+            experiment = self._create_experiment(compiled.name)
+            response = self._client.list_recurring_runs(
+                page_size=_PAGE_SIZE, experiment_id=experiment, filter=_name_filter(compiled.name)
             )
-            old = before.recurring_runs or []
-            same = [one for one in old if _is(one, pipeline, version, cron)]
-            if same:
-                kept = same[0]
+            previous = response.recurring_runs or []
+            equal = [each for each in previous if _has_schedule(each, pipeline, version, cron)]
+            if equal:
+                current = equal[0]
             else:
-                kept = self._client.create_recurring_run(
+                current = self._client.create_recurring_run(
                     experiment,
                     compiled.name,
                     cron_expression=cron,
@@ -136,23 +142,25 @@ class Server:
                     pipeline_id=pipeline,
                     version_id=version,
                 )
-            for one in old:
-                if one.recurring_run_id != kept.recurring_run_id:
-                    self._client.delete_recurring_run(one.recurring_run_id)
-        page = self._page("recurringrun", kept.recurring_run_id)
-        return Submitted(compiled.name, compiled.version, page, unchanged=bool(same))
+            for each in previous:
+                if each.recurring_run_id != current.recurring_run_id:
+                    self._client.delete_recurring_run(each.recurring_run_id)
+        url = self._page_url("recurringrun", current.recurring_run_id)
+        return Submission(compiled.name, compiled.version, url, unchanged=bool(equal))
 
-    def _uploaded(self, compiled: Compiled) -> tuple[str, str]:
-        """Ids of the pipeline and of the version with this content; both are made if need be."""
+    def _upload(self, compiled: CompiledPipeline) -> tuple[str, str]:
+        """Upload the pipeline and its version if missing; return the ids of both."""
         client = self._client
-        found = client.list_pipelines(filter=_named(compiled.name), namespace=self._namespace)
-        if found.pipelines:
-            pipeline = found.pipelines[0].pipeline_id
+        response = client.list_pipelines(
+            filter=_name_filter(compiled.name), namespace=self._namespace
+        )
+        if response.pipelines:
+            pipeline = response.pipelines[0].pipeline_id
         else:
-            path = str(compiled.path)
-            made = client.upload_pipeline(path, compiled.name, namespace=self._namespace)
-            pipeline = made.pipeline_id
-        versions = client.list_pipeline_versions(pipeline, filter=_named(compiled.version))
+            pipeline = client.upload_pipeline(
+                str(compiled.path), compiled.name, namespace=self._namespace
+            ).pipeline_id
+        versions = client.list_pipeline_versions(pipeline, filter=_name_filter(compiled.version))
         if versions.pipeline_versions:
             return pipeline, versions.pipeline_versions[0].pipeline_version_id
         version = client.upload_pipeline_version(
@@ -160,81 +168,79 @@ class Server:
         )
         return pipeline, version.pipeline_version_id
 
-    def _experiment(self, name: str) -> str:
+    def _create_experiment(self, name: str) -> str:
         experiment: str = self._client.create_experiment(
             name, namespace=self._namespace
         ).experiment_id
         return experiment
 
-    def _page(self, kind: str, number: str) -> str:
-        return f"{self._host}/#/{kind}/details/{number}"
+    def _page_url(self, kind: str, object_id: str) -> str:
+        return f"{self._host}/#/{kind}/details/{object_id}"
 
 
-def _is(recurring: Any, pipeline: str, version: str, cron: str) -> bool:
-    reference, schedule = recurring.pipeline_version_reference, recurring.trigger.cron_schedule
+def _has_schedule(recurring_run: Any, pipeline: str, version: str, cron: str) -> bool:
+    """Return whether an enabled recurring run has this pipeline version and schedule."""
+    reference = recurring_run.pipeline_version_reference
+    schedule = recurring_run.trigger.cron_schedule
     return (
-        recurring.mode == "ENABLE"
+        recurring_run.mode == "ENABLE"
         and schedule is not None
         and schedule.cron == cron
         and (reference.pipeline_id, reference.pipeline_version_id) == (pipeline, version)
     )
 
 
-def _named(name: str) -> str:
-    """Kubeflow's filter for what has a name."""
+def _name_filter(name: str) -> str:
+    """Build Kubeflow's filter for objects with a display name."""
     by_name = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
     return json.dumps({"predicates": [by_name]})
 
 
-def _if_given(**options: str | None) -> dict[str, str]:
-    return {key: value for key, value in options.items() if value is not None}
-
-
-def _token() -> str | None:
+def _read_kubeflow_token() -> str | None:
     from kfp.client import KF_PIPELINES_SA_TOKEN_ENV, KF_PIPELINES_SA_TOKEN_PATH
 
-    named = os.environ.get(KF_PIPELINES_SA_TOKEN_ENV)
-    path = Path(named or KF_PIPELINES_SA_TOKEN_PATH)
-    if named is None and not path.exists():
+    configured = os.environ.get(KF_PIPELINES_SA_TOKEN_ENV)
+    path = Path(configured or KF_PIPELINES_SA_TOKEN_PATH)
+    if configured is None and not path.exists():
         return None
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ConfigError(f"Cannot read the token of Kubeflow {path}: {error.strerror}.") from error
+        raise ConfigError(f"Cannot read the Kubeflow token {path}: {error.strerror}.") from error
 
 
-def _check_answers(host: str, token: str | None) -> None:
+def _check_server(host: str, token: str | None) -> None:
     if not host.startswith(("http://", "https://")):
-        raise ConfigError(f"--host needs an address such as http://localhost:8080, got {host!r}.")
+        raise ConfigError(f"--host expects a URL such as http://localhost:8080, got {host!r}.")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(f"{host}/apis/v2beta1/healthz", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-            json.load(answer)
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+            json.load(response)
     except urllib.error.HTTPError as error:
         raise ServiceError(
-            f"{host} refuses: {error.code} {error.reason}. {_advice(error.code)}"
+            f"{host} rejects the request: {error.code} {error.reason}. {_advice(error.code)}"
         ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise ServiceError(
-            f"No Kubeflow Pipelines answer at {host}: {reason}. Check --host; from outside of the "
-            "cluster, forward the port of ml-pipeline-ui."
+            f"Kubeflow Pipelines does not respond at {host}: {reason}. Check --host. From outside "
+            "the cluster, forward the port of ml-pipeline-ui."
         ) from error
 
 
 def _advice(status: int) -> str:
     if status in (401, 403):
         return (
-            "Put a token in the file that KF_PIPELINES_SA_TOKEN_PATH names, and name your "
-            "namespace with --namespace."
+            "Set KF_PIPELINES_SA_TOKEN_PATH to a file with a token, and choose your namespace with "
+            "--namespace."
         )
     return "Check --host and the log of the server."
 
 
 @contextlib.contextmanager
-def _explained(host: str) -> Iterator[None]:
-    """Errors of the client in one line; what it prints and warns of is left out."""
+def _translate_api_errors(host: str) -> Iterator[None]:
+    """Raise errors of kfp as a ServiceError of one line; suppress its output and warnings."""
     import kfp_server_api
     from urllib3.exceptions import HTTPError
 
@@ -244,16 +250,17 @@ def _explained(host: str) -> Iterator[None]:
             yield
     except kfp_server_api.ApiException as error:
         raise ServiceError(
-            f"{host} refuses: {error.status} {_message(error)}. {_advice(error.status or 0)}"
+            f"{host} rejects the request: {error.status} {_api_message(error)}. "
+            f"{_advice(error.status or 0)}"
         ) from error
     except HTTPError as error:
-        raise ServiceError(f"{host} does not answer any more: {error}.") from error
+        raise ServiceError(f"{host} stopped responding: {error}. Submit again.") from error
 
 
-def _message(error: Any) -> str:
+def _api_message(error: Any) -> str:
     try:
-        said = json.loads(error.body)
-        text = str(said.get("message") or said.get("error") or error.reason)
+        body = json.loads(error.body)
+        text = str(body.get("message") or body.get("error") or error.reason)
     except (TypeError, ValueError, AttributeError):
         text = str(error.reason)
     return text.strip().rstrip(".")

@@ -1,4 +1,4 @@
-"""(b) The same task in Beam as it is usually written: one element a row, a class grouped by key."""
+"""(b) The same task in typical Beam code: one element per row, classes grouped by key."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from diptych.schemas.config.pairs import Pairs
+from diptych.schemas.config.pairs import PairsConfig
 
 _Row = tuple[bytes, bytes]  # id, input
 _BATCH = ("batch", pa.string())
@@ -23,8 +23,8 @@ _TRIPLETS = pa.schema(
 )
 
 
-def run(paths: list[str], folder: Path, settings: Pairs, width: int) -> int:
-    """Draws and writes the pairs; returns how many."""
+def run(paths: list[str], folder: Path, settings: PairsConfig, width: int) -> int:
+    """Sample and write the pairs; return their number."""
     del width
     folder.mkdir(parents=True)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
@@ -32,23 +32,23 @@ def run(paths: list[str], folder: Path, settings: Pairs, width: int) -> int:
             pipeline
             | beam.Create(paths)
             | beam.io.ReadAllFromTFRecord()
-            | "Parse" >> beam.Map(_parse)
+            | "Parse" >> beam.Map(_parse_record)
             | "ByClass" >> beam.GroupByKey()
-            | "Chunks" >> beam.FlatMap(_chunks, settings)
+            | "Chunks" >> beam.FlatMap(_make_chunks, settings)
             | "ByLayer" >> beam.GroupByKey()
-            | "Batches" >> beam.FlatMap(_batches, settings)
+            | "Batches" >> beam.FlatMap(_make_batches, settings)
         )
         for name, rows, schema in (
-            ("examples", _examples, _EXAMPLES),
-            ("pairs", _pairs, _PAIRS),
-            ("triplets", _triplets, _TRIPLETS),
+            ("examples", _list_examples, _EXAMPLES),
+            ("pairs", _list_pairs, _PAIRS),
+            ("triplets", _list_triplets, _TRIPLETS),
         ):
             written = beam.io.WriteToParquet(str(folder / name), schema)
             batches | f"Rows[{name}]" >> beam.FlatMap(rows) | f"Write[{name}]" >> written
     return sum(pa.parquet.read_metadata(path).num_rows for path in folder.glob("pairs*"))
 
 
-def _parse(record: bytes) -> tuple[bytes, _Row]:
+def _parse_record(record: bytes) -> tuple[bytes, _Row]:
     import tensorflow as tf
 
     features = tf.train.Example.FromString(record).features.feature
@@ -56,8 +56,8 @@ def _parse(record: bytes) -> tuple[bytes, _Row]:
     return label, (one_id, x)
 
 
-def _chunks(
-    group: tuple[bytes, Iterable[_Row]], settings: Pairs
+def _make_chunks(
+    group: tuple[bytes, Iterable[_Row]], settings: PairsConfig
 ) -> Iterator[tuple[str, tuple[bytes, list[_Row]]]]:
     label, members = group[0], list(group[1])
     size = settings.examples_per_class
@@ -68,42 +68,44 @@ def _chunks(
             yield f"{number}-{layer}", (label, members[start : start + size])
 
 
-def _batches(
-    group: tuple[str, Iterable[tuple[bytes, list[_Row]]]], settings: Pairs
+def _make_batches(
+    group: tuple[str, Iterable[tuple[bytes, list[_Row]]]], settings: PairsConfig
 ) -> Iterator[tuple[str, list[tuple[bytes, _Row]]]]:
     layer, chunks = group[0], list(group[1])
     random.Random(f"{settings.seed} {layer}").shuffle(chunks)
     per_batch = settings.classes_per_batch
     for number, start in enumerate(range(0, len(chunks), per_batch)):
-        rows = [(label, row) for label, some in chunks[start : start + per_batch] for row in some]
-        yield f"{layer}-{number}", rows
+        batch_rows = [
+            (label, row) for label, rows in chunks[start : start + per_batch] for row in rows
+        ]
+        yield f"{layer}-{number}", batch_rows
 
 
-def _examples(batch: tuple[str, list[tuple[bytes, _Row]]]) -> Iterator[dict[str, Any]]:
+def _list_examples(batch: tuple[str, list[tuple[bytes, _Row]]]) -> Iterator[dict[str, Any]]:
     for row, (label, (one_id, x)) in enumerate(batch[1]):
         yield {"batch": batch[0], "row": row, "id": one_id, "label": label, "x": x}
 
 
-def _drawn(batch: tuple[str, list[tuple[bytes, _Row]]]) -> Iterator[tuple[int, int, int]]:
+def _sample_batch(batch: tuple[str, list[tuple[bytes, _Row]]]) -> Iterator[tuple[int, int, int]]:
     labels = [label for label, _ in batch[1]]
-    every = list(combinations(range(len(labels)), 2))
-    same = [pair for pair in every if labels[pair[0]] == labels[pair[1]]]
-    different = [pair for pair in every if labels[pair[0]] != labels[pair[1]]]
-    count = min(len(same), len(different))
+    all_pairs = list(combinations(range(len(labels)), 2))
+    positive = [pair for pair in all_pairs if labels[pair[0]] == labels[pair[1]]]
+    negative = [pair for pair in all_pairs if labels[pair[0]] != labels[pair[1]]]
+    count = min(len(positive), len(negative))
     rng = random.Random(batch[0])
-    for pairs, alike in ((same, 1), (different, 0)):
-        yield from ((left, right, alike) for left, right in rng.sample(pairs, count))
+    for pairs, same in ((positive, 1), (negative, 0)):
+        yield from ((left, right, same) for left, right in rng.sample(pairs, count))
 
 
-def _pairs(batch: tuple[str, list[tuple[bytes, _Row]]]) -> Iterator[dict[str, Any]]:
-    for left, right, same in _drawn(batch):
+def _list_pairs(batch: tuple[str, list[tuple[bytes, _Row]]]) -> Iterator[dict[str, Any]]:
+    for left, right, same in _sample_batch(batch):
         yield {"batch": batch[0], "left": left, "right": right, "same": same}
 
 
-def _triplets(batch: tuple[str, list[tuple[bytes, _Row]]]) -> Iterator[dict[str, Any]]:
+def _list_triplets(batch: tuple[str, list[tuple[bytes, _Row]]]) -> Iterator[dict[str, Any]]:
     labels = [label for label, _ in batch[1]]
     rng = random.Random(batch[0])
-    for anchor, positive, same in _drawn(batch):
+    for anchor, positive, same in _sample_batch(batch):
         if same:
             others = [row for row, label in enumerate(labels) if label != labels[anchor]]
             negative = rng.choice(others)

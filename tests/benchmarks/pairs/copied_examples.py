@@ -1,26 +1,26 @@
-"""(e) A tf.Example for each pair, with copies of both inputs. Some pairs only: it takes long."""
+"""(e) One tf.Example per pair, with copies of both inputs. Writes a share of the pairs only."""
 
 from pathlib import Path
 
 import numpy as np
-from benchmarks.pairs.python_loop import draw, pairs_wanted, read
+from benchmarks.pairs.python_loop import count_pairs, read_examples, sample_random_pairs
 
-from diptych.schemas.config.pairs import Pairs
+from diptych.schemas.config.pairs import PairsConfig
 
-_PAIRS_AT_MOST = 100_000
+_MAX_PAIRS = 100_000
 
 
-def run(paths: list[str], folder: Path, settings: Pairs, width: int) -> int:
-    """Draws and writes the pairs; returns how many."""
+def run(paths: list[str], folder: Path, settings: PairsConfig, width: int) -> int:
+    """Sample and write the pairs; return their number."""
     import tensorflow as tf
 
     del width
     folder.mkdir(parents=True)
-    labels, inputs = read(paths)
-    wanted = min(pairs_wanted(len(labels), settings), _PAIRS_AT_MOST)
-    drawn = np.array(draw(labels, wanted, settings.seed)).T
+    labels, inputs = read_examples(paths)
+    num_pairs = min(count_pairs(len(labels), settings), _MAX_PAIRS)
+    pairs = np.array(sample_random_pairs(labels, num_pairs, settings.seed)).T
     with tf.io.TFRecordWriter(str(folder / "pairs.gz"), "GZIP") as writer:
-        for left, right, same in drawn.tolist():
+        for left, right, same in pairs.tolist():
             sides = {"left": inputs[left], "right": inputs[right]}
             features = {
                 name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
@@ -29,4 +29,4 @@ def run(paths: list[str], folder: Path, settings: Pairs, width: int) -> int:
             features["same"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[same]))
             example = tf.train.Example(features=tf.train.Features(feature=features))
             writer.write(example.SerializeToString())
-    return len(drawn)
+    return len(pairs)

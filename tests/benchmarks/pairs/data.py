@@ -10,11 +10,11 @@ _FILES = 8
 _ROWS_AT_ONCE = 50_000
 _DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
 _LABEL_BYTES = 8
-_CLASS_BYTES = 3  # of the varint; padded, as parsers allow, so that rows are of one length
+_CLASS_BYTES = 3  # of the varint, padded so that all rows have the same length; parsers accept this
 
 
 def class_sizes(examples: int, classes: int, exponent: float) -> npt.NDArray[np.int64]:
-    """Sizes that fall as 1 / place ** exponent (Zipf), at least 1 each."""
+    """Return class sizes that decrease as 1 / rank ** exponent (Zipf), at least 1 each."""
     share = np.arange(1, classes + 1) ** -exponent
     sizes = np.maximum((share / share.sum() * examples).astype(np.int64), 1)
     sizes[0] += examples - sizes.sum()
@@ -22,7 +22,7 @@ def class_sizes(examples: int, classes: int, exponent: float) -> npt.NDArray[np.
 
 
 def make_data(folder: Path, sizes: npt.NDArray[np.int64], width: int) -> list[str]:
-    """Writes shuffled examples with ``width`` bytes of input, once; returns the files."""
+    """Write shuffled examples with ``width`` bytes of input, if missing; return the files."""
     import tensorflow as tf
 
     paths = [folder / f"examples-{number}.gz" for number in range(_FILES)]
@@ -33,16 +33,18 @@ def make_data(folder: Path, sizes: npt.NDArray[np.int64], width: int) -> list[st
         classes = np.repeat(np.arange(sizes.size), sizes)
         rng.shuffle(classes)
         options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
-        for path, mine in zip(paths, np.array_split(classes, _FILES), strict=True):
+        for path, file_classes in zip(paths, np.array_split(classes, _FILES), strict=True):
             with tf.io.TFRecordWriter(str(path), options) as writer:
-                for start in range(0, mine.size, _ROWS_AT_ONCE):
-                    for row in _serialized(mine[start : start + _ROWS_AT_ONCE], width, rng):
+                for start in range(0, file_classes.size, _ROWS_AT_ONCE):
+                    for row in _serialize_examples(
+                        file_classes[start : start + _ROWS_AT_ONCE], width, rng
+                    ):
                         writer.write(row.tobytes())
         done.write_text(json.dumps({"examples": int(sizes.sum()), "width": width}))
     return [str(path) for path in paths]
 
 
-def _serialized(
+def _serialize_examples(
     classes: npt.NDArray[np.int64], width: int, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
     count = classes.size
@@ -59,19 +61,23 @@ def _serialized(
     columns: list[npt.NDArray[np.uint8]] = []
     total = 0
     for name, (kind, value) in parts.items():
-        inner = _head(1, value.shape[1])
-        middle = _head(kind, len(inner) + value.shape[1])
-        outer = _head(1, len(name)) + name.encode() + _head(2, len(middle + inner) + value.shape[1])
+        inner = _encode_field_header(1, value.shape[1])
+        middle = _encode_field_header(kind, len(inner) + value.shape[1])
+        outer = (
+            _encode_field_header(1, len(name))
+            + name.encode()
+            + _encode_field_header(2, len(middle + inner) + value.shape[1])
+        )
         outer += middle + inner
-        before = _head(1, len(outer) + value.shape[1]) + outer
+        before = _encode_field_header(1, len(outer) + value.shape[1]) + outer
         columns += [np.broadcast_to(np.frombuffer(before, np.uint8), (count, len(before))), value]
         total += len(before) + value.shape[1]
-    head = np.frombuffer(_head(1, total), np.uint8)
+    head = np.frombuffer(_encode_field_header(1, total), np.uint8)
     return np.concatenate([np.broadcast_to(head, (count, head.size)), *columns], axis=1)
 
 
-def _head(field: int, length: int) -> bytes:
-    """Of a field that has a length: its number, and the length as a varint."""
+def _encode_field_header(field: int, length: int) -> bytes:
+    """Encode the tag of a length-delimited field, and its length as a varint."""
     digits = bytearray([field << 3 | 2])
     while length > 127:
         digits.append(length & 127 | 128)

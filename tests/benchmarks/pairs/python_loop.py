@@ -1,4 +1,4 @@
-"""(d) The usual loop in Python: lists of indices by class, and ``random.choice``."""
+"""(d) A typical Python loop: lists of indices by class, and ``random.choice``."""
 
 import random
 from collections import defaultdict
@@ -8,30 +8,32 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from diptych.schemas.config.pairs import Pairs
+from diptych.schemas.config.pairs import PairsConfig
 
-Drawn = tuple[list[int], list[int], list[int]]
+PairLists = tuple[list[int], list[int], list[int]]
 
 
-def run(paths: list[str], folder: Path, settings: Pairs, width: int) -> int:
-    """Draws and writes the pairs; returns how many."""
+def run(paths: list[str], folder: Path, settings: PairsConfig, width: int) -> int:
+    """Sample and write the pairs; return their number."""
     del width
     folder.mkdir(parents=True)
-    labels, inputs = read(paths)
-    left, right, same = draw(labels, pairs_wanted(len(labels), settings), settings.seed)
+    labels, inputs = read_examples(paths)
+    left, right, same = sample_random_pairs(
+        labels, count_pairs(len(labels), settings), settings.seed
+    )
     np.save(folder / "inputs.npy", np.stack([np.frombuffer(x, np.uint8) for x in inputs]))
     table = {"left": left, "right": right, "same": same}
     pq.write_table(pa.table(table), folder / "pairs.parquet")
     return len(same)
 
 
-def pairs_wanted(examples: int, settings: Pairs) -> int:
-    """About as many as PairGen draws: all same pairs of each chunk, and as many different ones."""
+def count_pairs(examples: int, settings: PairsConfig) -> int:
+    """Return the approximate number of PairGen's pairs: all positives of each chunk, 1:1."""
     return examples * settings.rounds * (settings.examples_per_class - 1)
 
 
-def read(paths: list[str]) -> tuple[list[bytes], list[bytes]]:
-    """Labels and inputs."""
+def read_examples(paths: list[str]) -> tuple[list[bytes], list[bytes]]:
+    """Read labels and inputs."""
     import tensorflow as tf
 
     labels, inputs = [], []
@@ -42,22 +44,22 @@ def read(paths: list[str]) -> tuple[list[bytes], list[bytes]]:
     return labels, inputs
 
 
-def draw(labels: list[bytes], wanted: int, seed: int) -> Drawn:
-    """Half same pairs, half different ones, of classes that are drawn alike."""
+def sample_random_pairs(labels: list[bytes], num_pairs: int, seed: int) -> PairLists:
+    """Sample half positive and half negative pairs, of uniformly sampled classes."""
     members = defaultdict(list)
     for row, label in enumerate(labels):
         members[label].append(row)
     classes = list(members)
-    several = [label for label in classes if len(members[label]) > 1]
+    pairable = [label for label in classes if len(members[label]) > 1]
     rng = random.Random(seed)
     left, right, same = [], [], []
-    for number in range(wanted):
+    for number in range(num_pairs):
         if number % 2:
-            one, other = rng.sample(members[rng.choice(several)], 2)
+            a, b = rng.sample(members[rng.choice(pairable)], 2)
         else:
             first, second = rng.sample(classes, 2)
-            one, other = rng.choice(members[first]), rng.choice(members[second])
-        left.append(one)
-        right.append(other)
+            a, b = rng.choice(members[first]), rng.choice(members[second])
+        left.append(a)
+        right.append(b)
         same.append(number % 2)
     return left, right, same

@@ -1,8 +1,8 @@
-"""Trains on the same digits with Diptych and in two usual ways, side by side.
+"""Train on the same digits with Diptych, a typical Keras script and PyTorch, and compare.
 
-Each runs in a process of its own, on the same two cores with two threads, and is judged on the same
-held-out pairs after each epoch: accuracy at the best threshold. Then: what a second worker brings,
-and how fast shards are read.
+Each implementation runs in a separate process, on the same two cores with two threads. After each
+epoch it is evaluated on the same held-out pairs: accuracy at the best threshold. The speed-up by a
+second worker and the speed of reading shards are measured as well.
 """
 
 import argparse
@@ -14,65 +14,71 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.train.course import THREADS, Result
+from benchmarks.train.protocol import THREADS, Measurement
 from rich.console import Console
 from rich.table import Table
-from support.machine import machine
+from support.machine import describe_machine
 
-CONTESTANTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+IMPLEMENTATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "diptych": ("Diptych", "diptych_trainer", {}),
     "keras": ("Keras, copied pairs", "keras_siamese", {}),
     "pytorch": ("PyTorch, contrastive", "pytorch_pk", {"loss": "ContrastiveLoss"}),
     "pytorch-ms": ("PyTorch, multi-sim.", "pytorch_pk", {"loss": "MultiSimilarityLoss"}),
 }
-MORE = ("workers", "reading")
-_TARGETS = {"keras": 5, "pytorch": 1, "pytorch-ms": 1}  # times as fast to the goal
+OTHER_BENCHMARKS = ("workers", "reading")
+_TARGETS = {"keras": 5, "pytorch": 1, "pytorch-ms": 1}  # speed-up in reaching the goal
 _TORCH = Path(__file__).parents[3] / ".tools" / "torch" / "bin" / "python"
 
 
 def main() -> None:
-    """Runs all."""
+    """Run the selected benchmarks and print tables."""
     parser = argparse.ArgumentParser(prog="make bench-train ARGS=", description=__doc__)
     parser.add_argument("--goal", type=float, default=0.97, help="accuracy of held-out pairs")
-    parser.add_argument("--limit", type=float, default=60, help="seconds of training for each")
-    parser.add_argument("--only", nargs="+", choices=[*CONTESTANTS, *MORE], default=[])
+    parser.add_argument(
+        "--limit", type=float, default=60, help="seconds of training per implementation"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=[*IMPLEMENTATIONS, *OTHER_BENCHMARKS], default=[]
+    )
     arguments = parser.parse_args()
-    only = arguments.only or [*CONTESTANTS, *MORE]
+    only = arguments.only or [*IMPLEMENTATIONS, *OTHER_BENCHMARKS]
     cores = sorted(os.sched_getaffinity(0))[:THREADS]
-    os.sched_setaffinity(0, cores)  # and all children
+    os.sched_setaffinity(0, cores)  # inherited by child processes
 
     console = Console(width=110)
-    console.print(f"{machine()}; {len(cores)} cores, {THREADS} threads")
+    console.print(f"{describe_machine()}; {len(cores)} cores, {THREADS} threads")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        made = _child("digits", folder)
+        counts = _run_child("digits", folder)
         console.print(
-            f"PairGen drew {made['pairs']:,.0f} pairs of {made['examples']:,.0f} digits in "
-            f"{made['seconds']:.1f} s; {made['held_out_pairs']:,.0f} of the pairs are held out."
+            f"PairGen sampled {counts['pairs']:,.0f} pairs of {counts['examples']:,.0f} digits in "
+            f"{counts['seconds']:.1f} s; {counts['held_out_pairs']:,.0f} of them are held out."
         )
-        targets = _table("Targets", "", "target", "came")
-        results = {}
-        for name, (title, module, options) in CONTESTANTS.items():
+        targets = _make_table("Targets", "", "target", "measured")
+        measurements = {}
+        for name, (title, module, options) in IMPLEMENTATIONS.items():
             if name in only:
-                told = _child(module, folder, limit_s=arguments.limit, **options)
-                results[name] = Result(**told)
-                console.print(f"{title}: {results[name].training:.0f} s of training")
-        if results:
-            console.print(_compared(results, arguments.goal))
-            _judge(targets, results, arguments.goal)
+                fields = _run_child(module, folder, limit_s=arguments.limit, **options)
+                measurements[name] = Measurement(**fields)
+                console.print(f"{title}: {measurements[name].training:.0f} s of training")
+        if measurements:
+            console.print(_comparison_table(measurements, arguments.goal))
+            _add_targets(targets, measurements, arguments.goal)
         if "workers" in only:
-            one, two = (_child("two_workers", folder, workers=workers) for workers in (1, 2))
+            one, two = (_run_child("two_workers", folder, num_workers=count) for count in (1, 2))
             console.print(f"Examples/s, one worker on one core: {one:,.0f}; two on two: {two:,.0f}")
-            targets.add_row("two workers on two cores, times one", "1.6", f"{two / one:.2f}")
+            targets.add_row(
+                "speed-up by a second worker on a second core", "1.6", f"{two / one:.2f}"
+            )
         if "reading" in only:
-            rate = _child("reading", folder)
-            targets.add_row("examples/s read of 28 x 28 x 3", "500,000", f"{rate:,.0f}")
+            rate = _run_child("reading", folder)
+            targets.add_row("examples/s read, 28 x 28 x 3", "500,000", f"{rate:,.0f}")
     console.print(targets)
 
 
-def _compared(results: dict[str, Result], goal: float) -> Table:
-    table = _table(
-        f"To {goal:.0%} of held-out pairs",
+def _comparison_table(measurements: dict[str, Measurement], goal: float) -> Table:
+    table = _make_table(
+        f"Training to {goal:.0%} accuracy on held-out pairs",
         "",
         "seconds",
         "best %",
@@ -83,54 +89,61 @@ def _compared(results: dict[str, Result], goal: float) -> Table:
         "set-up s",
         "imports s",
     )
-    for name, result in results.items():
-        seconds = result.seconds_to(goal)
+    for name, measurement in measurements.items():
+        seconds = measurement.seconds_to(goal)
         table.add_row(
-            CONTESTANTS[name][0],
+            IMPLEMENTATIONS[name][0],
             "never" if seconds is None else f"{seconds:.1f}",
-            f"{100 * result.best:.2f}",
-            f"{result.pairs / result.training:,.0f}",
-            f"{result.examples / result.training:,.0f}",
-            f"{100 * result.input / result.training:.1f}",
-            f"{result.pairs_made:.1f}" if result.pairs_made else "",
-            f"{result.set_up:.1f}",
-            f"{result.imports:.1f}",
+            f"{100 * measurement.best:.2f}",
+            f"{measurement.pairs / measurement.training:,.0f}",
+            f"{measurement.examples / measurement.training:,.0f}",
+            f"{100 * measurement.input / measurement.training:.1f}",
+            f"{measurement.pairs_made:.1f}" if measurement.pairs_made else "",
+            f"{measurement.set_up:.1f}",
+            f"{measurement.imports:.1f}",
         )
     return table
 
 
-def _judge(targets: Table, results: dict[str, Result], goal: float) -> None:
-    if "diptych" not in results:
+def _add_targets(targets: Table, measurements: dict[str, Measurement], goal: float) -> None:
+    if "diptych" not in measurements:
         return
-    ours = results["diptych"]
+    diptych = measurements["diptych"]
     for name, target in _TARGETS.items():
-        if name in results:
-            mine, theirs = ours.seconds_to(goal), results[name].seconds_to(goal)
-            came = "never there"
-            if mine is not None:
-                longer = "" if theirs else "over "  # as long as it was trained
-                came = f"{longer}{(theirs or results[name].training) / mine:.1f}"
-            what = f"times as fast to {goal:.0%} as {CONTESTANTS[name][0]}"
-            targets.add_row(what, str(target), came)
-    targets.add_row("input, % of the time", "below 5", f"{100 * ours.input / ours.training:.1f}")
+        if name in measurements:
+            seconds, other_seconds = diptych.seconds_to(goal), measurements[name].seconds_to(goal)
+            speed_up = "not reached"
+            if seconds is not None:
+                # If the other did not reach the goal, its training time is a lower bound.
+                bound = "" if other_seconds else "over "
+                ratio = (other_seconds or measurements[name].training) / seconds
+                speed_up = f"{bound}{ratio:.1f}"
+            description = f"speed-up to {goal:.0%} over {IMPLEMENTATIONS[name][0]}"
+            targets.add_row(description, str(target), speed_up)
+    input_percent = 100 * diptych.input / diptych.training
+    targets.add_row("waiting for input, % of the time", "below 5", f"{input_percent:.1f}")
 
 
-def _table(title: str, first: str, *columns: str) -> Table:
+def _make_table(title: str, first: str, *columns: str) -> Table:
     table = Table(first, title=title, title_justify="left")
     for column in columns:
         table.add_column(column, justify="right")
     return table
 
 
-def _child(name: str, folder: Path, **arguments: Any) -> Any:
-    """What a process of its own says last."""
+def _run_child(name: str, folder: Path, **arguments: Any) -> Any:
+    """Run a module in a child process; return the JSON in the last line of its output."""
     python = str(_TORCH) if name == "pytorch_pk" else sys.executable
     command = [python, "-m", "benchmarks.train.child", name, str(folder), json.dumps(arguments)]
-    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=quiet)
-    if done.returncode:
-        raise ChildProcessError(f"{name} ended with {done.returncode}: {done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    completed = subprocess.run(
+        command, check=False, capture_output=True, text=True, env=environment
+    )
+    if completed.returncode:
+        raise ChildProcessError(
+            f"{name} ended with {completed.returncode}: {completed.stderr[-2000:]}"
+        )
+    return json.loads(completed.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

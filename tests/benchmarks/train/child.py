@@ -1,4 +1,4 @@
-"""Runs one contestant in a process of its own, in the environment that has its packages."""
+"""Entry point of a child process: run one module of the benchmark and print its result."""
 
 import dataclasses
 import importlib
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 def main(name: str, folder: str, arguments: str) -> None:
-    """Prints what it tells, as JSON."""
-    answer = importlib.import_module(f"benchmarks.train.{name}").run(
+    """Call ``run`` of a module and print its result as JSON."""
+    result = importlib.import_module(f"benchmarks.train.{name}").run(
         Path(folder), **json.loads(arguments)
     )
-    print(json.dumps(dataclasses.asdict(answer) if dataclasses.is_dataclass(answer) else answer))
+    print(json.dumps(dataclasses.asdict(result) if dataclasses.is_dataclass(result) else result))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""(c) PyTorch with the P x K sampler and the loss of pytorch-metric-learning, on our encoder.
+"""(c) PyTorch with the P x K sampler and a loss of pytorch-metric-learning, on the same encoder.
 
-Follows that library's examples: ``MPerClassSampler`` behind a ``DataLoader``, a loss over all pairs
-of the batch with its defaults, Adam. The encoder is Diptych's ``cnn_small``; batches are 8 classes
-of 4, as PairGen's are. All digits lie in memory as floats beforehand. Runs in an environment of its
-own.
+It follows the examples of that library: ``MPerClassSampler`` in a ``DataLoader``, a loss over all
+pairs of the batch with its defaults, Adam. The encoder is Diptych's ``cnn_small``. Batches have 8
+classes with 4 examples, as in PairGen. All digits are loaded into memory as floats before the
+training. The module runs in a separate environment.
 """
 
 import itertools
@@ -11,29 +11,29 @@ import time
 from pathlib import Path
 
 import numpy as np
-from benchmarks.train.course import THREADS, Clock, Digits, Result, pair_accuracy
+from benchmarks.train.protocol import THREADS, Digits, Measurement, Stopwatch, pair_accuracy
 
-_CLASSES, _EACH = 8, 4
+_CLASSES_PER_BATCH, _EXAMPLES_PER_CLASS = 8, 4
 
 
-def run(folder: Path, limit_s: float, loss: str) -> Result:
-    """Trains for ``limit_s`` seconds with the loss of this name, judged after each epoch."""
+def run(folder: Path, limit_s: float, loss: str) -> Measurement:
+    """Train for ``limit_s`` seconds with the named loss, with an evaluation after each epoch."""
     start = time.perf_counter()
     import torch
     from pytorch_metric_learning import losses, samplers
     from torch import nn
 
-    result = Result(imports=time.perf_counter() - start)
+    result = Measurement(imports=time.perf_counter() - start)
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
-    np.random.seed(0)  # the sampler's
+    np.random.seed(0)  # used by the sampler
     digits = Digits.read(folder)
 
     start = time.perf_counter()
     widths = [1, 16, 32, 64]
     convolutions: list[nn.Module] = []
-    for before, after in itertools.pairwise(widths):
-        convolutions += [nn.Conv2d(before, after, 3, padding="same"), nn.ReLU()]
+    for width_in, width_out in itertools.pairwise(widths):
+        convolutions += [nn.Conv2d(width_in, width_out, 3, padding="same"), nn.ReLU()]
         convolutions += [nn.MaxPool2d(2, ceil_mode=True)]
     encoder = nn.Sequential(
         *convolutions[:-1],  # the last map, 7 x 7, is not pooled
@@ -42,22 +42,22 @@ def run(folder: Path, limit_s: float, loss: str) -> Result:
         nn.ReLU(),
         nn.Linear(128, 64),
     )
-    loss_of = getattr(losses, loss)()  # normalises the embeddings by itself
+    loss_function = getattr(losses, loss)()  # normalizes the embeddings
     optimizer = torch.optim.Adam(encoder.parameters())
     x = torch.from_numpy(digits.train_x[:, None].astype(np.float32) / 255)
     held = torch.from_numpy(digits.held_x[:, None].astype(np.float32) / 255)
-    batch = _CLASSES * _EACH
-    sampler = samplers.MPerClassSampler(digits.train_y, _EACH, batch, len(x))
+    batch_size = _CLASSES_PER_BATCH * _EXAMPLES_PER_CLASS
+    sampler = samplers.MPerClassSampler(digits.train_y, _EXAMPLES_PER_CLASS, batch_size, len(x))
     data = torch.utils.data.TensorDataset(x, torch.from_numpy(digits.train_y))
-    loader = torch.utils.data.DataLoader(data, batch, sampler=sampler, drop_last=True)
+    loader = torch.utils.data.DataLoader(data, batch_size, sampler=sampler, drop_last=True)
 
-    clock, reading = Clock(), Clock()
-    while clock.seconds < limit_s:
-        clock.start()
-        reading.start()
+    training_time, input_time = Stopwatch(), Stopwatch()
+    while training_time.seconds < limit_s:
+        training_time.start()
+        input_time.start()
         for images, labels in loader:
-            reading.stop()
-            value = loss_of(encoder(images), labels)
+            input_time.stop()
+            value = loss_function(encoder(images), labels)
             optimizer.zero_grad()
             value.backward()
             optimizer.step()
@@ -65,14 +65,14 @@ def run(folder: Path, limit_s: float, loss: str) -> Result:
                 result.examples += len(images)
             else:  # the first step
                 result.set_up = time.perf_counter() - start
-                clock.start()
-                reading.seconds = 0.0
-            reading.start()
-        result.training = clock.stop()
+                training_time.start()
+                input_time.seconds = 0.0
+            input_time.start()
+        result.training = training_time.stop()
         with torch.no_grad():
             embedding = nn.functional.normalize(encoder(held)).numpy()
         distance = np.linalg.norm(embedding[digits.left] - embedding[digits.right], axis=1)
         result.curve.append((result.training, pair_accuracy(distance, digits.same)))
-    result.input = reading.seconds
-    result.pairs = result.examples * (batch - 1) // 2
+    result.input = input_time.seconds
+    result.pairs = result.examples * (batch_size - 1) // 2
     return result

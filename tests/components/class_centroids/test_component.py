@@ -1,5 +1,4 @@
 import hashlib
-import json
 from types import SimpleNamespace
 
 import apache_beam as beam
@@ -11,22 +10,23 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from diptych.components.class_centroids import transforms
 from diptych.components.class_centroids.component import ClassCentroids
-from diptych.components.common import table_sums as summing
+from diptych.components.common import table_sums
 from diptych.schemas.artifacts import Centroids
-from diptych.schemas.centroids import FILE, UNIT, read_centroids
-from diptych.schemas.input_spec import Column, Inputs
+from diptych.schemas.centroids import CENTROID_UNIT, CENTROIDS_FILE, read_centroids
+from diptych.schemas.input_spec import Column, InputSpec
+from diptych.schemas.model_card import ModelCard
 
-INPUTS = Inputs(kind="vector", columns=(Column(name="a"), Column(name="b", width=2)))
+INPUTS = InputSpec(kind="vector", columns=(Column(name="a"), Column(name="b", width=2)))
 SIZES = {b"large": 700, b"middle": 40, b"small": 3, b"one": 1}
 
 
-def _rows():
-    """Raw examples in the form of ExampleGen; a class lies around its own place."""
+def make_raw_examples():
+    """Make raw examples in the format of ExampleGen, in one cluster per class."""
     generator = np.random.default_rng(0)
     for number, (label, size) in enumerate(SIZES.items()):
-        for place in range(size):
+        for index in range(size):
             numbers = (number + 1 + 0.1 * generator.normal(size=3)).astype(np.float32)
-            digest = hashlib.blake2b(b"%d %d" % (number, place), digest_size=16)
+            digest = hashlib.blake2b(b"%d %d" % (number, index), digest_size=16)
             features = {
                 "a": tf.train.Feature(float_list=tf.train.FloatList(value=numbers[:1])),
                 "b": tf.train.Feature(float_list=tf.train.FloatList(value=numbers[1:])),
@@ -41,7 +41,7 @@ def _rows():
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A SavedModel with the signature and the card of an exported one, and its weights."""
+    """A SavedModel with the signature and the model card of an exported model, and its weights."""
     folder = tmp_path_factory.mktemp("model")
     weights = np.random.default_rng(1).normal(size=(3, 5)).astype(np.float32)
     module = tf.Module()
@@ -54,17 +54,19 @@ def model(tmp_path_factory):
     signature = tf.function(embed).get_concrete_function(vector=spec)
     path = folder / "3"
     tf.saved_model.save(module, str(path), signatures={"embed": signature})
-    (path / "assets.extra").mkdir()
-    card = {
-        "inputs": INPUTS.model_dump(mode="json"),
-        "threshold": 0.5,
-    }
-    (path / "assets.extra" / "diptych.json").write_text(json.dumps(card))
+    ModelCard(
+        inputs=INPUTS,
+        embedding_size=5,
+        distance="euclidean",
+        lowest=0.0,
+        highest=None,
+        threshold=0.5,
+    ).write(path)
     return SimpleNamespace(serving=folder, weights=weights)
 
 
 @pytest.fixture
-def find(tmp_path):
+def compute_centroids(tmp_path):
     def run(records, serving, inputs=INPUTS, files=1):
         examples, centroids = standard_artifacts.Examples(), Centroids()
         folder = tmp_path / f"in{files}"
@@ -89,52 +91,54 @@ def find(tmp_path):
     return run
 
 
-def test_centroids_are_the_means_of_raw_examples_seen_by_the_model(find, model):
-    vectors, labels, records = zip(*_rows(), strict=True)
-    found, folder = find(records, model.serving)
-    known, points = read_centroids(folder)
-    assert known == sorted(SIZES)
-    assert found.get_int_custom_property("num_classes") == 4
+def test_centroids_are_the_means_of_the_embeddings_of_raw_examples(compute_centroids, model):
+    vectors, labels, records = zip(*make_raw_examples(), strict=True)
+    artifact, folder = compute_centroids(records, model.serving)
+    labels_read, points = read_centroids(folder)
+    assert labels_read == sorted(SIZES)
+    assert artifact.get_int_custom_property("num_classes") == 4
     embedding = np.tanh(np.stack(vectors) @ model.weights)
     embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
-    for label, centroid in zip(known, points * UNIT, strict=True):
+    for label, centroid in zip(labels_read, points * CENTROID_UNIT, strict=True):
         mean = embedding[np.array(labels) == label].mean(axis=0)
-        whole = SIZES[label] <= 32
-        assert centroid.tolist() == pytest.approx(mean.tolist(), abs=2e-5 if whole else 0.1)
+        complete = SIZES[label] <= 32
+        assert centroid.tolist() == pytest.approx(mean.tolist(), abs=2e-5 if complete else 0.1)
 
 
-def test_files_order_and_batches_change_no_byte(find, model, monkeypatch):
-    *_, records = zip(*_rows(), strict=True)
-    _, folder = find(records, model.serving)
-    monkeypatch.setattr(transforms, "_READ_ROWS", 17)
-    monkeypatch.setattr(summing, "_AT_LEAST", 1)
+def test_order_files_and_batches_do_not_affect_the_output(compute_centroids, model, monkeypatch):
+    *_, records = zip(*make_raw_examples(), strict=True)
+    _, folder = compute_centroids(records, model.serving)
+    monkeypatch.setattr(transforms, "_READ_BATCH_SIZE", 17)
+    monkeypatch.setattr(table_sums, "_MIN_ENTRIES", 1)
     shuffled = np.random.default_rng(2).permutation(len(records))
-    _, again = find([records[n] for n in shuffled], model.serving, files=5)
-    assert (again / FILE).read_bytes() == (folder / FILE).read_bytes()
+    _, again = compute_centroids([records[n] for n in shuffled], model.serving, files=5)
+    assert (again / CENTROIDS_FILE).read_bytes() == (folder / CENTROIDS_FILE).read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("given", "inputs", "reason"),
+    ("has_model", "inputs", "reason"),
     [
         (False, INPUTS, "no model is in production yet"),
         (
             True,
             INPUTS.model_copy(update={"columns": (Column(name="a"), Column(name="c", width=2))}),
-            "the model in production takes other inputs",
+            "the model in production does not accept these inputs",
         ),
         (
             True,
-            Inputs(kind="image", size=(4, 4), channels=1),
-            "the model in production takes other inputs",
+            InputSpec(kind="image", size=(4, 4), channels=1),
+            "the model in production does not accept these inputs",
         ),
     ],
 )
-def test_without_a_model_that_fits_there_are_none_and_the_reason_is_told(
-    find, model, caplog, given, inputs, reason
+def test_without_a_suitable_model_no_centroids_are_written_and_the_reason_is_reported(
+    compute_centroids, model, caplog, has_model, inputs, reason
 ):
     with caplog.at_level("INFO", logger="diptych.progress"):
-        found, folder = find([], model.serving if given else model.serving / "none", inputs)
+        artifact, folder = compute_centroids(
+            [], model.serving if has_model else model.serving / "none", inputs
+        )
     assert read_centroids(folder)[0] == []
-    assert found.get_int_custom_property("num_classes") == 0
-    assert found.get_string_custom_property("reason") == reason
-    assert f"{reason}: pairs stay random" in caplog.text
+    assert artifact.get_int_custom_property("num_classes") == 0
+    assert artifact.get_string_custom_property("reason") == reason
+    assert f"{reason}: negative pairs are random" in caplog.text

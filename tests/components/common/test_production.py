@@ -1,37 +1,37 @@
-"""Which version a new model is compared with."""
+"""Select the version that a new model is compared with."""
 
 import shutil
 
 from pushed_model import push_vectors
 
-from diptych.components.common.production import production_at_start, production_before
+from diptych.components.common.production import find_baseline, resolve_production
 
 
-def exported(version, to):
-    """The model of a version as it was before it was pushed: without the manifest."""
+def export(version, to):
+    """Copy a version without the manifest, as it was before it was pushed."""
     shutil.copytree(version, to)
     (to / "assets.extra" / "manifest.json").unlink()
     return to
 
 
-def test_in_an_empty_folder_there_is_none(tmp_path):
-    assert production_at_start(tmp_path / "serving") == tmp_path / "serving"
-    candidate = exported(push_vectors(tmp_path / "other"), tmp_path / "candidate")
-    assert production_before(tmp_path / "serving", candidate) is None
+def test_an_empty_folder_has_no_production_model(tmp_path):
+    assert resolve_production(tmp_path / "serving") == tmp_path / "serving"
+    candidate = export(push_vectors(tmp_path / "other"), tmp_path / "candidate")
+    assert find_baseline(tmp_path / "serving", candidate) is None
 
 
-def test_it_is_the_version_with_the_highest_number(tmp_path):
-    candidate = exported(push_vectors(tmp_path / "other", scale=3.0), tmp_path / "candidate")
+def test_the_highest_version_is_in_production(tmp_path):
+    candidate = export(push_vectors(tmp_path / "other", scale=3.0), tmp_path / "candidate")
     for number in (9, 10):
         push_vectors(tmp_path / "serving", number, scale=number)
-    assert production_at_start(tmp_path / "serving") == tmp_path / "serving" / "10"
-    assert production_before(tmp_path / "serving", candidate) == tmp_path / "serving" / "10"
+    assert resolve_production(tmp_path / "serving") == tmp_path / "serving" / "10"
+    assert find_baseline(tmp_path / "serving", candidate) == tmp_path / "serving" / "10"
 
 
-def test_a_model_that_is_in_production_is_compared_with_the_one_before_it(tmp_path):
+def test_a_pushed_candidate_is_compared_with_another_version(tmp_path):
     for number in (1, 2):
         push_vectors(tmp_path / "serving", number, scale=number)
-    candidate = exported(tmp_path / "serving" / "2", tmp_path / "candidate")
-    assert production_before(tmp_path / "serving", candidate) == tmp_path / "serving" / "1"
-    first = exported(tmp_path / "serving" / "1", tmp_path / "first")
-    assert production_before(tmp_path / "serving", first) == tmp_path / "serving" / "2"
+    candidate = export(tmp_path / "serving" / "2", tmp_path / "candidate")
+    assert find_baseline(tmp_path / "serving", candidate) == tmp_path / "serving" / "1"
+    first = export(tmp_path / "serving" / "1", tmp_path / "first")
+    assert find_baseline(tmp_path / "serving", first) == tmp_path / "serving" / "2"

@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
 
-from diptych.components.evaluator.class_metrics import class_figures, worst_classes
-from diptych.components.evaluator.retrieval import retrieve
-from diptych.components.evaluator.scored_pairs import Judged
-from diptych.schemas.evaluation import ClassFigures
+from diptych.components.evaluator.class_metrics import compute_class_metrics, worst_classes
+from diptych.components.evaluator.retrieval import evaluate_retrieval
+from diptych.components.evaluator.scored_pairs import ScoredPairs
+from diptych.schemas.evaluation import ClassMetrics
 
-# Examples 0, 1 are of class a, 2, 3 of class b, 4 of class c, in no pair. Pairs 0-1, 2-3 are same.
+# Examples 0 and 1 are of class a, 2 and 3 of class b, 4 of class c, which is in no pair. Pairs 0-1
+# and 2-3 are positive.
 LABELS = np.array([b"a", b"a", b"b", b"b", b"c"], object)
 SEEN = np.array([True, True, False, False, True])
-JUDGED = Judged(
+PAIRS = ScoredPairs(
     num_examples=5,
     left=np.array([0, 2, 0, 1]),
     right=np.array([1, 3, 2, 3]),
@@ -18,56 +19,58 @@ JUDGED = Judged(
 )
 
 
-def test_a_class_is_given_its_same_pairs_and_both_sides_of_the_different_ones():
-    line = np.array([[0], [1], [2], [9], [9]], np.float32)
-    found = retrieve(line, np.array([0, 0, 1, 1, 2]), "euclidean")
-    first, second, third = class_figures(JUDGED, 0.7, LABELS, SEEN, found)
+def test_a_negative_pair_counts_for_both_of_its_classes():
+    embeddings = np.array([[0], [1], [2], [9], [9]], np.float32)
+    retrieval = evaluate_retrieval(embeddings, np.array([0, 0, 1, 1, 2]), "euclidean")
+    first, second, third = compute_class_metrics(PAIRS, 0.7, LABELS, SEEN, retrieval)
     assert first.model_dump() == {
         "label": "a",
         "seen": True,
         "examples": 2,
         "pairs": 3,
-        "accuracy": pytest.approx(2 / 3),  # 0-1 right, 0-2 wrong, 1-3 right
-        "accuracy_same": 1.0,
-        "accuracy_different": 0.5,
-        "recall_at_1": 0.5,  # 1 is as far from 0 as from 2
+        "accuracy": pytest.approx(2 / 3),  # 0-1 correct, 0-2 wrong, 1-3 correct
+        "accuracy_positive": 1.0,
+        "accuracy_negative": 0.5,
+        "recall_at_1": 0.5,  # the distance from 1 to 0 equals that to 2
     }
-    assert (second.label, second.seen, second.accuracy_same) == ("b", False, 0.0)
-    assert second.recall_at_1 == 0  # 1 and 2, then 9: a comes first; 9 is as near to c
+    assert (second.label, second.seen, second.accuracy_positive) == ("b", False, 0.0)
+    # The nearest neighbour of 2 is 1, of class a; that of 9 is the 9 of class c.
+    assert second.recall_at_1 == 0
     assert third.model_dump(exclude={"label", "seen", "examples"}) == {
         "pairs": 0,
         "accuracy": None,
-        "accuracy_same": None,
-        "accuracy_different": None,
+        "accuracy_positive": None,
+        "accuracy_negative": None,
         "recall_at_1": None,
     }
 
 
-def test_without_a_search_no_class_has_a_recall():
-    figures = class_figures(JUDGED, 0.7, LABELS, SEEN, None)
-    assert [one.recall_at_1 for one in figures] == [None, None, None]
+def test_recall_is_undefined_without_retrieval_results():
+    metrics = compute_class_metrics(PAIRS, 0.7, LABELS, SEEN, None)
+    assert [each.recall_at_1 for each in metrics] == [None, None, None]
 
 
-def figures_of(label, pairs, accuracy):
-    return ClassFigures(
+def make_class_metrics(label, pairs, accuracy):
+    return ClassMetrics(
         label=label,
         seen=True,
         examples=2,
         pairs=pairs,
         accuracy=accuracy,
-        accuracy_same=None,
-        accuracy_different=None,
+        accuracy_positive=None,
+        accuracy_negative=None,
         recall_at_1=None,
     )
 
 
-def test_the_worst_classes_are_those_that_are_surely_bad():
-    chance = figures_of("chance", pairs=2, accuracy=0.5)
-    bad = figures_of("bad", pairs=100, accuracy=0.7)
-    worse = figures_of("worse", pairs=100, accuracy=0.6)
-    good = figures_of("good", pairs=100, accuracy=0.95)
-    faultless = figures_of("faultless", pairs=3, accuracy=1.0)
-    unjudged = figures_of("unjudged", pairs=0, accuracy=None)
-    every = [faultless, good, chance, unjudged, bad, worse]
-    assert [one.label for one in worst_classes(every)] == ["worse", "bad", "chance", "good"]
-    assert worst_classes(every, n=1) == (worse,)
+def test_the_worst_classes_are_ranked_by_the_upper_confidence_bound():
+    few_pairs = make_class_metrics("few pairs", pairs=2, accuracy=0.5)
+    bad = make_class_metrics("bad", pairs=100, accuracy=0.7)
+    worse = make_class_metrics("worse", pairs=100, accuracy=0.6)
+    good = make_class_metrics("good", pairs=100, accuracy=0.95)
+    perfect = make_class_metrics("perfect", pairs=3, accuracy=1.0)
+    no_pairs = make_class_metrics("no pairs", pairs=0, accuracy=None)
+    classes = [perfect, good, few_pairs, no_pairs, bad, worse]
+    labels = [metrics.label for metrics in worst_classes(classes)]
+    assert labels == ["worse", "bad", "few pairs", "good"]
+    assert worst_classes(classes, n=1) == (worse,)

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -6,62 +5,70 @@ import numpy as np
 import pytest
 from pushed_model import push_vectors
 
-from diptych.components.common.exported_model import inputs_of, read_card
-from diptych.components.evaluator.raw_split import RawSplit, load_baseline
+from diptych.components.evaluator.raw_split import RawTestSplit, load_baseline
 from diptych.schemas.errors import DataError
-from diptych.schemas.input_spec import Column, Inputs
+from diptych.schemas.input_spec import Column, InputSpec
+from diptych.schemas.model_card import ModelCard
 
-NOW = Inputs(kind="vector", columns=(Column(name="a"), Column(name="b", width=2)))
+CURRENT_INPUTS = InputSpec(kind="vector", columns=(Column(name="a"), Column(name="b", width=2)))
 
 
 @pytest.fixture
 def write_model(tmp_path):
-    """A folder that says what a model takes; not one that could be loaded."""
+    """A function that writes a model folder with a model card, which cannot be loaded."""
 
     def write(inputs):
-        (tmp_path / "assets.extra").mkdir()
         (tmp_path / "saved_model.pb").touch()
-        card = {"inputs": inputs.model_dump(mode="json")}
-        (tmp_path / "assets.extra" / "diptych.json").write_text(json.dumps(card))
+        ModelCard(
+            inputs=inputs,
+            embedding_size=4,
+            distance="euclidean",
+            lowest=0.0,
+            highest=None,
+            threshold=0.5,
+        ).write(tmp_path)
         return tmp_path
 
     return write
 
 
-def test_the_first_run_has_nothing_to_compare_with():
-    model, note = load_baseline(None, NOW)
+def test_without_a_pushed_model_there_is_no_baseline():
+    model, note = load_baseline(None, CURRENT_INPUTS)
     assert model is None
-    assert note == "No model is in production yet: the absolute bars alone decide."
+    assert note == "No model is in production yet: only the absolute requirements apply."
 
 
 @pytest.mark.parametrize(
-    "before",
+    "pushed_inputs",
     [
-        Inputs(kind="vector", columns=(Column(name="a"), Column(name="c", width=2))),
-        Inputs(kind="vector", columns=(Column(name="b", width=2), Column(name="a"))),
-        Inputs(kind="image", size=(8, 8), channels=1),
+        InputSpec(kind="vector", columns=(Column(name="a"), Column(name="c", width=2))),
+        InputSpec(kind="vector", columns=(Column(name="b", width=2), Column(name="a"))),
+        InputSpec(kind="image", size=(8, 8), channels=1),
     ],
 )
-def test_a_model_of_other_inputs_is_not_compared_with(write_model, before):
-    model, note = load_baseline(write_model(before), NOW)
+def test_a_model_with_other_inputs_is_no_baseline(write_model, pushed_inputs):
+    model, note = load_baseline(write_model(pushed_inputs), CURRENT_INPUTS)
     assert model is None
-    assert "takes other inputs than the data have now: the absolute bars alone" in note
+    assert "does not accept the current inputs: only the absolute requirements apply" in note
 
 
-def test_a_model_that_is_not_as_it_was_pushed_is_not_compared_with(tmp_path):
+def test_a_model_that_differs_from_its_manifest_is_no_baseline(tmp_path):
     version = push_vectors(tmp_path)
-    assert load_baseline(version, inputs_of(read_card(version)))[1] is None
+    assert load_baseline(version, ModelCard.read(version).inputs)[1] is None
     (version / "saved_model.pb").write_bytes(b"")
-    model, note = load_baseline(version, inputs_of(read_card(version)))
+    model, note = load_baseline(version, ModelCard.read(version).inputs)
     assert model is None
     assert "saved_model.pb has changed" in note
-    assert "the absolute bars alone decide" in note
+    assert "only the absolute requirements apply" in note
 
 
 @pytest.mark.parametrize(
-    ("same", "says"), [([1, 1, 1], "3 same and 0 diff"), ([0, 0], "0 same and 2 diff")]
+    ("same", "counts"),
+    [([1, 1, 1], "3 positive and 0 negative"), ([0, 0], "0 positive and 2 negative")],
 )
-def test_pairs_of_one_kind_are_an_error_before_any_model_is_run(same, says):
+def test_pairs_of_one_kind_are_an_error_before_a_model_is_run(same, counts):
     pairs = SimpleNamespace(same=np.array(same))
-    with pytest.raises(DataError, match=says):
-        RawSplit(files=[], inputs=NOW, pairs=pairs, train=Path()).judge(None)
+    with pytest.raises(DataError, match=counts):
+        RawTestSplit(files=[], inputs=CURRENT_INPUTS, pairs=pairs, train_folder=Path()).predict(
+            None
+        )

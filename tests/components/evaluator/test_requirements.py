@@ -1,85 +1,92 @@
 import pytest
 
-from diptych.components.evaluator.requirements import figures_of, rules_of
-from diptych.components.evaluator.verification import verify
-from diptych.schemas.config.evaluate import Bars, Evaluate
+from diptych.components.evaluator.requirements import check_requirements, main_metrics
+from diptych.components.evaluator.verification import compute_verification_metrics
+from diptych.schemas.config.evaluate import EvaluateConfig, MetricRequirements
 from diptych.schemas.evaluation import Estimate, FewShot, Retrieval, Slice
 
 
 @pytest.fixture
-def part(draw_judged):
-    """Accuracy 79.75 %, equal error rate 20.5 %; 198 different pairs."""
-    judged = draw_judged(5, pairs=400, examples=100, skill=1.7)
-    settings = Evaluate(bootstrap=5, false_accept_rates=(0.1, 0.001))
-    return Slice(name="all", verification=verify(judged, 4.85, settings))
+def full_slice(draw_pairs):
+    """Accuracy 79.75 %, equal error rate 20.5 %; 198 negative pairs."""
+    pairs = draw_pairs(5, pairs=400, examples=100, skill=1.7)
+    config = EvaluateConfig(bootstrap=5, false_accept_rates=(0.1, 0.001))
+    return Slice(name="all", verification=compute_verification_metrics(pairs, 4.85, config))
 
 
-def test_a_rule_says_figure_and_bar(part):
-    high, low = rules_of(Bars(accuracy=0.75, recall=0.95), part)
-    figure = part.verification.calibrated.accuracy.value
-    assert (high.name, high.figure, high.bar, high.better, high.holds) == (
-        *("accuracy", figure, 0.75, "higher", True),
+def test_a_check_states_the_metric_and_the_requirement(full_slice):
+    met, missed = check_requirements(MetricRequirements(accuracy=0.75, recall=0.95), full_slice)
+    accuracy = full_slice.verification.calibrated.accuracy.value
+    assert (met.name, met.value, met.requirement, met.better, met.passed) == (
+        *("accuracy", accuracy, 0.75, "higher", True),
     )
-    assert high.text == f"accuracy {figure:.2%} reaches the bar of 75.00%"
-    assert not low.holds
-    assert low.text.endswith("is below the bar of 95.00%")
+    assert met.text == f"accuracy {accuracy:.2%} meets the requirement of at least 75.00%"
+    assert not missed.passed
+    assert missed.text.endswith("does not meet the requirement of at least 95.00%")
 
 
-def test_a_figure_on_its_bar_holds(part):
-    value = part.verification.calibrated.accuracy.value
-    (rule,) = rules_of(Bars(accuracy=value), part)
-    assert rule.holds
+def test_a_metric_equal_to_its_requirement_passes(full_slice):
+    accuracy = full_slice.verification.calibrated.accuracy.value
+    (check,) = check_requirements(MetricRequirements(accuracy=accuracy), full_slice)
+    assert check.passed
 
 
-def test_an_error_rate_is_good_when_low(part):
-    at_most = rules_of(Bars(accuracy=None, equal_error_rate=0.5), part)
-    too_high = rules_of(Bars(accuracy=None, equal_error_rate=0.01), part)
-    assert [rule.holds for rule in (*at_most, *too_high)] == [True, False]
-    assert at_most[0].better == "lower"
-    assert at_most[0].text.endswith("is within the bar of 50.00%")
-    assert too_high[0].text.endswith("is above the bar of 1.00%")
+def test_an_error_rate_must_be_at_most_its_requirement(full_slice):
+    met = check_requirements(MetricRequirements(accuracy=None, equal_error_rate=0.5), full_slice)
+    missed = check_requirements(
+        MetricRequirements(accuracy=None, equal_error_rate=0.01), full_slice
+    )
+    assert [check.passed for check in (*met, *missed)] == [True, False]
+    assert met[0].better == "lower"
+    assert met[0].text.endswith(" meets the requirement of at most 50.00%")
+    assert missed[0].text.endswith(" does not meet the requirement of at most 1.00%")
 
 
-def test_a_bar_on_a_figure_that_could_not_be_told_does_not_hold(part):
-    bars = Bars(accuracy=None, recall_at_1=0.1, tar_at_far={0.001: 0.0, 0.1: 0.2})
-    recall, tar, untold = rules_of(bars, part)
-    assert tar.holds
+def test_a_requirement_on_an_undefined_metric_fails(full_slice):
+    requirements = MetricRequirements(
+        accuracy=None, recall_at_1=0.1, tar_at_far={0.001: 0.0, 0.1: 0.2}
+    )
+    recall, tar, undefined = check_requirements(requirements, full_slice)
+    assert tar.passed
     assert tar.text.startswith("TAR at FAR 0.1 ")
-    for rule, text in (
-        (recall, "Recall@1 could not be told, and a bar of 10.00% is set"),
-        (untold, "TAR at FAR 0.001 could not be told, and a bar of 0.00% is set"),
+    for check, text in (
+        (recall, "Recall@1 could not be computed, but is required to be at least 10.00%"),
+        (undefined, "TAR at FAR 0.001 could not be computed, but is required to be at least 0.00%"),
     ):
-        assert (rule.holds, rule.figure, rule.text) == (False, None, text)
+        assert (check.passed, check.value, check.text) == (False, None, text)
 
 
-def test_without_bars_there_are_no_rules(part):
-    assert rules_of(Bars(accuracy=None), part) == ()
+def test_without_requirements_there_are_no_checks(full_slice):
+    assert check_requirements(MetricRequirements(accuracy=None), full_slice) == ()
 
 
-def test_every_bar_has_its_figure(part):
-    told = Estimate(value=0.625)
+def test_every_requirement_has_its_metric(full_slice):
+    estimate = Estimate(value=0.625)
     retrieval = Retrieval(
-        queries=9, gallery=9, classes=2, recall_at_1=told, recall_at_5=told, map_at_r=told
+        **{"queries": 9, "gallery": 9, "classes": 2},
+        **dict.fromkeys(("recall_at_1", "recall_at_5", "map_at_r"), estimate),
     )
-    whole = part.model_copy(update={"retrieval": retrieval})
-    bars = Bars(tar_at_far={0.1: 0.5}, **dict.fromkeys(set(Bars.model_fields) - {"tar_at_far"}, 0))
-    rules = rules_of(bars, whole)
-    assert len(rules) == len(Bars.model_fields)
-    assert None not in [rule.figure for rule in rules]
-    assert [rule.figure for rule in rules if rule.name in ("recall_at_1", "map_at_r")] == [
-        0.625
-    ] * 2
+    with_retrieval = full_slice.model_copy(update={"retrieval": retrieval})
+    names = set(MetricRequirements.model_fields)
+    requirements = MetricRequirements(
+        tar_at_far={0.1: 0.5}, **dict.fromkeys(names - {"tar_at_far"}, 0)
+    )
+    checks = check_requirements(requirements, with_retrieval)
+    assert len(checks) == len(names)
+    assert None not in [check.value for check in checks]
+    values = [check.value for check in checks if check.name in ("recall_at_1", "map_at_r")]
+    assert values == [0.625] * 2
 
 
-def test_the_main_figures_by_name_are_numbers(part):
-    shot = FewShot(ways=5, shots=1, episodes=9, classes=6, accuracy=Estimate(value=0.5))
-    figures = figures_of(part.model_copy(update={"few_shot": (shot,)}))
-    assert all(isinstance(value, float) for value in figures.values())
-    assert figures["5_way_1_shot"] == 0.5
-    assert set(figures) >= {"accuracy", "roc_auc", "equal_error_rate", "tar_at_far_0.1"}
-    assert "tar_at_far_0.001" not in figures
+def test_main_metrics_are_numbers(full_slice):
+    few_shot = FewShot(ways=5, shots=1, episodes=9, classes=6, accuracy=Estimate(value=0.5))
+    metrics = main_metrics(full_slice.model_copy(update={"few_shot": (few_shot,)}))
+    assert all(isinstance(value, float) for value in metrics.values())
+    assert metrics["5_way_1_shot"] == 0.5
+    assert set(metrics) >= {"accuracy", "roc_auc", "equal_error_rate", "tar_at_far_0.1"}
+    assert "tar_at_far_0.001" not in metrics
 
 
-def test_bars_come_through_json_as_the_evaluator_is_given_them():
-    settings = Evaluate(bars=Bars(tar_at_far={0.01: 0.9}))
-    assert Evaluate.model_validate_json(settings.model_dump_json()) == settings
+def test_requirements_survive_the_json_round_trip_to_the_evaluator():
+    config = EvaluateConfig(requirements=MetricRequirements(tar_at_far={0.01: 0.9}))
+    assert EvaluateConfig.model_validate_json(config.model_dump_json()) == config

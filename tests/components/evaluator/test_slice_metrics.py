@@ -1,56 +1,56 @@
 import numpy as np
 import pytest
 
-from diptych.components.evaluator.evaluate import Outcome
-from diptych.components.evaluator.scored_pairs import Judged
-from diptych.components.evaluator.slice_metrics import judge_parts
-from diptych.components.trainer.distances import LearnedL1, make_distance
-from diptych.schemas.config.evaluate import Evaluate, FewShotPlan
+from diptych.components.evaluator.model_predictions import ModelPredictions
+from diptych.components.evaluator.scored_pairs import ScoredPairs
+from diptych.components.evaluator.slice_metrics import compute_slice_metrics
+from diptych.components.trainer.distances import LearnedL1Distance, make_distance
+from diptych.schemas.config.evaluate import EvaluateConfig, FewShotConfig
 from diptych.schemas.shards import SplitPairs
 
-KINDS = ("euclidean", "squared_euclidean", "manhattan", "cosine", "learned_l1")
-SETTINGS = Evaluate(
+DISTANCES = ("euclidean", "squared_euclidean", "manhattan", "cosine", "learned_l1")
+CONFIG = EvaluateConfig(
     bootstrap=20,
     false_accept_rates=(0.1,),
-    few_shot=FewShotPlan(ways=(2, 4), shots=(1, 5), episodes=40),
+    few_shot=FewShotConfig(ways=(2, 4), shots=(1, 5), episodes=40),
 )
 TRAIN_SIZES = np.array([9, 30, 20])
-PARTS, CLASSES = 6, 4  # classes 0 and 1 are seen, 2 and 3 are not
+EXAMPLES_PER_CLASS, NUM_CLASSES = 6, 4  # by default, classes 0 and 1 are seen, 2 and 3 are not
+CLUSTERS = np.arange(NUM_CLASSES * EXAMPLES_PER_CLASS) % NUM_CLASSES
 
 
-class Model:
-    """A distance as an exported model has it."""
+class LayerDistance:
+    """A distance layer with the interface of an exported model."""
 
-    def __init__(self, kind, learned=1.0):
-        self.measured_by, self.distance_weights = kind, None
-        self._layer = make_distance(kind)
-        if isinstance(self._layer, LearnedL1):
-            shape = (None, CLASSES)
+    def __init__(self, distance_name, weight_sign=1.0):
+        self.distance_name, self.distance_weights = distance_name, None
+        self._layer = make_distance(distance_name)
+        if isinstance(self._layer, LearnedL1Distance):
+            shape = (None, NUM_CLASSES)
             self._layer.build(shape, shape)
-            weights = [np.full((CLASSES, 1), -8.0 * learned), np.array([4.0 * learned])]
-            self._layer.set_weights(weights)
-            self.distance_weights = np.array(self._layer.weights_of_parts, np.float32)
+            weights = np.full((NUM_CLASSES, 1), -8.0 * weight_sign)
+            self._layer.set_weights([weights, np.array([4.0 * weight_sign])])
+            self.distance_weights = np.array(self._layer.dimension_weights, np.float32)
 
     def distance(self, left, right):
         return np.asarray(self._layer(left, right))
 
 
-def parts_of(model, corner, classes, labels=None, seen=(0, 1)):
-    """All pairs of examples near the corners that are given."""
-    count = len(corner)
-    noise = np.random.default_rng(0).normal(scale=0.05, size=(count, CLASSES))
-    embedding = (np.eye(CLASSES)[corner] + noise).astype(np.float32)
+def compute_metrics(distance, clusters, classes, labels=None, seen=(0, 1)):
+    """Metrics of all pairs of examples, each embedded near its cluster."""
+    count = len(clusters)
+    noise = np.random.default_rng(0).normal(scale=0.05, size=(count, NUM_CLASSES))
+    embeddings = (np.eye(NUM_CLASSES)[clusters] + noise).astype(np.float32)
     left, right = np.triu_indices(count, k=1)
     same = (classes[left] == classes[right]).astype(int)
-    distance = model.distance(embedding[left], embedding[right])
-    judged = Judged(count, left, right, same, distance)
-    threshold = float(np.median(distance))
-    nothing = np.empty(0, np.int64)
-    labels = [b"%d" % one for one in classes] if labels is None else labels
+    distances = distance.distance(embeddings[left], embeddings[right])
+    pairs = ScoredPairs(count, left, right, same, distances)
+    unused = np.empty(0, np.int64)
+    labels = [b"%d" % class_index for class_index in classes] if labels is None else labels
     split = SplitPairs(
         ids=np.zeros((count, 16), np.uint8),
-        shard=nothing,
-        row=nothing,
+        shard=unused,
+        row=unused,
         left=left,
         right=right,
         same=same,
@@ -58,70 +58,73 @@ def parts_of(model, corner, classes, labels=None, seen=(0, 1)):
         classes=np.where(np.isin(classes, seen), classes, -1),
         placed=[],
     )
-    outcome = Outcome(embedding, judged, threshold)
-    return judge_parts(outcome, split, TRAIN_SIZES, model, SETTINGS)
+    predictions = ModelPredictions(embeddings, pairs, float(np.median(distances)))
+    return compute_slice_metrics(predictions, split, TRAIN_SIZES, distance, CONFIG)
 
 
-def searched(part):
+def neighbour_metrics(test_slice):
+    """Retrieval metrics, followed by few-shot accuracies."""
     return [
-        part.retrieval.recall_at_1.value,
-        part.retrieval.recall_at_5.value,
-        part.retrieval.map_at_r.value,
-        *(one.accuracy.value for one in part.few_shot),
+        test_slice.retrieval.recall_at_1.value,
+        test_slice.retrieval.recall_at_5.value,
+        test_slice.retrieval.map_at_r.value,
+        *(few_shot.accuracy.value for few_shot in test_slice.few_shot),
     ]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_alike_is_near_in_every_figure_of_every_slice(kind):
-    corner = np.arange(CLASSES * PARTS) % CLASSES
-    parts = parts_of(Model(kind), corner, classes=corner)
-    every, seen, unseen = parts.slices[:3]
-    assert [part.name for part in parts.slices] == ["all", "seen", "unseen", "rare", "common"]
-    assert searched(every) == pytest.approx([1] * 7)  # 2 and 4 ways, 1 and 5 shots
-    assert searched(seen) == searched(unseen) == pytest.approx([1] * 5)
-    assert [part.verification.roc_auc.value for part in parts.slices[:3]] == pytest.approx([1] * 3)
-    assert [one.recall_at_1 for one in parts.classes] == [1, 1, 1, 1]
-    assert [one.seen for one in parts.classes] == [True, True, False, False]
+@pytest.mark.parametrize("distance_name", DISTANCES)
+def test_clusters_that_match_the_classes_have_perfect_metrics_in_all_slices(distance_name):
+    metrics = compute_metrics(LayerDistance(distance_name), CLUSTERS, classes=CLUSTERS)
+    names = [each.name for each in metrics.slices]
+    assert names == ["all", "seen", "unseen", "rare", "common"]
+    all_examples, seen, unseen = metrics.slices[:3]
+    assert neighbour_metrics(all_examples) == pytest.approx([1] * 7)  # 2 and 4 ways, 1 and 5 shots
+    assert neighbour_metrics(seen) == neighbour_metrics(unseen) == pytest.approx([1] * 5)
+    roc_aucs = [each.verification.roc_auc.value for each in metrics.slices[:3]]
+    assert roc_aucs == pytest.approx([1] * 3)
+    assert [each.recall_at_1 for each in metrics.classes] == [1, 1, 1, 1]
+    assert [each.seen for each in metrics.classes] == [True, True, False, False]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_alike_in_other_classes_is_a_fault_in_every_figure(kind):
-    corner = np.arange(CLASSES * PARTS) % CLASSES
-    # Of the examples of a corner, each is of another class than the others near it.
-    parts = parts_of(Model(kind), corner, classes=np.arange(CLASSES * PARTS) // PARTS)
-    figures = searched(parts.slices[0])
-    assert figures[0] <= 0.5
-    assert figures[2] < 0.25
-    assert all(accuracy < 0.6 for accuracy in figures[3:])
+@pytest.mark.parametrize("distance_name", DISTANCES)
+def test_clusters_that_do_not_match_the_classes_have_poor_metrics(distance_name):
+    # Each cluster contains examples of all classes.
+    classes = np.arange(NUM_CLASSES * EXAMPLES_PER_CLASS) // EXAMPLES_PER_CLASS
+    metrics = compute_metrics(LayerDistance(distance_name), CLUSTERS, classes)
+    values = neighbour_metrics(metrics.slices[0])
+    assert values[0] <= 0.5
+    assert values[2] < 0.25
+    assert all(accuracy < 0.6 for accuracy in values[3:])
 
 
-def test_a_learned_head_turned_round_finds_nothing():
-    corner = np.arange(CLASSES * PARTS) % CLASSES
-    parts = parts_of(Model("learned_l1", learned=-1.0), corner, classes=corner)
-    assert searched(parts.slices[0]) == [0] * 7
-    assert parts.slices[0].verification.roc_auc.value == 0
+def test_a_reversed_learned_distance_retrieves_nothing():
+    metrics = compute_metrics(LayerDistance("learned_l1", weight_sign=-1.0), CLUSTERS, CLUSTERS)
+    assert neighbour_metrics(metrics.slices[0]) == [0] * 7
+    assert metrics.slices[0].verification.roc_auc.value == 0
 
 
-def test_seen_and_unseen_are_searched_apart_and_what_cannot_be_told_is_noted():
-    corner = np.arange(CLASSES * PARTS) % CLASSES
-    labels = [(b"x/%d" if one < 3 else b"y/%d") % one for one in corner]
-    parts = parts_of(Model("euclidean"), corner, corner, labels, seen=(0, 1, 2))
-    found = {part.name: part for part in parts.slices}
-    assert list(found) == ["all", "seen", "unseen", "rare", "common", "x/", "y/"]
-    assert (found["all"].retrieval.gallery, found["seen"].retrieval.gallery) == (24, 18)
-    assert found["unseen"].retrieval is None
-    assert found["unseen"].verification is None  # of one class, all pairs are same
-    assert found["x/"].retrieval is None
-    assert found["x/"].verification.examples == 18
-    assert any(note.startswith("On unseen classes, retrieval needs two") for note in parts.notes)
-    assert any(
-        note.startswith("On seen classes, 4-way 1-shot needs 4 classes") for note in parts.notes
+def test_seen_and_unseen_examples_are_searched_separately_and_missing_metrics_are_noted():
+    labels = [(b"x/%d" if cluster < 3 else b"y/%d") % cluster for cluster in CLUSTERS]
+    metrics = compute_metrics(
+        LayerDistance("euclidean"), CLUSTERS, CLUSTERS, labels, seen=(0, 1, 2)
     )
+    slices = {each.name: each for each in metrics.slices}
+    assert list(slices) == ["all", "seen", "unseen", "rare", "common", "x/", "y/"]
+    assert (slices["all"].retrieval.gallery, slices["seen"].retrieval.gallery) == (24, 18)
+    assert slices["unseen"].retrieval is None
+    assert slices["unseen"].verification is None  # one class, so all pairs are positive
+    assert slices["x/"].retrieval is None
+    assert slices["x/"].verification.examples == 18
+    for start in (
+        "Slice unseen: retrieval requires two classes",
+        "Slice seen: 4-way 1-shot requires 4 classes",
+    ):
+        assert any(note.startswith(start) for note in metrics.notes)
 
 
-def test_where_all_classes_are_seen_they_are_searched_once():
-    corner = np.arange(CLASSES * PARTS) % 2
-    parts = parts_of(Model("cosine"), corner, corner)
-    every, seen = parts.slices[:2]
-    assert seen == every.model_copy(update={"name": "seen"})
-    assert not any("On seen" in note for note in parts.notes)
+def test_if_all_classes_are_seen_the_slice_repeats_the_metrics_of_all_examples():
+    clusters = np.arange(NUM_CLASSES * EXAMPLES_PER_CLASS) % 2
+    metrics = compute_metrics(LayerDistance("cosine"), clusters, clusters)
+    all_examples, seen = metrics.slices[:2]
+    assert seen == all_examples.model_copy(update={"name": "seen"})
+    assert not any("Slice seen" in note for note in metrics.notes)

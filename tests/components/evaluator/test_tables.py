@@ -8,59 +8,60 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from diptych.components.evaluator.scored_pairs import Judged
-from diptych.components.evaluator.tables import worst_pairs, write_tables
-from diptych.components.evaluator.thumbnails import pictures_of
+from diptych.components.evaluator.model_predictions import ModelPredictions
+from diptych.components.evaluator.scored_pairs import ScoredPairs
+from diptych.components.evaluator.tables import find_worst_pairs, write_evaluation_tables
+from diptych.components.evaluator.thumbnails import render_thumbnails
 from diptych.components.example_gen.encoding import encode_examples
 from diptych.schemas.errors import DataError
-from diptych.schemas.evaluation import PAIRS, WORST_PAIRS, embeddings_schema
-from diptych.schemas.input_spec import Column, Inputs
+from diptych.schemas.evaluation import SCORED_PAIRS_SCHEMA, WORST_PAIRS_SCHEMA, embeddings_schema
+from diptych.schemas.input_spec import Column, InputSpec
 from diptych.schemas.shards import SplitPairs
 
 
-def judged_of(*pairs):
-    """Of (left, right, same, distance)."""
-    left, right, same, distance = (np.array(column) for column in zip(*pairs, strict=True))
-    return Judged(30, left, right, same, distance.astype(np.float32))
+def make_pairs(*rows):
+    """Pairs from tuples (left, right, same, distance)."""
+    left, right, same, distance = (np.array(column) for column in zip(*rows, strict=True))
+    return ScoredPairs(30, left, right, same, distance.astype(np.float32))
 
 
-def test_the_worst_pairs_are_the_furthest_on_the_wrong_side_of_each_kind():
-    judged = judged_of(
-        (0, 1, 1, 0.6),  # a bit wrong
-        (2, 3, 1, 0.9),  # far
-        (4, 5, 0, 0.4),  # a bit
-        (6, 7, 0, 0.1),  # far
-        (8, 9, 0, 0.9),  # right
-        (10, 11, 1, 0.5),  # at the threshold is the same, so right
+def test_the_worst_pairs_are_misclassified_and_furthest_from_the_threshold():
+    pairs = make_pairs(
+        (0, 1, 1, 0.6),  # false reject, near the threshold
+        (2, 3, 1, 0.9),  # false reject, far from it
+        (4, 5, 0, 0.4),  # false accept, near
+        (6, 7, 0, 0.1),  # false accept, far
+        (8, 9, 0, 0.9),  # correct
+        (10, 11, 1, 0.5),  # correct: a distance equal to the threshold is accepted
     )
-    assert worst_pairs(judged, 0.5).tolist() == [3, 2, 1, 0]
+    assert find_worst_pairs(pairs, 0.5).tolist() == [3, 2, 1, 0]
 
 
-def test_a_pair_that_was_drawn_twice_is_there_once():
-    judged = judged_of((0, 1, 1, 0.9), (1, 0, 1, 0.9), (0, 1, 1, 0.9))
-    assert worst_pairs(judged, 0.5).tolist() == [0]
+def test_duplicate_pairs_are_returned_once():
+    pairs = make_pairs((0, 1, 1, 0.9), (1, 0, 1, 0.9), (0, 1, 1, 0.9))
+    assert find_worst_pairs(pairs, 0.5).tolist() == [0]
 
 
-def test_one_example_does_not_fill_the_table():
-    judged = judged_of(*((0, other, 1, 0.6 + other / 100) for other in range(1, 20)))
-    assert worst_pairs(judged, 0.5).tolist() == [18, 17]
+def test_an_example_is_in_at_most_two_worst_pairs():
+    pairs = make_pairs(*((0, other, 1, 0.6 + other / 100) for other in range(1, 20)))
+    assert find_worst_pairs(pairs, 0.5).tolist() == [18, 17]
 
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32), threshold=st.floats(0.05, 0.95))
-def test_worst_pairs_are_wrong_and_few_whatever_the_pairs(seed, threshold):
+def test_worst_pairs_of_random_pairs_are_misclassified_sorted_and_limited(seed, threshold):
     generator = np.random.default_rng(seed)
     left = generator.integers(0, 29, 300)
     right = generator.integers(left + 1, 30)
     same, distance = generator.integers(0, 2, 300), generator.uniform(size=300)
-    judged = Judged(30, left, right, same, distance.astype(np.float32))
-    worst = worst_pairs(judged, threshold)
+    pairs = ScoredPairs(30, left, right, same, distance.astype(np.float32))
+    worst = find_worst_pairs(pairs, threshold)
     assert len(worst)
-    assert not judged.right_at(threshold)[worst].any()
+    assert not pairs.is_correct(threshold)[worst].any()
     assert np.bincount(same[worst], minlength=2).max() <= 12
     assert np.bincount(np.concatenate([left[worst], right[worst]])).max() <= 2
-    off = np.abs(judged.distance[worst] - threshold)
-    assert (np.diff(off)[np.diff(same[worst]) == 0] <= 0).all()
+    error = np.abs(pairs.distance[worst] - threshold)
+    assert (np.diff(error)[np.diff(same[worst]) == 0] <= 0).all()
 
 
 def numbered_ids(count):
@@ -69,96 +70,97 @@ def numbered_ids(count):
     return ids
 
 
-def test_the_tables_have_their_schemas_and_pictures_of_the_right_examples(tmp_path):
-    count, judged = 4000, judged_of((1, 3, 1, 0.9), (3, 2, 0, 0.1), (0, 1, 0, 0.9))
+def test_the_tables_have_their_schemas_and_the_thumbnails_of_the_right_examples(tmp_path):
+    count, pairs = 4000, make_pairs((1, 3, 1, 0.9), (3, 2, 0, 0.1), (0, 1, 0, 0.9))
     classes = np.arange(count) % 3 - 1
     split = SplitPairs(
         ids=numbered_ids(count),
         shard=classes,
         row=classes,
-        left=judged.left,
-        right=judged.right,
-        same=judged.same,
+        left=pairs.left,
+        right=pairs.right,
+        same=pairs.same,
         labels=np.array([b"label%d" % row for row in range(count)], object),
         classes=classes,
         placed=[],
     )
     embeddings = np.arange(count * 2, dtype=np.float32).reshape(count, 2)
-    write_tables(
-        tmp_path, judged, 0.5, embeddings, split, lambda ids: [bytes(one[14:]) for one in ids]
+    predictions = ModelPredictions(embeddings, pairs, threshold=0.5)
+    write_evaluation_tables(
+        tmp_path, predictions, split, lambda ids: [bytes(each[14:]) for each in ids]
     )
-    pairs, worst, examples = (
+    pair_table, worst, examples = (
         pq.read_table(tmp_path / f"{name}.parquet")
         for name in ("pairs", "worst_pairs", "embeddings")
     )
-    assert pairs.schema == PAIRS
-    assert worst.schema == WORST_PAIRS
+    assert pair_table.schema == SCORED_PAIRS_SCHEMA
+    assert worst.schema == WORST_PAIRS_SCHEMA
     assert examples.schema == embeddings_schema(2)
-    assert [one[15] for one in pairs["left"].to_pylist()] == [1, 3, 0]
+    assert [each[15] for each in pair_table["left"].to_pylist()] == [1, 3, 0]
     assert worst.drop_columns(["left", "right"]).to_pylist() == [
         {
             "same": same,
             "distance": pytest.approx(distance),
             "left_label": f"label{left}",
             "right_label": f"label{right}",
-            "left_picture": bytes([0, left]),
-            "right_picture": bytes([0, right]),
+            "left_thumbnail": bytes([0, left]),
+            "right_thumbnail": bytes([0, right]),
         }
         for same, distance, left, right in [(0, 0.1, 3, 2), (1, 0.9, 1, 3)]
     ]
     rows = examples.to_pylist()
     assert [row["seen"] for row in rows[:4]] == [False, True, True, False]
     assert rows[3]["embedding"] == [6, 7]
-    shown = [row for row, one in enumerate(rows) if one["picture"] is not None]
-    assert len(shown) == 2500
-    assert np.diff(shown).max() == 2  # evenly
-    assert all(rows[row]["picture"] == rows[row]["id"][14:] for row in shown)
+    with_thumbnail = [index for index, row in enumerate(rows) if row["thumbnail"] is not None]
+    assert len(with_thumbnail) == 2500
+    assert np.diff(with_thumbnail).max() == 2  # evenly spaced
+    assert all(rows[index]["thumbnail"] == rows[index]["id"][14:] for index in with_thumbnail)
 
 
-def write_raw(path, features):
-    """A TFRecord of raw examples; ids count up."""
+def write_raw_examples(path, features):
+    """Write a TFRecord file of raw examples with ids 0, 1, ..., and return its path in a list."""
     import tensorflow as tf
 
     (count,) = {len(values) for values in features.values()}
-    hexadecimal = [[bytes(one).hex().encode()] for one in numbered_ids(count)]
-    batch = pa.record_batch({"id": hexadecimal, **features})
+    hex_ids = [[bytes(each).hex().encode()] for each in numbered_ids(count)]
+    batch = pa.record_batch({"id": hex_ids, **features})
     with tf.io.TFRecordWriter(str(path)) as writer:
         for example in encode_examples(batch):
             writer.write(example)
     return [str(path)]
 
 
-def pixels_of(picture):
-    with Image.open(io.BytesIO(picture)) as image:
+def decode_thumbnail(png):
+    with Image.open(io.BytesIO(png)) as image:
         return np.asarray(image.convert("RGB")).astype(int)
 
 
-def png_of(width, height, colour):
-    file = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(file, format="PNG")
-    return [file.getvalue()]
+def make_png(width, height, colour):
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, format="PNG")
+    return [buffer.getvalue()]
 
 
-def test_pictures_of_images_are_small_and_in_proportion(tmp_path):
-    images = [png_of(8, 4, "red"), png_of(300, 100, "lime"), png_of(9, 9, "black")]
-    files = write_raw(tmp_path / "raw", {"image": images})
-    inputs = Inputs(kind="image", size=(32, 32), channels=3)
-    tiny, wide = (pixels_of(one) for one in pictures_of(files, inputs, numbered_ids(2)))
+def test_thumbnails_of_images_are_small_and_keep_the_aspect_ratio(tmp_path):
+    images = [make_png(8, 4, "red"), make_png(300, 100, "lime"), make_png(9, 9, "black")]
+    files = write_raw_examples(tmp_path / "raw", {"image": images})
+    inputs = InputSpec(kind="image", size=(32, 32), channels=3)
+    tiny, wide = map(decode_thumbnail, render_thumbnails(files, inputs, numbered_ids(2)))
     assert (tiny.shape, wide.shape) == ((4, 8, 3), (21, 64, 3))
     assert (tiny == [255, 0, 0]).all()
     assert (wide == [0, 255, 0]).all()
     grey = inputs.model_copy(update={"channels": 1})
-    first = pixels_of(pictures_of(files, grey, numbered_ids(1))[0])
+    first = decode_thumbnail(render_thumbnails(files, grey, numbered_ids(1))[0])
     assert (first == first[0, 0, 0]).all()
 
 
-def test_pictures_of_vectors_are_strips_with_a_scale_for_each_column(tmp_path):
+def test_thumbnails_of_vectors_are_strips_with_a_colour_scale_per_column(tmp_path):
     floats = pa.list_(pa.float32())
     first = pa.array([[2], [-2], [0]], floats)
     second = pa.array([[0], [50], [100]], floats)
-    files = write_raw(tmp_path / "raw", {"a": first, "b": second})
-    inputs = Inputs(kind="vector", columns=(Column(name="a"), Column(name="b")))
-    strips = [pixels_of(one) for one in pictures_of(files, inputs, numbered_ids(3))]
+    files = write_raw_examples(tmp_path / "raw", {"a": first, "b": second})
+    inputs = InputSpec(kind="vector", columns=(Column(name="a"), Column(name="b")))
+    strips = [decode_thumbnail(png) for png in render_thumbnails(files, inputs, numbered_ids(3))]
     assert {strip.shape for strip in strips} == {(64, 16, 3)}
     colours = [strip[[10, 50], 5].tolist() for strip in strips]
     assert colours == [
@@ -168,7 +170,8 @@ def test_pictures_of_vectors_are_strips_with_a_scale_for_each_column(tmp_path):
     ]
 
 
-def test_an_example_that_is_not_there_is_said(tmp_path):
-    files = write_raw(tmp_path / "raw", {"image": [png_of(8, 4, "red")]})
-    with pytest.raises(DataError, match="2 of 3 examples of the test pairs are not among"):
-        pictures_of(files, Inputs(kind="image", size=(8, 8), channels=3), numbered_ids(3))
+def test_missing_examples_are_an_error(tmp_path):
+    files = write_raw_examples(tmp_path / "raw", {"image": [make_png(8, 4, "red")]})
+    inputs = InputSpec(kind="image", size=(8, 8), channels=3)
+    with pytest.raises(DataError, match="2 of 3 examples of the test pairs are missing"):
+        render_thumbnails(files, inputs, numbered_ids(3))

@@ -1,4 +1,4 @@
-"""A run of the executor in real Beam, and a look at what it wrote."""
+"""Run the executor in Beam, and read the artifacts that it writes."""
 
 import dataclasses
 import json
@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
 
-from diptych.components.example_gen.component import ExampleGen, Executor
-from diptych.components.example_gen.preflight import settle
+from diptych.components.example_gen.component import ExampleGen, ExampleGenExecutor
+from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.schemas.artifacts import Rejected
-from diptych.schemas.config.split import Split
+from diptych.schemas.config.split import SplitConfig
 
 FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
@@ -23,17 +23,17 @@ class Run:
     rejected: Rejected
 
     def split(self, name):
-        """Examples of a split as dicts; single values are not in lists."""
-        found = []
+        """Return the examples of a split as dicts; single values are not in lists."""
+        examples = []
         for path in sorted(Path(self.examples.uri, f"Split-{name}").iterdir()):
             for record in tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator():
                 example = tf.train.Example.FromString(record)
-                found.append(
+                examples.append(
                     {key: _values(value) for key, value in example.features.feature.items()}
                 )
-        return found
+        return examples
 
-    def everything(self):
+    def all_examples(self):
         return [e for name in json.loads(self.examples.split_names) for e in self.split(name)]
 
     def reasons(self):
@@ -55,18 +55,20 @@ def _values(feature):
 
 @pytest.fixture
 def ingest(tmp_path):
-    """Runs the step as the launcher does, on data settled before."""
+    """Run the step as the TFX launcher does, with an inferred or given input spec."""
     count = iter(range(100))
 
     def run(data, split=None, inputs=None):
-        split = split or Split()
-        inputs = inputs or settle(data, split)
+        split = split or SplitConfig()
+        inputs = inputs or infer_input_spec(data, split)
         folder = tmp_path / f"run-{next(count)}"
         examples, rejected = standard_artifacts.Examples(), Rejected()
         examples.uri, rejected.uri = str(folder / "examples"), str(folder / "rejected")
         parameters = ExampleGen(data, split, inputs).exec_properties
-        context = Executor.Context(beam_pipeline_args=[FN_API], unique_id="1")
-        Executor(context).Do({}, {"examples": [examples], "rejected": [rejected]}, parameters)
+        context = ExampleGenExecutor.Context(beam_pipeline_args=[FN_API], unique_id="1")
+        ExampleGenExecutor(context).Do(
+            {}, {"examples": [examples], "rejected": [rejected]}, parameters
+        )
         return Run(examples, rejected)
 
     return run

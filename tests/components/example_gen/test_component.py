@@ -9,10 +9,11 @@ from tfx.orchestration import metadata, pipeline
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
 from diptych.components.example_gen.component import ExampleGen
-from diptych.components.example_gen.preflight import settle
+from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.schemas.config.data import Table
-from diptych.schemas.config.split import Split
+from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import DataError
+from diptych.schemas.files import PARTIAL_SUFFIX
 
 FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
@@ -23,11 +24,11 @@ def launch(tmp_path):
     connection = metadata.sqlite_metadata_connection_config(str(tmp_path / "mlmd.sqlite"))
 
     def run(text, code_hash="1"):
-        """Runs on a file, and returns the state of the last execution."""
+        """Run on a file, and return the state of the last execution."""
         path = tmp_path / "t.csv"
         if text is not None:
             path.write_text(text)
-        step = ExampleGen(data, Split(), settle(data, Split()), code_hash)
+        step = ExampleGen(data, SplitConfig(), infer_input_spec(data, SplitConfig()), code_hash)
         root = str(tmp_path / "root")
         steps = pipeline.Pipeline(
             "p", root, connection, [step], enable_cache=True, beam_pipeline_args=[FN_API]
@@ -45,7 +46,7 @@ def rows(count):
     return "y,a\n" + "".join(f"{i % 3},{i / 7}\n" for i in range(count))
 
 
-def test_only_new_data_or_new_code_run_again(launch, tmp_path):
+def test_only_new_data_or_new_code_miss_the_cache(launch, tmp_path):
     assert launch(rows(60)) == "COMPLETE"
     assert launch(None) == "CACHED"
     os.utime(tmp_path / "t.csv", (1, 1))
@@ -53,16 +54,16 @@ def test_only_new_data_or_new_code_run_again(launch, tmp_path):
     assert launch(None, code_hash="2") == "COMPLETE"
 
 
-def test_errors_reach_the_caller_as_they_are(launch, tmp_path):
+def test_errors_reach_the_caller_unwrapped(launch, tmp_path):
     with pytest.raises(DataError, match=r"30 of 90 .*above data\.max_rejected"):
         launch(rows(60) + ",1\n" * 30)
     assert not list((tmp_path / "root").rglob("*.gz"))
 
 
-def test_what_killed_workers_left_is_removed(ingest, tmp_path):
+def test_partial_files_of_killed_workers_are_removed(ingest, tmp_path):
     (tmp_path / "t.csv").write_text(rows(60))
-    for root in ("examples", "rejected"):
-        (tmp_path / "run-0" / root).mkdir(parents=True)
-        (tmp_path / "run-0" / root / ".part-data-7").write_bytes(b"half")
+    for folder in ("examples/Split-train", "rejected"):
+        (tmp_path / "run-0" / folder).mkdir(parents=True)
+        (tmp_path / "run-0" / folder / f"data-7{PARTIAL_SUFFIX}").write_bytes(b"partial")
     ingest(Table(kind="table", path=str(tmp_path / "t.csv"), label="y"))
-    assert not list((tmp_path / "run-0").rglob(".part-*"))
+    assert not list((tmp_path / "run-0").rglob(f"*{PARTIAL_SUFFIX}"))

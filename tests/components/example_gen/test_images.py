@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from diptych.components.common.images import decode_image, find_fault
-from diptych.components.example_gen.files import find_files
-from diptych.components.example_gen.preflight import settle
+from diptych.components.common.images import decode_image, find_image_error
+from diptych.components.example_gen.infer_spec import infer_input_spec
+from diptych.components.example_gen.span_files import find_files
 from diptych.schemas.config.data import ImageFolder
-from diptych.schemas.config.split import Split
+from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import ConfigError, DataError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
@@ -30,8 +30,8 @@ def png_chunk(name, content):
     return struct.pack(">I", len(content)) + name + content + checksum
 
 
-def png_bomb(width, height):
-    """A true PNG of one colour: a few kilobytes for as many pixels as one likes."""
+def png_decompression_bomb(width, height):
+    """Build a valid PNG of one color, a few kilobytes for any number of pixels."""
     packer = zlib.compressobj(9)
     rows = (
         b"".join(packer.compress(b"\0" * (width // 8 + 1)) for _ in range(height)) + packer.flush()
@@ -41,7 +41,7 @@ def png_bomb(width, height):
 
 
 def gif_of_large_frames(num_frames, side):
-    """A 1 x 1 GIF whose frames claim side x side pixels each."""
+    """Build a 1 x 1 GIF whose frame headers have side x side pixels each."""
     frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, side, side, 0) + b"\x02\x02\x44\x01\x00"
     screen = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
     return screen + frame * num_frames + b"\x3b"
@@ -78,8 +78,8 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_what_passes_the_check_decodes_in_a_graph(name, channels):
-    assert find_fault(GOOD[name], 10**6, 10**6) is None
+def test_accepted_images_decode_in_a_graph(name, channels):
+    assert find_image_error(GOOD[name], 10**6, 10**6) is None
     decode = tf.function(lambda encoded: decode_image(encoded, channels, (8, 6)))
     image = decode(tf.constant(GOOD[name]))
     assert image.shape == (8, 6, channels)
@@ -87,7 +87,7 @@ def test_what_passes_the_check_decodes_in_a_graph(name, channels):
 
 
 @pytest.mark.parametrize("name", ["png-RGB", "bmp-RGB"])
-def test_pixels_come_out_as_they_went_in(name):
+def test_lossless_formats_keep_the_pixels(name):
     np.testing.assert_array_equal(decode_image(GOOD[name], 3), NOISE)
 
 
@@ -104,20 +104,20 @@ def test_shrinking_averages_over_the_pixels():
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_damaged_or_foreign_bytes_have_a_fault(name):
-    assert find_fault(DAMAGED[name], 10**6, 10**6)
+def test_damaged_or_foreign_bytes_are_rejected(name):
+    assert find_image_error(DAMAGED[name], 10**6, 10**6)
 
 
-def test_bounds_hold_before_anything_is_decoded(monkeypatch):
+def test_size_limits_are_checked_before_decoding(monkeypatch):
     monkeypatch.setattr(
         "diptych.components.common.images.decode_image", lambda *_: pytest.fail("decoded")
     )
-    bomb = png_bomb(20_000, 20_000)
+    bomb = png_decompression_bomb(20_000, 20_000)
     assert len(bomb) < 60_000
-    assert "max_pixels" in find_fault(bomb, 10**6, 25_000_000)
-    assert "max_pixels" in find_fault(png_bomb(8_000, 8_000), 10**6, 25_000_000)
-    assert "all its frames" in find_fault(gif_of_large_frames(50, 4000), 10**6, 25_000_000)
-    assert "max_bytes" in find_fault(GOOD["png-RGB"], 100, 10**6)
+    assert "max_pixels" in find_image_error(bomb, 10**6, 25_000_000)
+    assert "max_pixels" in find_image_error(png_decompression_bomb(8_000, 8_000), 10**6, 25_000_000)
+    assert "all its frames" in find_image_error(gif_of_large_frames(50, 4000), 10**6, 25_000_000)
+    assert "max_bytes" in find_image_error(GOOD["png-RGB"], 100, 10**6)
 
 
 def make_folder(root, classes=("a", "b"), count=12):
@@ -143,20 +143,20 @@ def test_a_folder_becomes_examples(tmp_path, ingest):
     (root / "ä" / "animated.gif").write_bytes(GOOD["gif-animated"])
     (root / "README.txt").write_text("about")
     (root / "loose.png").write_bytes(GOOD["png-L"])
-    for junk in ("Thumbs.db", ".DS_Store", "ä/desktop.ini"):
-        (root / junk).write_bytes(b"junk")
+    for system_file in ("Thumbs.db", ".DS_Store", "ä/desktop.ini"):
+        (root / system_file).write_bytes(b"x")
     (root / ".git").mkdir()
     (root / ".git" / "x.png").write_bytes(GOOD["png-L"])
     run = ingest(images(root, max_rejected=0.1))
     assert run.reasons() == {
         "Latin/character01/damaged.png": "a PNG that cannot be decoded",
         "ä/text.JPG": "not a PNG, JPEG, GIF or BMP by its content",
-        "README.txt": "not an image by its ending",
+        "README.txt": "no image file extension",
         "loose.png": "not in a class folder",
     }
-    everything = run.everything()
-    assert len(everything) == 38
-    for example in everything:
+    examples = run.all_examples()
+    assert len(examples) == 38
+    for example in examples:
         assert sorted(example) == ["id", "image", "label", "source"]
         assert example["image"] == (root / example["source"].decode()).read_bytes()
         assert example["label"].decode() == os.path.dirname(example["source"].decode())
@@ -166,14 +166,14 @@ def test_a_folder_becomes_examples(tmp_path, ingest):
     assert run.examples.get_int_custom_property("num_train") == len(run.split("train"))
 
 
-def test_by_class_no_class_is_in_two_splits(tmp_path, ingest):
+def test_split_by_class_puts_each_class_in_one_split(tmp_path, ingest):
     root = make_folder(tmp_path, [f"class{i}" for i in range(12)], 2)
-    run = ingest(images(root), Split(by="class"))
+    run = ingest(images(root), SplitConfig(by="class"))
     labels = [{e["label"] for e in run.split(name)} for name in ("train", "calibration", "test")]
     assert sum(len(found) for found in labels) == len(set.union(*labels)) == 12
 
 
-def test_links_out_of_the_folder_are_not_followed_and_loops_end(tmp_path):
+def test_links_out_of_the_folder_and_loops_are_not_followed(tmp_path):
     secret = tmp_path / "outside" / "secret.png"
     secret.parent.mkdir()
     secret.write_bytes(GOOD["png-L"])
@@ -184,18 +184,18 @@ def test_links_out_of_the_folder_are_not_followed_and_loops_end(tmp_path):
     (root / "a" / "self.png").symlink_to(root / "a" / "self.png")
     (root / "a" / "within.png").symlink_to(root / "b" / "002.png")
     os.mkfifo(root / "a" / "pipe.png")
-    found = find_files(images(root))
-    assert [file.name for file in found.files] == ["a/001.png", "a/within.png", "b/002.png"]
-    assert dict(found.rejected) == {
-        "a/out.png": "a symbolic link that leaves the data folder",
-        "outside": "a symbolic link that leaves the data folder",
-        "a/loop": "a symbolic link to a folder; its images are read where they are",
-        "a/self.png": "a symbolic link that leads nowhere",
+    span_files = find_files(images(root))
+    assert [file.name for file in span_files.files] == ["a/001.png", "a/within.png", "b/002.png"]
+    assert dict(span_files.rejected) == {
+        "a/out.png": "a symbolic link out of the data folder",
+        "outside": "a symbolic link out of the data folder",
+        "a/loop": "a symbolic link to a folder",
+        "a/self.png": "a broken symbolic link",
         "a/pipe.png": "not a regular file",
     }
 
 
-def test_the_fingerprint_changes_with_the_files_only(tmp_path):
+def test_the_fingerprint_depends_on_the_files_only(tmp_path):
     root = make_folder(tmp_path / "data")
     before = find_files(images(root)).fingerprint
     assert find_files(images(root)).fingerprint == before
@@ -209,31 +209,31 @@ def test_the_fingerprint_changes_with_the_files_only(tmp_path):
     assert find_files(images(tmp_path / "moved")).fingerprint == touched
 
 
-def test_unusable_folders_are_refused_before_the_run(tmp_path):
+def test_unusable_folders_raise_an_error_before_the_run(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
-        settle(images(tmp_path / "missing"), Split())
+        infer_input_spec(images(tmp_path / "missing"), SplitConfig())
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="got a file"):
-        settle(images(tmp_path / "file"), Split())
+        infer_input_spec(images(tmp_path / "file"), SplitConfig())
     with pytest.raises(ConfigError, match="mounted disk"):
-        settle(images("gs://bucket/data"), Split())
+        infer_input_spec(images("gs://bucket/data"), SplitConfig())
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="No images"):
-        settle(images(tmp_path / "empty"), Split())
+        infer_input_spec(images(tmp_path / "empty"), SplitConfig())
     one = make_folder(tmp_path / "one", ["only"])
-    with pytest.raises(DataError, match=r"At least 2 classes.*'only'"):
-        settle(images(one), Split())
+    with pytest.raises(DataError, match=r"at least 2 classes.*'only'"):
+        infer_input_spec(images(one), SplitConfig())
     for name in "ab":
         (tmp_path / "zero" / name).mkdir(parents=True)
         (tmp_path / "zero" / name / "x.png").touch()
     with pytest.raises(DataError, match="0 bytes"):
-        settle(images(tmp_path / "zero"), Split())
+        infer_input_spec(images(tmp_path / "zero"), SplitConfig())
     two = make_folder(tmp_path / "two")
-    with pytest.raises(DataError, match=r"No class falls into the split .*2 classes"):
-        settle(images(two), Split(by="class"))
+    with pytest.raises(DataError, match=r"The split .* gets no class: 2 classes"):
+        infer_input_spec(images(two), SplitConfig(by="class"))
 
 
-def test_above_the_bar_the_run_stops_and_says_why(tmp_path, ingest):
+def test_too_many_rejected_images_stop_the_run_with_the_reasons(tmp_path, ingest):
     root = make_folder(tmp_path / "data", count=10)
     for number in range(3):
         (root / "a" / f"bad{number}.png").write_bytes(DAMAGED["text"])
@@ -247,7 +247,7 @@ def test_above_the_bar_the_run_stops_and_says_why(tmp_path, ingest):
     assert not [
         path for path in tmp_path.glob("run-*/**/*") if path.is_file()
     ]  # nothing is left of what was written
-    assert len(ingest(images(root, max_rejected=0.2)).everything()) == 20
+    assert len(ingest(images(root, max_rejected=0.2)).all_examples()) == 20
 
 
 def test_a_split_without_examples_stops_the_run(tmp_path, ingest):
@@ -255,4 +255,4 @@ def test_a_split_without_examples_stops_the_run(tmp_path, ingest):
     with pytest.raises(
         DataError, match=r"No examples .* test: 4 examples.*shares train.*split.seed"
     ):
-        ingest(images(root), Split(train=0.6, calibration=0.399999, test=0.000001))
+        ingest(images(root), SplitConfig(train=0.6, calibration=0.399999, test=0.000001))

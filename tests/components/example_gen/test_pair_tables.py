@@ -3,9 +3,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from diptych.components.example_gen.preflight import settle
+from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.schemas.config.data import PairTable
-from diptych.schemas.config.split import Split
+from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import ConfigError, DataError
 
 
@@ -28,9 +28,9 @@ def test_a_table_of_pairs_becomes_examples(tmp_path, ingest):
     path = make(tmp_path / "t.parquet", ["no", "yes"] * 30, LEFT_RIGHT)
     run = ingest(pairs(path, same_value="yes"))
     source = pq.read_table(path).to_pylist()
-    everything = run.everything()
-    assert len(everything) == 60
-    for example in everything:
+    examples = run.all_examples()
+    assert len(examples) == 60
+    for example in examples:
         row = source[int(example["source"].decode().rpartition(":")[2]) - 1]
         assert set(example) == {*LEFT_RIGHT, "same", "id", "left_id", "right_id", "source"}
         assert all(example[name] == np.float32(row[name]) for name in LEFT_RIGHT)
@@ -38,7 +38,7 @@ def test_a_table_of_pairs_becomes_examples(tmp_path, ingest):
         assert example["left_id"] != example["right_id"]
 
 
-def test_a_pair_of_an_example_with_itself_is_set_aside(tmp_path, ingest):
+def test_a_pair_of_an_example_with_itself_is_rejected(tmp_path, ingest):
     table = pa.table(
         {
             "left_a": [float(i) for i in range(60)] + [1.0, 2.0, 3.0],
@@ -50,49 +50,51 @@ def test_a_pair_of_an_example_with_itself_is_set_aside(tmp_path, ingest):
     )
     pq.write_table(table, tmp_path / "t.parquet")
     run = ingest(pairs(tmp_path / "t.parquet", max_rejected=0.05))
-    reason = "left and right are one and the same"
+    reason = "left and right are identical"
     assert run.reasons() == {"t.parquet:61": reason, "t.parquet:62": reason}
-    assert len(run.everything()) == 61
+    assert len(run.all_examples()) == 61
 
 
-def test_400_columns_are_halved_by_number(tmp_path):
+def test_column_counts_select_the_first_and_second_half(tmp_path):
     path = make(tmp_path / "t.parquet", [0, 1, 1], [f"v{i}" for i in range(400)])
-    inputs = settle(pairs(path, left=200, right=200), Split())
+    inputs = infer_input_spec(pairs(path, left=200, right=200), SplitConfig())
     assert [column.name for column in inputs.columns] == [f"v{i}" for i in range(200)]
     assert [column.name for column in inputs.right_columns] == [f"v{i}" for i in range(200, 400)]
     assert inputs.paired and inputs.shape.shape == (200,)
 
 
-def test_numbers_count_what_names_leave(tmp_path):
+def test_column_counts_skip_columns_named_for_the_other_side(tmp_path):
     path = make(tmp_path / "t.parquet", [0, 1, 1], ["a", "b", "c", "d"])
-    inputs = settle(pairs(path, left=2, right=["a", "c"]), Split())
+    inputs = infer_input_spec(pairs(path, left=2, right=["a", "c"]), SplitConfig())
     assert [column.name for column in inputs.columns] == ["b", "d"]
 
 
 @pytest.mark.parametrize("same", [[0, 1, 1], [0.0, 1.0, 1.0], [False, True, True], ["0", "1", "1"]])
-def test_one_is_one_in_any_type(tmp_path, same):
-    assert settle(pairs(make(tmp_path / "t.parquet", same, LEFT_RIGHT)), Split()).paired
+def test_same_value_matches_any_column_type(tmp_path, same):
+    assert infer_input_spec(
+        pairs(make(tmp_path / "t.parquet", same, LEFT_RIGHT)), SplitConfig()
+    ).paired
 
 
 @pytest.mark.parametrize(
     ("same", "options", "error", "match"),
     [
         ([0, 0], {}, ConfigError, r"data.same_value: 1 never occurs.*values are: '0'"),
-        ([1, 1], {}, DataError, "one value only"),
+        ([1, 1], {}, DataError, "only one value"),
         ([1, 2, 3], {}, ConfigError, "more than two values"),
         ([0, 1], {"right": "right_a"}, ConfigError, "2 columns with 2 values and 1 columns"),
-        ([0, 1], {"right": "left_a"}, ConfigError, "column 'left_a' is data.left already"),
-        ([0, 1], {"right": ["right_a", "same"]}, ConfigError, "column 'same' is data.same already"),
+        ([0, 1], {"right": "left_a"}, ConfigError, "column 'left_a' is already data.left"),
+        ([0, 1], {"right": ["right_a", "same"]}, ConfigError, "column 'same' is already data.same"),
         ([0, 1], {"same": "sane"}, ConfigError, "Did you mean 'same'"),
         (
             [0, 1],
             {"left": 3, "right": 3},
             ConfigError,
-            "3 numeric columns are asked for, and 1 are",
+            "3 numeric columns requested, but only 1 are",
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_before_the_run(tmp_path, same, options, error, match):
+def test_invalid_columns_raise_an_error_before_the_run(tmp_path, same, options, error, match):
     path = make(tmp_path / "t.parquet", same, LEFT_RIGHT)
     with pytest.raises(error, match=match):
-        settle(pairs(path, **options), Split())
+        infer_input_spec(pairs(path, **options), SplitConfig())

@@ -12,7 +12,7 @@ DATED = "span-{YYYY}-{MM}-{DD}"
 
 @pytest.fixture
 def make(tmp_path):
-    """Makes folders, or files where the name has an ending, and gives the path of a pattern."""
+    """Create folders, or files for names with an extension, and return the path of the pattern."""
 
     def make(pattern, *names):
         for name in names:
@@ -31,7 +31,7 @@ def names(spans):
     return [span.name for span in spans]
 
 
-def test_spans_are_in_the_order_of_their_dates(make, tmp_path):
+def test_spans_are_sorted_by_date(make, tmp_path):
     path = make(DATED, "span-2026-11-02", "span-2025-12-31", "span-2026-10-30")
     assert names(find_spans(path)) == ["2025-12-31", "2026-10-30", "2026-11-02"]
     assert find_spans(path)[0] == Span(
@@ -39,14 +39,14 @@ def test_spans_are_in_the_order_of_their_dates(make, tmp_path):
     )
 
 
-def test_spans_are_in_the_order_of_their_numbers(make):
+def test_spans_are_sorted_by_number(make):
     path = make("span-{SPAN}/*.csv", "span-9", "span-10", "span-2")
     assert [span.number for span in find_spans(path)] == [2, 9, 10]
 
 
 @settings(deadline=None)
 @given(days=st.integers(0, 40_000))
-def test_the_number_of_a_date_is_that_of_tfx(days, tmp_path_factory):
+def test_date_spans_have_the_span_number_of_tfx(days, tmp_path_factory):
     from tfx.components.example_gen.utils import span_number_to_date
 
     folder = tmp_path_factory.mktemp("spans")
@@ -55,7 +55,7 @@ def test_the_number_of_a_date_is_that_of_tfx(days, tmp_path_factory):
     assert find_spans(str(folder / "{YYYY}{MM}{DD}"))[0].number == days
 
 
-def test_the_newest_version_counts(make, tmp_path):
+def test_the_newest_version_is_used(make, tmp_path):
     path = make("span-{SPAN}/v{VERSION}/*.csv", "span-1/v2", "span-1/v10", "span-1/v9", "span-2/v1")
     assert find_spans(path) == (
         Span(1, 10, "1", str(tmp_path / "span-1/v10/*.csv")),
@@ -63,18 +63,18 @@ def test_the_newest_version_counts(make, tmp_path):
     )
 
 
-def test_a_span_without_a_version_yet_is_there(make):
+def test_a_span_without_a_version_is_found(make):
     path = make("span-{SPAN}/v{VERSION}/*.csv", "span-1/v0", "span-2")
     assert [(span.name, span.version) for span in find_spans(path)] == [("1", 0), ("2", None)]
 
 
-def test_a_window_has_the_newest_that_are_there_whatever_the_gaps(make):
+def test_a_window_counts_existing_spans_across_gaps(make):
     path = make(DATED, "span-2026-01-01", "span-2026-02-01", "span-2026-03-01")
     assert names(find_spans(path, window=2)) == ["2026-02-01", "2026-03-01"]
     assert names(find_spans(path, window=9)) == ["2026-01-01", "2026-02-01", "2026-03-01"]
 
 
-def test_a_name_that_does_not_match_as_a_whole_is_passed_over(make):
+def test_partially_matching_names_are_ignored(make):
     path = make(
         *("span-{SPAN}", "span-3", "span-4.part", ".span-5", "_span-6", "span-7-old"),
         *("span-x", "span-", "my-span-8", "span--9", "span-1٣"),
@@ -82,12 +82,12 @@ def test_a_name_that_does_not_match_as_a_whole_is_passed_over(make):
     assert names(find_spans(path)) == ["3"]
 
 
-def test_a_width_is_the_number_of_digits(make):
+def test_a_width_fixes_the_number_of_digits(make):
     path = make("span-{SPAN:3}/v{VERSION:2}", "span-007/v01", "span-007/v2", "span-7/v09")
     assert [(span.number, span.version) for span in find_spans(path)] == [(7, 1)]
 
 
-def test_a_date_may_be_spread_over_folders(make):
+def test_a_date_may_span_several_folders(make):
     path = make("{YYYY}/{MM}/{DD}/*.csv", "2026/11/21", "2026/12", "2026/notes.txt", "2026/10/01")
     assert names(find_spans(path)) == ["2026-10-01", "2026-11-21"]
 
@@ -98,50 +98,50 @@ def test_a_span_may_be_files(make, tmp_path):
     assert (span.name, span.path) == ("2026-11-21", str(tmp_path / "day-20261121-*.csv"))
 
 
-def test_a_file_is_no_folder_of_a_span(make):
+def test_a_file_does_not_match_a_span_folder(make):
     assert names(find_spans(make("s{SPAN}.d/*.csv", "s1.d/a.csv", "s2.d"))) == ["1"]
 
 
-def test_braces_of_other_words_are_a_part_of_the_name(make):
+def test_other_braces_are_literal(make):
     assert not has_spans("data/{span}/{x}")
     assert names(find_spans(make("{x}/span-{SPAN}", "{x}/span-1"))) == ["1"]
 
 
-def test_a_date_that_does_not_exist_is_named(make):
+def test_an_invalid_date_raises_an_error(make):
     path = make(DATED, "span-2026-02-30")
-    with pytest.raises(DataError, match=r"span-2026-02-30 has a date that does not exist"):
+    with pytest.raises(DataError, match=r"span-2026-02-30 has an invalid date"):
         find_spans(path)
 
 
-def test_two_names_of_one_span_are_an_error(make):
+def test_two_paths_of_one_span_raise_an_error(make):
     path = make("span-{SPAN}", "span-3", "span-03")
     with pytest.raises(DataError, match=r"same span, 3: \S+/span-03 and \S+/span-3\."):
         find_spans(path)
 
 
 @pytest.mark.parametrize("pattern", ["data/span-{SPAN}", "span-{SPAN}"])
-def test_no_span_at_all_is_an_error(make, pattern):
-    with pytest.raises(ConfigError, match=r"No span is there"):
+def test_no_span_raises_an_error(make, pattern):
+    with pytest.raises(ConfigError, match=r"No spans found"):
         find_spans(make(pattern))
 
 
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("{SPAN}/{YYYY}-{MM}-{DD}", "exclude each other"),
+        ("{SPAN}/{YYYY}-{MM}-{DD}", "cannot be combined"),
         ("{MM}-{DD}", "all of {YYYY}, {MM} and {DD}"),
         ("{YYYY}", "all of {YYYY}, {MM} and {DD}"),
-        ("{SPAN}/{SPAN:3}", "once only"),
-        ("{YYYY}-{MM}-{DD}/{DD}", "once only"),
-        ("{SPAN}/{VERSION}/{VERSION}", "once only"),
+        ("{SPAN}/{SPAN:3}", "only once"),
+        ("{YYYY}-{MM}-{DD}/{DD}", "only once"),
+        ("{SPAN}/{VERSION}/{VERSION}", "only once"),
         ("v{VERSION}", "add {SPAN}"),
-        ("{SPAN:x}", "whole number above 0"),
-        ("{SPAN:0}", "whole number above 0"),
-        ("{SPAN}/{VERSION:}", "whole number above 0"),
-        ("{YYYY:4}-{MM}-{DD}", "its own width"),
-        ("**/{SPAN}", "only behind"),
+        ("{SPAN:x}", "integer above 0"),
+        ("{SPAN:0}", "integer above 0"),
+        ("{SPAN}/{VERSION:}", "integer above 0"),
+        ("{YYYY:4}-{MM}-{DD}", "fixed width"),
+        ("**/{SPAN}", "only after"),
     ],
 )
-def test_patterns_that_make_no_sense_are_refused(tmp_path, pattern, message):
+def test_invalid_patterns_raise_an_error(tmp_path, pattern, message):
     with pytest.raises(ConfigError, match=message):
         find_spans(str(tmp_path / pattern))

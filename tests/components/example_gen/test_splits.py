@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.components.example_gen.splits import assign_splits
-from diptych.schemas.config.split import Split
+from diptych.schemas.config.split import SplitConfig
 
 
 @given(
@@ -12,27 +12,30 @@ from diptych.schemas.config.split import Split
     st.lists(st.binary(max_size=8), max_size=30),
     st.integers(0, 99),
 )
-def test_adding_data_moves_nothing(old, new, seed):
-    split = Split(seed=seed)
+def test_new_data_do_not_move_existing_examples(old, new, seed):
+    split = SplitConfig(seed=seed)
     before = assign_splits(old, split)
     after = assign_splits(new + old, split)
     np.testing.assert_array_equal(after[len(new) :], before)
 
 
-def test_splits_are_frozen():  # golden: another value moves examples from training to test
+def test_splits_are_frozen():  # golden: a new value moves examples from training to test
     keys = [f"key{i}".encode() for i in range(12)]
-    assert assign_splits(keys, Split()).tolist() == GOLDEN
+    assert assign_splits(keys, SplitConfig()).tolist() == GOLDEN
 
 
 def test_shares_are_met():
-    counts = np.bincount(assign_splits([str(i).encode() for i in range(20_000)], Split()))
+    counts = np.bincount(assign_splits([str(i).encode() for i in range(20_000)], SplitConfig()))
     np.testing.assert_allclose(counts / 20_000, [0.6, 0.2, 0.2], atol=0.012)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 2**32])
 def test_another_seed_gives_other_splits(seed):
     keys = [str(i).encode() for i in range(100)]
-    assert assign_splits(keys, Split(seed=seed)).tolist() != assign_splits(keys, Split()).tolist()
+    assert (
+        assign_splits(keys, SplitConfig(seed=seed)).tolist()
+        != assign_splits(keys, SplitConfig()).tolist()
+    )
 
 
 GOLDEN = [2, 0, 1, 2, 0, 0, 0, 0, 2, 0, 0, 1]

@@ -5,12 +5,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from diptych.components.common.table_rows import read_rows
-from diptych.components.example_gen.pair_tables import alike_text
-from diptych.components.example_gen.preflight import settle
-from diptych.components.example_gen.tables import read_table
+from diptych.components.common.table_rows import read_table_rows
+from diptych.components.example_gen.infer_spec import infer_input_spec
+from diptych.components.example_gen.pair_tables import canonical_same_value
+from diptych.components.example_gen.tables import read_vector_table
 from diptych.schemas.config.data import Table
-from diptych.schemas.config.split import Split
+from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.input_spec import Column
 
@@ -20,11 +20,11 @@ def table(path, **options):
 
 
 def read(path, split=None, **options):
-    """All rows of a file as dicts, and the rejected ones."""
-    data, split = table(path, **options), split or Split()
-    inputs = settle(data, split)
+    """Return the rows of a file as dicts, and the reasons of the rejected rows by source."""
+    data, split = table(path, **options), split or SplitConfig()
+    inputs = infer_input_spec(data, split)
     rows, rejected = [], {}
-    for chunk in read_table(path.parent, path.name, None, data, inputs, split):
+    for chunk in read_vector_table(path.parent, path.name, None, data, inputs, split):
         rejected |= dict(chunk.rejected)
         rows += [
             {key: value[0] for key, value in row.items()} for row in chunk.features.to_pylist()
@@ -37,7 +37,7 @@ def write(path, text):
     return path
 
 
-def test_csv_oddities(tmp_path):
+def test_unusual_csv_is_parsed_and_invalid_rows_are_rejected(tmp_path):
     text = (
         "\ufeffname,y,a,b\r\n"
         '"x, y",007, 1 ,2\r\n'
@@ -57,7 +57,7 @@ def test_csv_oddities(tmp_path):
         "x,1,1_0,2\r\n"
         "x,2,1,2"
     )
-    # A tenth of the cells of a column may be wrong; the rest of this file is right.
+    # A tenth of the cells of a column may be invalid; the rest of this file is valid.
     good = "\r\nx,3,4,5" * 60
     rows, rejected = read(write(tmp_path / "t.csv", text + good), columns=["a", "b"])
     first = [(row["label"], row["a"], row["b"], row["source"]) for row in rows[:6]]
@@ -77,26 +77,26 @@ def test_csv_oddities(tmp_path):
         "t.csv:10": f"column 'a' {not_finite}",
         "t.csv:11": f"column 'a' {not_finite}",
         "t.csv:12": "column 'y' has no value",
-        "t.csv:13": "not 4 fields in the row",
-        "t.csv:14": "not 4 fields in the row",
+        "t.csv:13": "row does not have 4 fields",
+        "t.csv:14": "row does not have 4 fields",
         "t.csv:15": "column 'a' is not a number",
     }
 
 
-def test_row_numbers_hold_over_blocks(tmp_path):
+def test_row_numbers_are_correct_across_blocks(tmp_path):
     lines = [f"{i % 3},{i}" if i % 1000 else f"{i % 3},{i},extra" for i in range(1, 700_001)]
     path = write(tmp_path / "t.csv", "y,a\n" + "\n".join(lines) + "\n")
     seen = 0
-    for rows in read_rows(path, ["a"]):
+    for rows in read_table_rows(path, ["a"]):
         values = rows.batch.column("a").cast(pa.string()).cast(pa.int64()).to_numpy()
-        np.testing.assert_array_equal(rows.numbers, values + 1)
-        assert all((number - 1) % 1000 == 0 for number, _ in rows.broken)
-        seen += len(values) + len(rows.broken)
+        np.testing.assert_array_equal(rows.row_numbers, values + 1)
+        assert all((number - 1) % 1000 == 0 for number, _ in rows.malformed)
+        seen += len(values) + len(rows.malformed)
     assert seen == 700_000
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_delimiters_are_found(tmp_path, delimiter):
+def test_delimiters_are_detected(tmp_path, delimiter):
     text = "y,a,b\nu,1,2\nv,3,4\n".replace(",", delimiter)
     assert [row["b"] for row in read(write(tmp_path / "t.csv", text))[0]] == [2.0, 4.0]
 
@@ -120,7 +120,7 @@ def test_gzipped_csv_is_read(tmp_path):
         (pa.array(["u", "v"], pa.large_string()), "u v"),
     ],
 )
-def test_labels_of_parquet_are_those_of_csv(tmp_path, cells, text):
+def test_labels_are_the_same_from_parquet_and_csv(tmp_path, cells, text):
     pq.write_table(pa.table({"y": cells, "a": [1.0, 2.0]}), tmp_path / "t.parquet")
     assert b" ".join(row["label"] for row in read(tmp_path / "t.parquet")[0]) == text.encode()
     lines = [f"{label},{a}" for label, a in zip(text.split(), (1.0, 2.0), strict=True)]
@@ -137,7 +137,7 @@ def test_labels_of_parquet_are_those_of_csv(tmp_path, cells, text):
         pa.array(["u", "v", None, None, None]).dictionary_encode(),
     ],
 )
-def test_rows_without_a_label_are_set_aside(tmp_path, cells):
+def test_rows_without_a_label_are_rejected(tmp_path, cells):
     pq.write_table(pa.table({"y": cells, "a": [1.0, 2.0, 3.0, 4.0, 5.0]}), tmp_path / "t.parquet")
     rows, rejected = read(tmp_path / "t.parquet")
     assert [row["a"] for row in rows] == [1.0, 2.0]
@@ -146,7 +146,7 @@ def test_rows_without_a_label_are_set_aside(tmp_path, cells):
     )
 
 
-def test_parquet_rows_without_numbers_are_set_aside(tmp_path):
+def test_parquet_rows_with_invalid_vectors_are_rejected(tmp_path):
     columns = {
         "y": ["u", "v", None, "v", "u", "u"],
         "e": [[1, 2], [3.5, 4], [5, 6], None, [7, None], [float("nan"), 1]],
@@ -162,7 +162,7 @@ def test_parquet_rows_without_numbers_are_set_aside(tmp_path):
     }
 
 
-def test_equal_vectors_have_equal_ids_whatever_the_file(tmp_path):
+def test_equal_vectors_have_equal_ids_in_any_file_format(tmp_path):
     pq.write_table(pa.table({"y": [1, 2, 2], "a": [0.1, 0.0, 3.0]}), tmp_path / "t.parquet")
     write(tmp_path / "t.csv", "a,y\n0.10,1\n-0.0,2\n3,2\n")
     ids = [[row["id"] for row in read(tmp_path / name)[0]] for name in ("t.csv", "t.parquet")]
@@ -170,14 +170,14 @@ def test_equal_vectors_have_equal_ids_whatever_the_file(tmp_path):
     assert len(set(ids[0])) == 3 and {len(i) for i in ids[0]} == {32}
 
 
-def test_a_key_column_gives_the_ids(tmp_path):
+def test_ids_come_from_the_key_column(tmp_path):
     path = write(tmp_path / "t.csv", "k,y,a\n1,u,5\n2,v,5\n1,v,6\n")
     ids = [row["id"] for row in read(path, id="k")[0]]
     assert ids[0] == ids[2] != ids[1]
 
 
 @pytest.mark.parametrize(
-    ("options", "wanted"),
+    ("options", "expected"),
     [
         ({}, ["b2", "a", "b1"]),
         ({"columns": "a"}, ["a"]),
@@ -188,15 +188,16 @@ def test_a_key_column_gives_the_ids(tmp_path):
         ({"group": "b2"}, ["a", "b1"]),
     ],
 )
-def test_columns_are_chosen_in_the_users_order(tmp_path, options, wanted):
+def test_columns_are_selected_in_the_configured_order(tmp_path, options, expected):
     path = write(tmp_path / "t.csv", "Unnamed: 0,b2,name,a,y,b1\n0,1,x,2,u,3\n1,1,x,2,v,3\n")
-    assert [column.name for column in settle(table(path, **options), Split()).columns] == wanted
+    columns = infer_input_spec(table(path, **options), SplitConfig()).columns
+    assert [column.name for column in columns] == expected
 
 
 def test_a_list_column_is_the_vector(tmp_path):
     rows = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(6, dtype=np.float32)), 3)
     pq.write_table(pa.table({"y": ["u", "v"], "e": rows}), tmp_path / "t.parquet")
-    inputs = settle(table(tmp_path / "t.parquet"), Split())
+    inputs = infer_input_spec(table(tmp_path / "t.parquet"), SplitConfig())
     assert inputs.columns == (Column(name="e", width=3),)
     assert inputs.shape.shape == (3,)
 
@@ -209,44 +210,44 @@ def test_a_list_column_is_the_vector(tmp_path):
             ConfigError,
             r"no column 'yy'. Did you mean 'y'\? The columns are: 'id', 'y'",
         ),
-        ({"columns": ["a", "z"]}, ConfigError, "data.columns: there is no column 'z'"),
-        ({"columns": "z*"}, ConfigError, "no column begins with 'z'"),
+        ({"columns": ["a", "z"]}, ConfigError, "data.columns: the data have no column 'z'"),
+        ({"columns": "z*"}, ConfigError, "no column starts with 'z'"),
         ({"columns": ["a", "a"]}, ConfigError, "more than once: 'a'"),
-        ({"columns": ["a", "y"]}, ConfigError, "column 'y' is data.label already"),
+        ({"columns": ["a", "y"]}, ConfigError, "column 'y' is already data.label"),
         ({"columns": ["a", "t"]}, ConfigError, "not numeric: 't' .such as 'text'"),
-        ({"columns": 9}, ConfigError, "9 numeric columns are asked for"),
-        ({}, ConfigError, "'id' would be a part of the vector"),
+        ({"columns": 9}, ConfigError, "9 numeric columns requested"),
+        ({}, ConfigError, "'id' would be part of the vector"),
         (
             {"columns": ["a"], "label": "one"},
             DataError,
-            "At least 2 classes are needed, got one value",
+            "Expected at least 2 classes, got one value",
         ),
         ({"columns": ["a"], "label": "none"}, DataError, "'none' has no values"),
         ({"columns": "twin"}, DataError, "Several columns are named 'twin'"),
     ],
 )
-def test_what_does_not_fit_is_refused_before_the_run(tmp_path, options, error, match):
+def test_invalid_columns_raise_an_error_before_the_run(tmp_path, options, error, match):
     text = "id,y,a,t,one,none,twin,twin\n1,u,1,text,s,,1,1\n2,v,1,text,s,,1,1\n"
     with pytest.raises(error, match=match):
-        settle(table(write(tmp_path / "t.csv", text), **options), Split())
+        infer_input_spec(table(write(tmp_path / "t.csv", text), **options), SplitConfig())
 
 
 @pytest.mark.parametrize(
     ("lists", "match"),
     [([[], []], "are empty or differ"), ([[1.0], [1.0, 2.0]], "are empty or differ")],
 )
-def test_lists_of_no_or_varying_length_are_refused(tmp_path, lists, match):
+def test_lists_of_zero_or_varying_length_raise_an_error(tmp_path, lists, match):
     columns = {"y": ["u", "v"], "e": pa.array(lists, pa.list_(pa.float32()))}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
     with pytest.raises(DataError, match=match):
-        settle(table(tmp_path / "t.parquet"), Split())
+        infer_input_spec(table(tmp_path / "t.parquet"), SplitConfig())
 
 
-def test_files_without_rows_are_fine_among_others(tmp_path):
+def test_empty_files_among_others_are_allowed(tmp_path):
     write(tmp_path / "a.csv", "")
     write(tmp_path / "b.csv", "y,a\n")
     write(tmp_path / "c.csv", "y,a\nu,1\nv,2\n")
-    assert len(settle(table(tmp_path), Split()).columns) == 1
+    assert len(infer_input_spec(table(tmp_path), SplitConfig()).columns) == 1
 
 
 @pytest.mark.parametrize(
@@ -260,28 +261,28 @@ def test_files_without_rows_are_fine_among_others(tmp_path):
         ("t.txt", "y,a\nu,1\n", DataError, r"No data files.*\*\*"),
     ],
 )
-def test_unreadable_files_are_refused_before_the_run(tmp_path, name, content, error, match):
+def test_unreadable_files_raise_an_error_before_the_run(tmp_path, name, content, error, match):
     write(tmp_path / name, content)
     with pytest.raises(error, match=match):
-        settle(table(tmp_path), Split())
+        infer_input_spec(table(tmp_path), SplitConfig())
 
 
-def test_paths_that_lead_nowhere_are_refused(tmp_path):
+def test_missing_paths_raise_an_error(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
-        settle(table(tmp_path / "none.csv"), Split())
+        infer_input_spec(table(tmp_path / "none.csv"), SplitConfig())
     with pytest.raises(ConfigError, match="No file matches"):
-        settle(table(tmp_path / "*.parquet"), Split())
+        infer_input_spec(table(tmp_path / "*.parquet"), SplitConfig())
 
 
-def test_files_with_other_columns_are_refused(tmp_path):
+def test_files_with_differing_columns_raise_an_error(tmp_path):
     write(tmp_path / "a.csv", "y,a\nu,1\nv,2\n")
     write(tmp_path / "b.csv", "y,a,b\nu,1,1\n")
     with pytest.raises(DataError, match=r"b\.csv has other columns than the first file: 'b'"):
-        settle(table(tmp_path), Split())
-    assert len(settle(table(tmp_path, columns=["a"]), Split()).columns) == 1
+        infer_input_spec(table(tmp_path), SplitConfig())
+    assert len(infer_input_spec(table(tmp_path, columns=["a"]), SplitConfig()).columns) == 1
     write(tmp_path / "c.csv", "y,b\nu,1\n")
     with pytest.raises(DataError, match=r"c\.csv has no column 'a'"):
-        settle(table(tmp_path, columns=["a"]), Split())
+        infer_input_spec(table(tmp_path, columns=["a"]), SplitConfig())
 
 
 def make_csv(path, rows):
@@ -298,23 +299,23 @@ def content(examples):
     return sorted((e["id"], e["label"], e["a"], e["b"]) for e in examples)
 
 
-def test_two_runs_give_the_same_bytes_and_another_order_the_same_examples(tmp_path, ingest):
+def test_runs_are_byte_identical_and_row_order_does_not_change_the_examples(tmp_path, ingest):
     rows = random_rows(200)
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     make_csv(tmp_path / "one" / "t.csv", rows)
     make_csv(tmp_path / "two" / "a.csv", rows[:40:-1])
     make_csv(tmp_path / "two" / "b.csv", rows[:41])
-    first, again = (ingest(table(tmp_path / "one"), Split(seed=3)) for _ in range(2))
-    assert first.files() == again.files()
-    other = ingest(table(tmp_path / "two"), Split(seed=3))
+    first, second = (ingest(table(tmp_path / "one"), SplitConfig(seed=3)) for _ in range(2))
+    assert first.files() == second.files()
+    other = ingest(table(tmp_path / "two"), SplitConfig(seed=3))
     for name in ("train", "calibration", "test"):
         assert content(first.split(name)) == content(other.split(name))
 
 
-def test_groups_stay_together(tmp_path, ingest):
+def test_each_group_is_in_one_split(tmp_path, ingest):
     make_csv(tmp_path / "t.csv", random_rows(100))
-    run = ingest(table(tmp_path / "t.csv", group="g", max_rejected=0), Split(by="group"))
+    run = ingest(table(tmp_path / "t.csv", group="g", max_rejected=0), SplitConfig(by="group"))
     groups = {
         name: {(int(e["source"].decode().split(":")[1]) - 2) % 10 for e in run.split(name)}
         for name in ("train", "calibration", "test")
@@ -323,14 +324,14 @@ def test_groups_stay_together(tmp_path, ingest):
     assert run.reasons() == {}
 
 
-def test_a_file_that_breaks_after_the_preflight_stops_the_run(tmp_path, ingest):
+def test_a_file_damaged_after_the_inference_of_columns_stops_the_run(tmp_path, ingest):
     path = make_csv(tmp_path / "t.csv", random_rows(100))
-    inputs = settle(table(path), Split())
+    inputs = infer_input_spec(table(path), SplitConfig())
     write(path, "y,a\nu,1\n")
     with pytest.raises(DataError, match=r"t\.csv has no column 'b'"):
         ingest(table(path), inputs=inputs)
 
 
 @pytest.mark.parametrize("value", [1, True, "1", "true", "1.0"])
-def test_values_that_mean_alike_are_one(value):
-    assert alike_text(value) == "1"
+def test_equivalent_same_values_have_one_canonical_text(value):
+    assert canonical_same_value(value) == "1"

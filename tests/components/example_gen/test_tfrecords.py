@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from diptych.components.example_gen.preflight import settle
+from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.tfrecords import read_tfrecords
 from diptych.schemas.config.data import TFRecords
-from diptych.schemas.config.split import Split
+from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import ConfigError, DataError
 
 
@@ -51,16 +51,20 @@ def test_images_become_examples(tmp_path, ingest):
         [*rows[:20], b"\xffjunk", {"jpg": b"no", "label": 1}],
         "",
     )
-    nameless = [{"jpg": png(99)}, {"jpg": png(99), "label": b""}, {"jpg": png(99), "label": b" "}]
-    write(tmp_path / "more.gz", [*rows[20:], {"label": 1}, *nameless])
+    without_label = [
+        {"jpg": png(99)},
+        {"jpg": png(99), "label": b""},
+        {"jpg": png(99), "label": b" "},
+    ]
+    write(tmp_path / "more.gz", [*rows[20:], {"label": 1}, *without_label])
     run = ingest(records(tmp_path, image="jpg", max_rejected=0.2))
-    everything = run.everything()
-    assert sorted(e["image"] for e in everything) == sorted(row["jpg"] for row in rows)
-    assert {e["label"] for e in everything} == {b"0", b"1", b"2"}
+    examples = run.all_examples()
+    assert sorted(e["image"] for e in examples) == sorted(row["jpg"] for row in rows)
+    assert {e["label"] for e in examples} == {b"0", b"1", b"2"}
     assert run.reasons() == {
         "data.tfrecord-00000-of-00001:21": "not a tf.Example",
         "data.tfrecord-00000-of-00001:22": "not a PNG, JPEG, GIF or BMP by its content",
-        "more.gz:11": "feature 'jpg' has not one value",
+        "more.gz:11": "feature 'jpg' does not have exactly one value",
         "more.gz:12": "column 'label' has no value",
         "more.gz:13": "column 'label' has no value",
         "more.gz:14": "column 'label' has no value",
@@ -75,14 +79,14 @@ def test_vectors_are_read(tmp_path):
         {"v": b"text", "y": b"c1", "k": 9},
     ]
     data = records(write(tmp_path / "t.tfrecord", rows), vector="v", label="y", id="k")
-    inputs = settle(
-        records(write(tmp_path / "good.tfrecord", rows[:6]), vector="v", label="y"), Split()
+    inputs = infer_input_spec(
+        records(write(tmp_path / "good.tfrecord", rows[:6]), vector="v", label="y"), SplitConfig()
     )
     assert inputs.shape.shape == (2,)
-    chunks = list(read_tfrecords(tmp_path, "t.tfrecord", data, inputs, Split()))
-    good = [row for chunk in chunks for row in chunk.features.to_pylist()]
-    assert [row["v"] for row in good] == [[float(i), 0.5] for i in range(6)]
-    assert len({row["id"][0] for row in good}) == 6
+    chunks = list(read_tfrecords(tmp_path, "t.tfrecord", data, inputs, SplitConfig()))
+    usable = [row for chunk in chunks for row in chunk.features.to_pylist()]
+    assert [row["v"] for row in usable] == [[float(i), 0.5] for i in range(6)]
+    assert len({row["id"][0] for row in usable}) == 6
     assert [source for chunk in chunks for source, _ in chunk.rejected] == [
         "t.tfrecord:7",
         "t.tfrecord:8",
@@ -90,11 +94,11 @@ def test_vectors_are_read(tmp_path):
     ]
 
 
-def test_a_file_that_is_cut_short_is_refused(tmp_path):
+def test_a_truncated_file_raises_an_error(tmp_path):
     path = write(tmp_path / "t.tfrecord", [{"v": [1.0], "label": i} for i in range(9)], "")
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(DataError, match="damaged after record 8"):
-        settle(records(path, vector="v"), Split())
+        infer_input_spec(records(path, vector="v"), SplitConfig())
 
 
 @pytest.mark.parametrize(
@@ -102,20 +106,20 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path):
     [
         ([], {"vector": "v"}, DataError, "No records"),
         ([b"\xffjunk"], {"vector": "v"}, DataError, "No record in .* is a tf.Example"),
-        ([{"v": [1.0], "label": 1}], {"vector": "v"}, DataError, "At least 2 classes"),
+        ([{"v": [1.0], "label": 1}], {"vector": "v"}, DataError, "at least 2 classes"),
         (
             [{"v": [1.0], "label": 1}],
             {"vector": "w"},
             ConfigError,
-            "data.vector: there is no column 'w'",
+            "data.vector: the data have no column 'w'",
         ),
         ([{"v": [1.0], "label": 1}], {"image": "v"}, ConfigError, "must hold one encoded image"),
-        ([{"v": b"x", "label": 1}], {"vector": "v"}, ConfigError, "does not hold numbers"),
-        ([{"source": [1.0], "label": 1}], {"vector": "source"}, ConfigError, "Diptych's own"),
+        ([{"v": b"x", "label": 1}], {"vector": "v"}, ConfigError, "does not contain numbers"),
+        ([{"source": [1.0], "label": 1}], {"vector": "source"}, ConfigError, "is reserved"),
         ([{"v": [1.0], "y": 1}], {"vector": "v"}, ConfigError, "no column 'label'"),
     ],
 )
-def test_what_does_not_fit_is_refused_before_the_run(tmp_path, rows, options, error, match):
+def test_invalid_features_raise_an_error_before_the_run(tmp_path, rows, options, error, match):
     path = write(tmp_path / "t.tfrecord", rows)
     with pytest.raises(error, match=match):
-        settle(records(path, **options), Split())
+        infer_input_spec(records(path, **options), SplitConfig())

@@ -5,49 +5,56 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from diptych.components.pair_gen.hashing import hash_of
-from diptych.components.pair_gen.layout import class_weights, make_layout, place, quotas
-from diptych.components.pair_gen.sample_pairs import Rows, draw
+from diptych.components.pair_gen.hashing import hash_integers
+from diptych.components.pair_gen.layout import (
+    assign_slots,
+    compute_class_weights,
+    compute_quotas,
+    make_layout,
+)
+from diptych.components.pair_gen.sample_pairs import ShardRows, sample_pairs
 
-# The helpers of these tests stand beside them, in no package.
+# The helper modules of these tests are in this folder, not in a package.
 sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
 def lay_out():
-    """The whole core: class sizes -> places and pairs, with rows in the order of a single shard."""
+    """Run the core: class sizes -> slots and pairs, with rows in the order of one shard."""
 
-    def run(sizes, settings, policy="natural", rounds=2, in_line=False):
+    def run(sizes, settings, sampling="natural", rounds=2, similarity_ordered=False):
         counts = np.array(sizes, np.int64)
-        amounts = quotas(hash_of(99, np.arange(counts.size)), counts, settings, policy)
-        lines = None
-        if in_line:  # any lines will do: nothing here depends on which
+        quotas = compute_quotas(
+            hash_integers(99, np.arange(counts.size)), counts, settings, sampling
+        )
+        orderings = None
+        if similarity_ordered:  # arbitrary orderings; the tests do not depend on them
             generator = np.random.default_rng(counts.sum())
-            lines = np.stack([generator.permutation(counts.size) for _ in range(rounds)])
-        layout = make_layout(amounts, settings, rounds, lines)
+            orderings = np.stack([generator.permutation(counts.size) for _ in range(rounds)])
+        layout = make_layout(quotas, settings, rounds, orderings)
         classes = np.repeat(np.arange(counts.size), counts)
         ranks = np.concatenate([np.arange(size) for size in sizes])
-        places = place(layout, classes, ranks)
-        kind = classes[places.row]
-        order = np.lexsort((places.index, places.chunk, kind, places.batch))
-        row, batch, kind = places.row[order], places.batch[order], kind[order]
-        chunk, fill = places.chunk[order], places.fill[order]
+        slots = assign_slots(layout, classes, ranks)
+        class_index = classes[slots.row]
+        order = np.lexsort((slots.index, slots.chunk, class_index, slots.batch))
+        row, batch, class_index = slots.row[order], slots.batch[order], class_index[order]
+        chunk, padding = slots.chunk[order], slots.padding[order]
         ids = np.stack([row, row], axis=1).astype(np.uint64)
-        different = settings.different_per_same
-        ratio = (different.denominator, different.numerator)
-        rows = Rows(batch, kind, chunk, fill, ids)
-        pairs, triplets = draw(rows, ratio, settings.seed)
+        negatives = settings.negatives_per_positive
+        ratio = (negatives.denominator, negatives.numerator)
+        rows = ShardRows(batch, class_index, chunk, padding, ids)
+        pairs, triplets = sample_pairs(rows, ratio, settings.seed)
         return SimpleNamespace(
             layout=layout,
-            amounts=amounts,
-            weights=class_weights(amounts, policy),
+            quotas=quotas,
+            weights=compute_class_weights(quotas, sampling),
             counts=counts,
             example=row,
             batch=batch,
-            kind=kind,
+            class_index=class_index,
             chunk=chunk,
-            index=places.index[order],
-            fill=fill,
+            index=slots.index[order],
+            padding=padding,
             round=batch // max(layout.segments.num_batches, 1),
             rows=rows,
             ratio=ratio,

@@ -1,7 +1,8 @@
-"""PairGen's rules once more, slow and plain: loops, lists and dicts, one class and batch at a time.
+"""A slow reference implementation of PairGen: loops, lists and dicts, one class and batch at a
+time.
 
-Of the code it tests it uses only the hash and the permutation. Different pairs are not drawn anew,
-but checked: that they are allowed, as many as there should be, and evenly spread.
+It shares only the hash and the permutation with the code under test. Negative pairs are not sampled
+here; the tests check that they are allowed, complete in number and evenly spread.
 """
 
 import dataclasses
@@ -11,56 +12,58 @@ import math
 
 import numpy as np
 
-from diptych.components.pair_gen.hashing import hash_of, permute
+from diptych.components.pair_gen.hashing import hash_integers, permute
 
 PASS, LAYER, BATCH = 1, 2, 3
-KEEP, TURN = 21, 22
+KEEP, SWAP = 21, 22
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Row:
-    """A row of the examples file, in its order there."""
+    """A row of the examples file; sorts in file order."""
 
     batch: int
-    kind: int
+    class_index: int
     chunk: int
     index: int
     rank: int  # of the example in its class
-    fill: bool
+    padding: bool
 
 
-def rows_of(sizes, keys, settings, policy, rounds):
-    """All rows of a split, in the order of a single shard."""
-    quotas = _quotas(sizes, settings, policy)
+def list_rows(sizes, keys, settings, sampling, rounds):
+    """List all rows of a split, in the order of a single shard."""
+    quotas = _make_quotas(sizes, settings, sampling)
     rows = []
     for number in range(rounds):
-        batches = _batches(quotas, settings, number)
-        places = _shuffled(len(batches), settings.seed, BATCH, number)
-        for place, chunks in zip(places, batches, strict=True):
-            for kind, chunk in chunks:
-                quota = quotas[kind]
-                members = quota.chunk(number * quota.advance + chunk, keys[kind], settings.seed)
-                for index, (rank, fill) in enumerate(members):
-                    batch = number * len(batches) + place
-                    rows.append(Row(batch, kind, chunk, index, rank, fill))
+        batches = _make_batches(quotas, settings, number)
+        positions = _shuffle(len(batches), settings.seed, BATCH, number)
+        for position, chunks in zip(positions, batches, strict=True):
+            for class_index, chunk in chunks:
+                quota = quotas[class_index]
+                members = quota.chunk(
+                    number * quota.round_stride + chunk, keys[class_index], settings.seed
+                )
+                for index, (rank, padding) in enumerate(members):
+                    batch = number * len(batches) + position
+                    rows.append(Row(batch, class_index, chunk, index, rank, padding))
     return sorted(rows)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Quota:
-    """What a class puts into a round."""
+class _ClassQuota:
+    """The contribution of a class to a round."""
 
     count: int
     chunk_size: int
-    per_pass: int
-    per_round: int
-    advance: int
+    chunks_per_pass: int
+    chunks_per_round: int
+    round_stride: int
 
     def chunk(self, number, key, seed):
-        """(rank, fill) of the examples of a chunk of the endless sequence."""
-        turn, nth = divmod(number, self.per_pass)
-        places = _shuffled(self.count, seed, PASS, int(key), turn)
-        order = sorted(range(self.count), key=places.__getitem__)
+        """Return (rank, padding) of the examples in a chunk of the endless sequence."""
+        pass_index, nth = divmod(number, self.chunks_per_pass)
+        positions = _shuffle(self.count, seed, PASS, int(key), pass_index)
+        order = sorted(range(self.count), key=positions.__getitem__)
         members = [(rank, False) for rank in order[nth * self.chunk_size :][: self.chunk_size]]
         if self.count >= self.chunk_size:
             missing = self.chunk_size - len(members)
@@ -68,106 +71,112 @@ class _Quota:
         return members
 
 
-def _quotas(sizes, settings, policy):
+def _make_quotas(sizes, settings, sampling):
     size = settings.examples_per_class
     smallest = min([count for count in sizes if count > 1], default=1)
-    if policy == "undersample" and smallest > 1:
+    if sampling == "undersample" and smallest > 1:
         size = min(size, smallest)
-    per_pass = [math.ceil(count / size) for count in sizes]
+    chunks_per_pass = [math.ceil(count / size) for count in sizes]
     quotas = []
-    for count, chunks in zip(sizes, per_pass, strict=True):
-        per_round = advance = chunks
-        if policy == "oversample":
-            per_round = min(max(per_pass), settings.max_repeats * chunks)
-            advance = math.ceil(per_round / chunks) * chunks
-        elif policy == "undersample":
-            per_round = advance = max(smallest // size, 1)
-        quotas.append(_Quota(count, size, chunks, per_round, advance))
+    for count, chunks in zip(sizes, chunks_per_pass, strict=True):
+        chunks_per_round = round_stride = chunks
+        if sampling == "oversample":
+            chunks_per_round = min(max(chunks_per_pass), settings.max_repeats * chunks)
+            round_stride = math.ceil(chunks_per_round / chunks) * chunks
+        elif sampling == "undersample":
+            chunks_per_round = round_stride = max(smallest // size, 1)
+        quotas.append(_ClassQuota(count, size, chunks, chunks_per_round, round_stride))
     return quotas
 
 
-def _batches(quotas, settings, number):
-    """Batches of a round before they are shuffled: lists of (class, chunk)."""
-    by_chunks = sorted(range(len(quotas)), key=lambda kind: -quotas[kind].per_round)
+def _make_batches(quotas, settings, number):
+    """List the batches of a round before they are shuffled, as lists of (class, chunk)."""
+    by_chunks = sorted(
+        range(len(quotas)), key=lambda class_index: -quotas[class_index].chunks_per_round
+    )
     fewest = min(settings.classes_per_batch, len(quotas))
-    batches, together, alone = [], [], []
-    before = None
-    for layer in range(quotas[by_chunks[0]].per_round):
-        members = [kind for kind in by_chunks if quotas[kind].per_round > layer]
-        seats = _shuffled(len(members), settings.seed, LAYER, number, layer)
-        seated = sorted(zip(seats, members, strict=True))
-        if len(members) != before or len(together) == math.ceil(fewest / len(members)):
-            batches += [list(itertools.chain(*together))] if together else []
-            together, before = [], len(members)
+    batches, merged, alone = [], [], []
+    previous = None
+    for layer in range(quotas[by_chunks[0]].chunks_per_round):
+        members = [
+            class_index for class_index in by_chunks if quotas[class_index].chunks_per_round > layer
+        ]
+        positions = _shuffle(len(members), settings.seed, LAYER, number, layer)
+        ordered = sorted(zip(positions, members, strict=True))
+        if len(members) != previous or len(merged) == math.ceil(fewest / len(members)):
+            batches += [list(itertools.chain(*merged))] if merged else []
+            merged, previous = [], len(members)
         if len(members) >= fewest:
             cuts = len(members) // fewest
             parts = [[] for _ in range(cuts)]
-            for seat, kind in seated:
-                parts[seat * cuts // len(members)].append((kind, layer))
+            for position, class_index in ordered:
+                parts[position * cuts // len(members)].append((class_index, layer))
             batches += parts
         elif len(members) > 1:
-            together.append([(kind, layer) for _, kind in seated])
+            merged.append([(class_index, layer) for _, class_index in ordered])
         else:
             alone.append((members[0], layer))
-    batches += [list(itertools.chain(*together))] if together else []
-    # A class left alone joins the others in turn; what is left goes by itself.
+    batches += [list(itertools.chain(*merged))] if merged else []
+    # The chunks of a class that remains alone join the other batches in turn.
     per_batch = settings.classes_per_batch
-    room = len(batches) * per_batch
-    for place, chunk in enumerate(alone[:room]):
-        batches[place % (room // per_batch)].append(chunk)
-    return batches + [list(part) for part in _pieces(alone[room:], per_batch)]
+    capacity = len(batches) * per_batch
+    for position, chunk in enumerate(alone[:capacity]):
+        batches[position % (capacity // per_batch)].append(chunk)
+    return batches + [list(part) for part in _split_list(alone[capacity:], per_batch)]
 
 
-def _pieces(values, size):
+def _split_list(values, size):
     return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 @functools.lru_cache(maxsize=1000)
-def _shuffled(size, *key):
-    """Where each of ``range(size)`` goes."""
-    return permute(np.arange(size), np.array([size]), hash_of(*key)).tolist()
+def _shuffle(size, *key):
+    """Return the shuffled position of each element of ``range(size)``."""
+    return permute(np.arange(size), np.array([size]), hash_integers(*key)).tolist()
 
 
 def _pair_key(purpose, batch, pair, seed):
     low, high = sorted(pair)
-    return int(hash_of(int(hash_of(seed, purpose, batch)[0]), low << 32 | high)[0])
+    return int(hash_integers(int(hash_integers(seed, purpose, batch)[0]), low << 32 | high)[0])
 
 
-def allowed_pairs(rows):
-    """Same and different pairs that the rows of a batch may be in, as places in it."""
-    same, different = [], []
+def list_allowed_pairs(rows):
+    """List the positive and negative pairs that rows of a batch can form, as positions in it."""
+    positive, negative = [], []
     for (first, one), (second, other) in itertools.combinations(enumerate(rows), 2):
-        if one.kind != other.kind:
-            if not one.fill and not other.fill:
-                different.append((first, second))
-        elif one.chunk == other.chunk and not (one.fill and other.fill):
-            same.append((first, second))
-    return same, different
+        if one.class_index != other.class_index:
+            if not one.padding and not other.padding:
+                negative.append((first, second))
+        elif one.chunk == other.chunk and not (one.padding and other.padding):
+            positive.append((first, second))
+    return positive, negative
 
 
-def drawn_same_pairs(rows, ratio, seed):
-    """Same pairs of a batch as (left, right): each class in turn gives its next by key."""
-    same, different = allowed_pairs(rows)
-    times = min(len(same) // ratio[0], len(different) // ratio[1])
+def sample_positive_pairs(rows, ratio, seed):
+    """Sample the positive pairs of a batch as (left, right), one of each class in turn, by key."""
+    positive, negative = list_allowed_pairs(rows)
+    multiple = min(len(positive) // ratio[0], len(negative) // ratio[1])
     by_class = {}
-    for pair in same:
-        by_class.setdefault(rows[pair[0]].kind, []).append(pair)
-    turns = []
+    for pair in positive:
+        by_class.setdefault(rows[pair[0]].class_index, []).append(pair)
+    ordered_pairs = []
     for pairs in by_class.values():
         keyed = sorted((_pair_key(KEEP, rows[0].batch, pair, seed), pair) for pair in pairs)
-        turns += [(turn, *entry) for turn, entry in enumerate(keyed)]
-    kept = [pair for _, _, pair in sorted(turns)[: times * ratio[0]]]
-    return sorted(sides_of(rows, pair, seed) for pair in kept)
+        ordered_pairs += [(turn, *entry) for turn, entry in enumerate(keyed)]
+    kept = [pair for _, _, pair in sorted(ordered_pairs)[: multiple * ratio[0]]]
+    return sorted(order_sides(rows, pair, seed) for pair in kept)
 
 
-def sides_of(rows, pair, seed):
-    """A pair of a batch as (left, right)."""
-    return tuple(sorted(pair, reverse=_pair_key(TURN, rows[0].batch, pair, seed) & 1))
+def order_sides(rows, pair, seed):
+    """Return a pair of a batch as (left, right)."""
+    return tuple(sorted(pair, reverse=_pair_key(SWAP, rows[0].batch, pair, seed) & 1))
 
 
-def triplet_of(rows, left, right, seed):
-    """The triplet of a same pair of a batch that stands there as (left, right)."""
-    key = _pair_key(TURN, rows[0].batch, (left, right), seed)
+def make_triplet(rows, left, right, seed):
+    """Return the triplet of a positive pair (left, right) of a batch."""
+    key = _pair_key(SWAP, rows[0].batch, (left, right), seed)
     anchor, positive = (right, left) if key & 2 else (left, right)
-    others = [place for place, row in enumerate(rows) if row.kind != rows[anchor].kind]
+    others = [
+        position for position, row in enumerate(rows) if row.class_index != rows[anchor].class_index
+    ]
     return [anchor, positive, others[(key >> 2) % len(others)]]

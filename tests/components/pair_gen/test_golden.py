@@ -1,37 +1,40 @@
-"""What is drawn must not drift: another value here draws every data set anew."""
+"""Golden values: a new value here re-samples every data set."""
 
 import hashlib
 
 import numpy as np
 import pytest
 
-from diptych.schemas.config.pairs import Pairs
+from diptych.schemas.config.pairs import PairsConfig
 
-SMALL = Pairs(classes_per_batch=2, examples_per_class=2, seed=5)
+SMALL = PairsConfig(classes_per_batch=2, examples_per_class=2, seed=5)
 
 
-def told(drawn):
-    """A line a batch: rows (``*`` fills up), pairs (= same, / different), triplets."""
-    rank = drawn.example - (drawn.counts.cumsum() - drawn.counts)[drawn.kind]
-    names = [f"{'abcd'[kind]}{number}" for kind, number in zip(drawn.kind, rank, strict=True)]
+def format_batches(sampled):
+    """Format each batch: rows (``*`` is padding), pairs (= positive, / negative), triplets."""
+    rank = sampled.example - (sampled.counts.cumsum() - sampled.counts)[sampled.class_index]
+    names = [
+        f"{'abcd'[class_index]}{number}"
+        for class_index, number in zip(sampled.class_index, rank, strict=True)
+    ]
     lines = []
-    for batch in range(drawn.layout.num_batches):
+    for batch in range(sampled.layout.num_batches):
         rows = [
-            f"{names[row]}{'*' if drawn.fill[row] else ''}"
-            for row in np.flatnonzero(drawn.batch == batch)
+            f"{names[row]}{'*' if sampled.padding[row] else ''}"
+            for row in np.flatnonzero(sampled.batch == batch)
         ]
         pairs = [
             f"{names[left]}{'=' if same else '/'}{names[right]}"
             for left, right, same in zip(
-                drawn.pairs.left, drawn.pairs.right, drawn.pairs.same, strict=True
+                sampled.pairs.left, sampled.pairs.right, sampled.pairs.same, strict=True
             )
-            if drawn.batch[left] == batch
+            if sampled.batch[left] == batch
         ]
-        sides = (drawn.triplets.anchor, drawn.triplets.positive, drawn.triplets.negative)
+        sides = (sampled.triplets.anchor, sampled.triplets.positive, sampled.triplets.negative)
         triplets = [
             "".join(names[row] for row in triplet)
             for triplet in zip(*sides, strict=True)
-            if drawn.batch[triplet[0]] == batch
+            if sampled.batch[triplet[0]] == batch
         ]
         lines.append(" | ".join(" ".join(part) for part in (rows, pairs, triplets)))
     return lines
@@ -57,7 +60,7 @@ UNDERSAMPLE = [
 
 
 @pytest.mark.parametrize(
-    ("policy", "expected"),
+    ("sampling", "expected"),
     [
         ("natural", NATURAL),
         ("inverse_frequency", NATURAL),
@@ -65,12 +68,12 @@ UNDERSAMPLE = [
         ("undersample", UNDERSAMPLE),
     ],
 )
-def test_small_draws_are_frozen(lay_out, policy, expected):
-    assert told(lay_out([5, 3, 2, 1], SMALL, policy, rounds=1)) == expected
+def test_small_samples_are_frozen(lay_out, sampling, expected):
+    assert format_batches(lay_out([5, 3, 2, 1], SMALL, sampling, rounds=1)) == expected
 
 
 @pytest.mark.parametrize(
-    ("policy", "expected"),
+    ("sampling", "expected"),
     [
         ("natural", "1b39f3f0752135ab"),
         ("inverse_frequency", "1b39f3f0752135ab"),
@@ -78,17 +81,17 @@ def test_small_draws_are_frozen(lay_out, policy, expected):
         ("undersample", "c26eb9c796baf29b"),
     ],
 )
-def test_large_draws_are_frozen(lay_out, policy, expected):
+def test_large_samples_are_frozen(lay_out, sampling, expected):
     sizes = [150, 31, 30, 12, 9, 6, 5, 5, 4, 3, 2, 1, 1]
-    drawn = lay_out(sizes, Pairs(classes_per_batch=3, ratio="1:3"), policy)
-    assert digest_of(drawn) == expected
+    sampled = lay_out(sizes, PairsConfig(classes_per_batch=3, ratio="1:3"), sampling)
+    assert compute_digest(sampled) == expected
 
 
-def digest_of(drawn):
+def compute_digest(sampled):
     columns = (
-        *(drawn.example, drawn.batch, drawn.fill),
-        *(drawn.pairs.left, drawn.pairs.right, drawn.pairs.same),
-        *(drawn.triplets.anchor, drawn.triplets.positive, drawn.triplets.negative),
+        *(sampled.example, sampled.batch, sampled.padding),
+        *(sampled.pairs.left, sampled.pairs.right, sampled.pairs.same),
+        *(sampled.triplets.anchor, sampled.triplets.positive, sampled.triplets.negative),
     )
     data = b"".join(column.astype("<i8").tobytes() for column in columns)
     return hashlib.blake2b(data, digest_size=8).hexdigest()

@@ -1,12 +1,12 @@
 import pytest
 
-from diptych.components.pair_gen import read_examples as reading
-from diptych.components.pair_gen.read_examples import read_rows
+from diptych.components.pair_gen import read_examples
+from diptych.components.pair_gen.read_examples import read_transformed_rows
 from diptych.schemas.errors import DataError
-from diptych.schemas.input_spec import Column, Inputs
+from diptych.schemas.input_spec import Column, InputSpec
 
-IMAGE = Inputs(kind="image", size=(2, 1), channels=1)
-VECTOR = Inputs(kind="vector", columns=(Column(name="a", width=3),))
+IMAGE = InputSpec(kind="image", size=(2, 1), channels=1)
+VECTOR = InputSpec(kind="vector", columns=(Column(name="a", width=3),))
 PAIRED = VECTOR.model_copy(update={"right_columns": (Column(name="b", width=3),)})
 
 
@@ -15,24 +15,24 @@ def example(number, x=b"12"):
 
 
 @pytest.mark.parametrize("name", ["all", "all.gz"])
-def test_files_are_read_in_order_in_batches_of_bounded_size(
+def test_files_are_read_in_order_in_batches_of_limited_size(
     name, write_records, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(reading, "_MAX_BATCH_ROWS", 2)
+    monkeypatch.setattr(read_examples, "_MAX_BATCH_ROWS", 2)
     path = write_records(tmp_path / name, [example(number) for number in range(5)])
-    batches = list(read_rows(path, IMAGE, seed=0))
+    batches = list(read_transformed_rows(path, IMAGE, seed=0))
     assert [batch.num_rows for batch in batches] == [2, 2, 1]
     assert [value for batch in batches for value in batch["class"].to_pylist()] == [*range(5)]
     assert batches[1]["label"].to_pylist() == [b"k2", b"k3"]
 
 
-def test_a_batch_never_takes_more_memory_than_its_bound(write_records, tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "_BATCH_BYTES", 3 * (128 + 2))
+def test_the_memory_of_a_batch_is_limited(write_records, tmp_path, monkeypatch):
+    monkeypatch.setattr(read_examples, "_BATCH_BYTES", 3 * (128 + 2))
     path = write_records(tmp_path / "all", [example(number) for number in range(5)])
-    assert [batch.num_rows for batch in read_rows(path, IMAGE, seed=0)] == [3, 2]
+    assert [batch.num_rows for batch in read_transformed_rows(path, IMAGE, seed=0)] == [3, 2]
 
 
-def test_pairs_are_read(write_records, tmp_path):
+def test_given_pairs_are_read(write_records, tmp_path):
     row = {
         "id": [b"1" * 32],
         "left_id": [b"2" * 32],
@@ -41,7 +41,7 @@ def test_pairs_are_read(write_records, tmp_path):
         "left": [1.0, 2.0, 3.0],
         "right": [4.0, 5.0, 6.0],
     }
-    (rows,) = read_rows(write_records(tmp_path / "all", [row]), PAIRED, seed=0)
+    (rows,) = read_transformed_rows(write_records(tmp_path / "all", [row]), PAIRED, seed=0)
     assert rows["right"].to_pylist() == [[4, 5, 6]]
     assert rows["left_id"].to_pylist() == [b"\x22" * 16]
     assert rows["key"].to_pylist() == [1]
@@ -61,8 +61,8 @@ def test_pairs_are_read(write_records, tmp_path):
         ([example(0)], VECTOR, r"Key: x.*Data types don't match"),
     ],
 )
-def test_wrong_features_are_told(rows, inputs, message, write_records, tmp_path):
+def test_wrong_features_raise(rows, inputs, message, write_records, tmp_path):
     rows = [{name: values for name, values in row.items() if values} for row in rows]
     path = write_records(tmp_path / "all", rows)
     with pytest.raises(DataError, match=message):
-        list(read_rows(path, inputs, seed=0))
+        list(read_transformed_rows(path, inputs, seed=0))

@@ -4,38 +4,56 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import Row, allowed_pairs, drawn_same_pairs, rows_of, sides_of, triplet_of
+from reference import (
+    Row,
+    list_allowed_pairs,
+    list_rows,
+    make_triplet,
+    order_sides,
+    sample_positive_pairs,
+)
 from strategies import SETTINGS, SMALL_SIZES
 
 
-@pytest.mark.parametrize("policy", ["natural", "oversample", "undersample"])
+@pytest.mark.parametrize("sampling", ["natural", "oversample", "undersample"])
 @settings(max_examples=6, deadline=None)
 @given(sizes=SMALL_SIZES, config=SETTINGS, rounds=st.integers(1, 2))
-def test_what_is_drawn_is_what_the_rules_say(lay_out, policy, sizes, config, rounds):
+def test_pairs_equal_those_of_the_reference(lay_out, sampling, sizes, config, rounds):
     config = config.model_copy(update={"max_repeats": config.max_repeats % 3 + 1})
-    drawn = lay_out(sizes, config, policy, rounds)
-    expected = rows_of(sizes, drawn.amounts.keys.tolist(), config, policy, rounds)
+    sampled = lay_out(sizes, config, sampling, rounds)
+    expected = list_rows(sizes, sampled.quotas.keys.tolist(), config, sampling, rounds)
     starts = list(itertools.accumulate(sizes, initial=0))
-    rank = drawn.example - [starts[kind] for kind in drawn.kind]
-    columns = (drawn.batch, drawn.kind, drawn.chunk, drawn.index, rank, drawn.fill)
+    rank = sampled.example - [starts[class_index] for class_index in sampled.class_index]
+    columns = (
+        sampled.batch,
+        sampled.class_index,
+        sampled.chunk,
+        sampled.index,
+        rank,
+        sampled.padding,
+    )
     rows = [Row(*values) for values in zip(*(part.tolist() for part in columns), strict=True)]
     assert rows == expected
 
-    pairs = np.stack([drawn.pairs.left, drawn.pairs.right, drawn.pairs.same], axis=1)
-    sides = (drawn.triplets.anchor, drawn.triplets.positive, drawn.triplets.negative)
+    pairs = np.stack([sampled.pairs.left, sampled.pairs.right, sampled.pairs.same], axis=1)
+    sides = (sampled.triplets.anchor, sampled.triplets.positive, sampled.triplets.negative)
     triplets = np.stack(sides, axis=1)
     start = 0
     for batch, in_batch in itertools.groupby(rows, lambda row: row.batch):
         members = list(in_batch)
-        here = drawn.batch[pairs[:, 0]] == batch
+        here = sampled.batch[pairs[:, 0]] == batch
         inside = [(left - start, right - start) for left, right, _ in pairs[here].tolist()]
-        same = [pair for pair, alike in zip(inside, pairs[here, 2], strict=True) if alike]
-        assert same == drawn_same_pairs(members, drawn.ratio, config.seed)
-        different = [pair for pair in inside if pair not in same]
-        assert len(different) * drawn.ratio[0] == len(same) * drawn.ratio[1]
-        allowed = {sides_of(members, pair, config.seed) for pair in allowed_pairs(members)[1]}
-        assert set(different) <= allowed
-        assert len(set(different)) == len(different)
-        expected = [triplet_of(members, *pair, config.seed) for pair in same]
-        assert (triplets[drawn.batch[triplets[:, 0]] == batch] - start).tolist() == expected
+        positive = [
+            pair for pair, is_positive in zip(inside, pairs[here, 2], strict=True) if is_positive
+        ]
+        assert positive == sample_positive_pairs(members, sampled.ratio, config.seed)
+        negative = [pair for pair in inside if pair not in positive]
+        assert len(negative) * sampled.ratio[0] == len(positive) * sampled.ratio[1]
+        allowed = {
+            order_sides(members, pair, config.seed) for pair in list_allowed_pairs(members)[1]
+        }
+        assert set(negative) <= allowed
+        assert len(set(negative)) == len(negative)
+        expected = [make_triplet(members, *pair, config.seed) for pair in positive]
+        assert (triplets[sampled.batch[triplets[:, 0]] == batch] - start).tolist() == expected
         start += len(members)

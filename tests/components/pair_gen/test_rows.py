@@ -3,34 +3,34 @@ import pyarrow as pa
 import pytest
 
 from diptych.components.pair_gen.rows import (
-    Labels,
-    bytes_of,
-    joined,
+    LabelColumn,
+    argsort_rows,
+    concat_batches,
     make_rows,
     row_schema,
-    sort_order,
 )
 from diptych.schemas.errors import DataError
-from diptych.schemas.input_spec import Column, Inputs
+from diptych.schemas.input_spec import Column, InputSpec
+from diptych.schemas.shards import fixed_binary_to_numpy
 
-IMAGE = Inputs(kind="image", size=(2, 1), channels=1)
-VECTOR = Inputs(kind="vector", columns=(Column(name="a", width=3),))
+IMAGE = InputSpec(kind="image", size=(2, 1), channels=1)
+VECTOR = InputSpec(kind="vector", columns=(Column(name="a", width=3),))
 
 
-def digits(*ids):
+def hex_digits(*ids):
     return np.frombuffer(b"".join(ids), np.uint8).reshape(len(ids), -1)
 
 
 def columns(x=((49, 50), (51, 52)), ids=(b"0" * 32, b"fF" * 16)):
     return {
-        "id": digits(*ids),
-        "label": Labels([b"b", b"a"], np.array([0, 1])),
+        "id": hex_digits(*ids),
+        "label": LabelColumn([b"b", b"a"], np.array([0, 1])),
         "class": np.array([4, 3]),
         "x": np.array(x, np.uint8),
     }
 
 
-def test_features_become_columns_of_one_width():
+def test_features_become_columns_of_fixed_width():
     rows = make_rows(columns(), IMAGE, seed=0)
     assert rows["x"].to_pylist() == [b"12", b"34"]
     assert rows["id"].to_pylist() == [b"\0" * 16, b"\xff" * 16]
@@ -41,8 +41,8 @@ def test_features_become_columns_of_one_width():
     assert rows["class"].to_pylist() == [4, 3]
 
 
-def test_inputs_of_another_size_are_told():
-    with pytest.raises(DataError, match=r"Need 2 bytes of 'x' in every example, got 3"):
+def test_an_input_of_the_wrong_size_raises():
+    with pytest.raises(DataError, match=r"'x' must have 2 bytes in every example, got 3"):
         make_rows(columns(x=[(1, 2, 3), (4, 5, 6)]), IMAGE, seed=0)
 
 
@@ -50,16 +50,16 @@ def test_inputs_of_another_size_are_told():
     ("ids", "message"),
     [
         ((b"0" * 32, b"g" * 32), "'id' must be 32 hexadecimal digits"),
-        ((b"0" * 30, b"1" * 30), "Need 32 bytes of 'id' in every example, got 30"),
+        ((b"0" * 30, b"1" * 30), "'id' must have 32 bytes in every example, got 30"),
     ],
 )
-def test_ids_that_are_none_are_told(ids, message):
+def test_invalid_ids_raise(ids, message):
     with pytest.raises(DataError, match=message):
         make_rows(columns(ids=ids), IMAGE, seed=0)
 
 
-def test_an_example_with_an_empty_label_is_told():
-    labels = Labels([b"a", b""], np.array([1, 0, 1]))
+def test_an_empty_label_raises():
+    labels = LabelColumn([b"a", b""], np.array([1, 0, 1]))
     with pytest.raises(DataError, match=r"^Every example needs a label, got 2 of 3 with an empty"):
         make_rows(columns(x=[(1, 2)] * 3, ids=[b"0" * 32] * 3) | {"label": labels}, IMAGE, seed=0)
 
@@ -73,12 +73,12 @@ def test_an_example_with_an_empty_label_is_told():
         (b"1", 0, r"needs two different examples, got 1 of 2"),
     ],
 )
-def test_a_given_pair_that_says_nothing_is_told(right, same, message):
+def test_an_invalid_given_pair_raises(right, same, message):
     vectors = np.zeros((2, 3), np.float32)
     given = {
-        "id": digits(b"3" * 32, b"4" * 32),
-        "left_id": digits(b"1" * 32, b"1" * 32),
-        "right_id": digits(b"2" * 32, right * 32),
+        "id": hex_digits(b"3" * 32, b"4" * 32),
+        "left_id": hex_digits(b"1" * 32, b"1" * 32),
+        "right_id": hex_digits(b"2" * 32, right * 32),
         "same": np.array([1, same]),
         "left": vectors,
         "right": vectors,
@@ -88,17 +88,19 @@ def test_a_given_pair_that_says_nothing_is_told(right, same, message):
         make_rows(given, paired, seed=0)
 
 
-def test_rows_with_one_id_are_sorted_by_what_they_hold():
+def test_rows_with_the_same_id_are_sorted_by_their_content():
     rows = make_rows(columns(ids=(b"0" * 32, b"0" * 32)), IMAGE, seed=0)
     reverse = rows.take(pa.array([1, 0]))
     same_class = np.zeros(2, np.int64)
-    first, second = (part.take(pa.array(sort_order(part, same_class))) for part in (rows, reverse))
+    first, second = (
+        part.take(pa.array(argsort_rows(part, same_class))) for part in (rows, reverse)
+    )
     assert first.equals(second)
 
 
-def test_joined_keeps_slices_apart_from_what_they_are_cut_from():
+def test_concatenated_slices_exclude_the_rest_of_their_batches():
     rows = make_rows(columns(), IMAGE, seed=0)
-    both = joined([rows.slice(1, 1), rows.slice(0, 1)], row_schema(IMAGE))
+    both = concat_batches([rows.slice(1, 1), rows.slice(0, 1)], row_schema(IMAGE))
     assert both["x"].to_pylist() == [b"34", b"12"]
-    assert bytes_of(both["x"]).tolist() == [[51, 52], [49, 50]]
-    assert joined([], row_schema(IMAGE)).num_rows == 0
+    assert fixed_binary_to_numpy(both["x"], 2).tolist() == [[51, 52], [49, 50]]
+    assert concat_batches([], row_schema(IMAGE)).num_rows == 0

@@ -10,16 +10,16 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
 from diptych.components.span_drift.component import SpanDrift
-from diptych.schemas.config.validation import Validation
+from diptych.schemas.config.validation import ValidationConfig
 from diptych.schemas.errors import DataError
-from diptych.schemas.input_spec import Column, Inputs
+from diptych.schemas.input_spec import Column, InputSpec
 
-INPUTS = Inputs(kind="vector", columns=(Column(name="a"),))
+INPUTS = InputSpec(kind="vector", columns=(Column(name="a"),))
 
 
 @pytest.fixture
-def measure(tmp_path, write_records):
-    """Runs the step on spans, each given as where its numbers are, in two files."""
+def run_span_drift(tmp_path, write_records):
+    """Run the step on spans, each given by its mean, in two files."""
 
     def run(means, **settings):
         generator = np.random.default_rng(5)
@@ -43,7 +43,7 @@ def measure(tmp_path, write_records):
         SpanDrift.test_call(
             examples=examples,
             anomalies=anomalies,
-            settings=Validation(**settings).model_dump_json(),
+            settings=ValidationConfig(**settings).model_dump_json(),
             inputs=INPUTS.model_dump_json(),
             code_hash="",
             beam_pipeline=beam.Pipeline(runner=FnApiRunner()),
@@ -53,45 +53,45 @@ def measure(tmp_path, write_records):
     return run
 
 
-def stored(anomalies):
-    """TFDV's own form, at the place of a standard artifact."""
+def read_anomalies(anomalies):
+    """Read TFDV's file, at the path of a standard artifact."""
     assert artifact_utils.decode_split_names(anomalies.split_names) == ["newest"]
     path = Path(artifact_utils.get_split_uri([anomalies], "newest"))
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
     return anomalies_pb2.Anomalies.FromString((path / "SchemaDiff.pb").read_bytes())
 
 
-def test_in_the_first_night_there_is_nothing_to_compare(measure):
-    anomalies = measure([0], drift="stop")
-    said = anomalies.get_string_custom_property("said")
-    assert said == "0, not compared: it is the only one"
-    assert stored(anomalies) == anomalies_pb2.Anomalies()
+def test_a_single_span_is_not_compared(run_span_drift):
+    anomalies = run_span_drift([0], drift="stop")
+    summary = anomalies.get_string_custom_property("summary")
+    assert summary == "0, not compared: it is the only one"
+    assert read_anomalies(anomalies) == anomalies_pb2.Anomalies()
 
 
-def test_a_newest_span_that_is_elsewhere_is_warned_of_and_its_anomalies_are_kept(measure, caplog):
+def test_drift_gives_a_warning_and_anomalies(run_span_drift, caplog):
     with caplog.at_level(logging.WARNING, "diptych"):
-        anomalies = measure([0, 0, 9])
+        anomalies = run_span_drift([0, 0, 9])
     (message,) = caplog.messages
-    assert message.startswith("The newest span, 2, is unlike others: a, Jensen-Shannon divergence")
-    assert "from the span before" in message and "from the rest of the window" in message
-    found = stored(anomalies)
-    assert set(found.anomaly_info) == {"a"}
+    assert message.startswith("The newest span, 2, has drifted: a, Jensen-Shannon divergence")
+    assert "from the previous span" in message and "from the rest of the window" in message
+    content = read_anomalies(anomalies)
+    assert set(content.anomaly_info) == {"a"}
     measured = {
-        info.path.step[0]: info.drift_measurements[0].type for info in found.drift_skew_info
+        info.path.step[0]: info.drift_measurements[0].type for info in content.drift_skew_info
     }
     kinds = anomalies_pb2.DriftSkewInfo.Measurement
     assert measured == {"a": kinds.JENSEN_SHANNON_DIVERGENCE, "label": kinds.L_INFTY}
-    said = anomalies.get_string_custom_property("said")
-    assert said.startswith("2, unlike others: a, Jensen-Shannon divergence")
+    summary = anomalies.get_string_custom_property("summary")
+    assert summary.startswith("2, drifted: a, Jensen-Shannon divergence")
 
 
-def test_a_newest_span_that_is_elsewhere_stops_the_run_if_so_configured(measure):
-    with pytest.raises(DataError, match=r"newest span, 1, is unlike .* \(at most 0\.5\).*warn"):
-        measure([0, 9], drift="stop", max_value_drift=0.5)
+def test_drift_stops_the_run_if_so_configured(run_span_drift):
+    with pytest.raises(DataError, match=r"newest span, 1, has drifted: .* \(at most 0\.5\).*warn"):
+        run_span_drift([0, 9], drift="stop", max_value_drift=0.5)
 
 
-def test_a_newest_span_like_the_others_passes(measure, caplog):
+def test_a_newest_span_without_drift_passes(run_span_drift, caplog):
     with caplog.at_level(logging.WARNING, "diptych"):
-        anomalies = measure([0, 9, 0, 0], drift="stop")
+        anomalies = run_span_drift([0, 9, 0, 0], drift="stop")
     assert not caplog.messages
-    assert "3, farthest: a, " in anomalies.get_string_custom_property("said")
+    assert "3, largest drift: a, " in anomalies.get_string_custom_property("summary")

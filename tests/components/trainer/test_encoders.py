@@ -1,4 +1,4 @@
-"""Encoders as they are built, with a gradient of each."""
+"""Shapes, gradients and errors of all encoders."""
 
 import sys
 import types
@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from diptych.components.trainer.encoders import build_encoder
-from diptych.schemas.config.model import Model
+from diptych.schemas.config.model import ModelConfig
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.shards import InputShape
 
@@ -21,19 +21,21 @@ def images(height, width, channels):
     return InputShape(kind="image", shape=(height, width, channels))
 
 
-def encoder_of(encoder, shape, **settings):
+def make_encoder(encoder, shape, **settings):
     precision = settings.pop("precision", "float32")
-    return build_encoder(Model(encoder=encoder, embedding_size=5, **settings), shape, precision)
+    return build_encoder(
+        ModelConfig(encoder=encoder, embedding_size=5, **settings), shape, precision
+    )
 
 
-def some(shape, count=4):
+def random_inputs(shape, count=4):
     generator = np.random.default_rng(0)
     if shape.kind == "image":
         return generator.integers(0, 256, (count, *shape.shape)).astype(np.uint8)
     return generator.normal(size=(count, *shape.shape)).astype(np.float32)
 
 
-def gradients(encoder, x):
+def compute_gradients(encoder, x):
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(encoder(x, training=True)[:, 0])
     return tape.gradient(loss, encoder.trainable_variables)
@@ -53,21 +55,23 @@ BUILT = {
 
 
 @pytest.mark.parametrize(("encoder", "shape"), BUILT.values(), ids=BUILT.keys())
-def test_an_encoder_makes_unit_embeddings_learns_everywhere_and_takes_its_weights_back(
+def test_an_encoder_returns_unit_embeddings_and_all_weights_are_trained_and_restored(
     encoder, shape
 ):
-    x = some(shape)
-    built = encoder_of(encoder, shape)
+    x = random_inputs(shape)
+    built = make_encoder(encoder, shape)
     embedding = built(x, training=True).numpy()
     assert (embedding.shape, embedding.dtype) == ((4, 5), np.float32)
     np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, rtol=1e-5)
     assert len(np.unique(embedding.round(4), axis=0)) == 4
-    for gradient, variable in zip(gradients(built, x), built.trainable_variables, strict=True):
+    for gradient, variable in zip(
+        compute_gradients(built, x), built.trainable_variables, strict=True
+    ):
         assert np.isfinite(gradient).all(), variable.path
         assert np.any(gradient), variable.path
 
     weights = [value + 0.01 for value in built.get_weights()]
-    other = encoder_of(encoder, shape)
+    other = make_encoder(encoder, shape)
     other.set_weights(weights)
     built.set_weights(other.get_weights())
     np.testing.assert_array_equal(built(x), other(x))
@@ -75,179 +79,179 @@ def test_an_encoder_makes_unit_embeddings_learns_everywhere_and_takes_its_weight
 
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_embeddings_are_float32_at_any_precision_and_the_precision_ends_with_the_building(
+def test_embeddings_are_float32_at_any_precision_and_the_dtype_policy_is_restored(
     precision, normalize
 ):
     shape = images(9, 8, 1)
-    encoder = encoder_of("cnn_small", shape, precision=precision, normalize=normalize)
+    encoder = make_encoder("cnn_small", shape, precision=precision, normalize=normalize)
     assert keras.config.dtype_policy().name == "float32"
     assert encoder.layers[2].compute_dtype == precision.removeprefix("mixed_")
     assert {weight.dtype for weight in encoder.get_weights()} == {np.dtype("float32")}
-    embedding = encoder(some(shape)).numpy()
+    embedding = encoder(random_inputs(shape)).numpy()
     assert embedding.dtype == np.float32
-    # A float16 has steps of 2e-4 or more near 1: lengths as near to 1 as this are of float32.
+    # float16 has a resolution of 2e-4 or more near 1, so lengths this close to 1 are float32.
     assert (np.abs(np.linalg.norm(embedding, axis=1) - 1).max() < 1e-6) == normalize
-    full = encoder_of("cnn_small", shape, normalize=normalize)
+    full = make_encoder("cnn_small", shape, normalize=normalize)
     full.set_weights(encoder.get_weights())
-    np.testing.assert_allclose(embedding, full(some(shape)), atol=0.05)
+    np.testing.assert_allclose(embedding, full(random_inputs(shape)), atol=0.05)
 
 
-def test_the_precision_ends_with_a_building_that_fails_too():
+def test_the_dtype_policy_is_restored_after_an_error():
     with pytest.raises(ConfigError):
-        encoder_of("builtins:print", VECTORS, precision="mixed_float16")
+        make_encoder("builtins:print", VECTORS, precision="mixed_float16")
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_an_mlp_has_the_units_and_layers_that_are_asked_for():
-    encoder = encoder_of({"name": "mlp", "units": 7, "depth": 3}, VECTORS)
+def test_an_mlp_has_the_configured_units_and_depth():
+    encoder = make_encoder({"name": "mlp", "units": 7, "depth": 3}, VECTORS)
     shapes = [weight.shape for weight in encoder.get_weights()]
     assert shapes == [(6, 7), (7,), (7, 7), (7,), (7, 7), (7,), (7, 5), (5,)]
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn_small", "cnn"])
-def test_dropout_is_for_training_only(name):
+def test_dropout_applies_in_training_only(name):
     shape = images(8, 8, 1)
-    encoder = encoder_of({"name": name, "dropout": 0.5}, shape)
-    x = some(shape)
+    encoder = make_encoder({"name": name, "dropout": 0.5}, shape)
+    x = random_inputs(shape)
     assert not np.array_equal(encoder(x, training=True), encoder(x, training=True))
     np.testing.assert_array_equal(encoder(x, training=False), encoder(x))
-    without = encoder_of({"name": name, "dropout": 0.0}, shape)
+    without = make_encoder({"name": name, "dropout": 0.0}, shape)
     np.testing.assert_array_equal(without(x, training=True), without(x))
 
 
-def test_the_cnn_takes_an_example_the_same_whatever_else_is_in_the_batch():
-    encoder = encoder_of("cnn", images(8, 8, 1))
-    x = some(images(8, 8, 1))
+def test_the_cnn_embedding_does_not_depend_on_the_rest_of_the_batch():
+    encoder = make_encoder("cnn", images(8, 8, 1))
+    x = random_inputs(images(8, 8, 1))
     together = encoder(x, training=True)
     np.testing.assert_allclose(encoder(x[1:2], training=True)[0], together[1], atol=1e-5)
 
 
-def test_fractions_of_pixels_count():
-    encoder = encoder_of("mlp", images(2, 2, 1), normalize=False)
-    whole = np.full((1, 2, 2, 1), 7.0, np.float32)
-    assert not np.array_equal(encoder(whole), encoder(whole + 0.5))
+def test_fractional_pixel_values_are_kept():
+    encoder = make_encoder("mlp", images(2, 2, 1), normalize=False)
+    x = np.full((1, 2, 2, 1), 7.0, np.float32)
+    assert not np.array_equal(encoder(x), encoder(x + 0.5))
 
 
 @pytest.fixture(scope="module")
 def backbone_file(tmp_path_factory):
-    """Weights of a MobileNet whose statistics are not those of a new one."""
+    """MobileNet with statistics other than the initial ones, and the file of its weights."""
     keras.utils.set_random_seed(1)
     backbone = keras.applications.MobileNet(
         include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg"
     )
-    backbone(some(images(32, 32, 3)) / 127.5 - 1, training=True)
+    backbone(random_inputs(images(32, 32, 3)) / 127.5 - 1, training=True)
     path = tmp_path_factory.mktemp("weights") / "mobilenet.weights.h5"
     backbone.save_weights(path)
     return backbone, path
 
 
-def test_a_backbone_has_the_weights_of_the_file_and_keeps_its_statistics(backbone_file):
+def test_a_pretrained_backbone_keeps_its_weights_and_statistics(backbone_file):
     backbone, path = backbone_file
     shape = images(32, 32, 1)
-    encoder = encoder_of({"name": "MobileNet", "weights": str(path)}, shape)
+    encoder = make_encoder({"name": "MobileNet", "weights": str(path)}, shape)
     features = keras.Model(encoder.input, encoder.get_layer("embedding").input)
-    x = some(shape)
+    x = random_inputs(shape)
     expected = backbone(np.repeat(x, 3, axis=3) / 127.5 - 1, training=False)
     np.testing.assert_allclose(features(x), expected, rtol=1e-4, atol=1e-5)
 
     before = encoder.get_weights()
     np.testing.assert_allclose(encoder(x, training=True), encoder(x), atol=1e-6)
-    assert len(gradients(encoder, x)) == 28 + 1  # the convolutions, and both of the embedding
+    assert len(compute_gradients(encoder, x)) == 28 + 1  # convolutions, embedding kernel and bias
     for old, new in zip(before, encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
-def test_without_a_file_a_backbone_gathers_statistics():
+def test_a_backbone_without_pretrained_weights_updates_its_statistics():
     shape = images(32, 32, 3)
-    encoder = encoder_of("MobileNet", shape)
+    encoder = make_encoder("MobileNet", shape)
     before = encoder.get_weights()
-    encoder(some(shape), training=True)
+    encoder(random_inputs(shape), training=True)
     changed = [
         not np.array_equal(old, new) for old, new in zip(before, encoder.get_weights(), strict=True)
     ]
-    assert sum(changed) == 2 * 27  # mean and variance of each
+    assert sum(changed) == 2 * 27  # mean and variance of each layer
 
 
-def test_a_backbone_without_a_file_learns_its_statistics_in_tens_of_steps_not_in_thousands():
+def test_a_backbone_without_pretrained_weights_has_a_momentum_of_nine_tenths():
     shape = images(32, 32, 3)
-    encoder = encoder_of("MobileNet", shape)
-    x = some(shape)
+    encoder = make_encoder("MobileNet", shape)
+    x = random_inputs(shape)
     encoder(x, training=True)
     backbone = next(layer for layer in encoder.layers if isinstance(layer, keras.Model))
     first = backbone.get_layer("conv1")
     means = np.mean(keras.Model(backbone.input, first.output)(x / 127.5 - 1), axis=(0, 1, 2))
-    moved = backbone.get_layer("conv1_bn").moving_mean.numpy()
-    np.testing.assert_allclose(moved, 0.1 * means, rtol=1e-4, atol=1e-6)
+    moving_mean = backbone.get_layer("conv1_bn").moving_mean.numpy()
+    np.testing.assert_allclose(moving_mean, 0.1 * means, rtol=1e-4, atol=1e-6)
 
 
-def test_a_frozen_backbone_leaves_the_embedding_to_learn(backbone_file):
+def test_with_a_frozen_backbone_only_the_embedding_is_trained(backbone_file):
     _, path = backbone_file
     settings = {"name": "MobileNet", "weights": str(path), "trainable": False}
-    encoder = encoder_of(settings, images(32, 32, 3))
+    encoder = make_encoder(settings, images(32, 32, 3))
     assert [variable.path for variable in encoder.trainable_variables] == [
         "embedding/kernel",
         "embedding/bias",
     ]
 
 
-def test_weights_of_another_backbone_do_not_fit(backbone_file):
+def test_weights_of_another_backbone_raise(backbone_file):
     _, path = backbone_file
     settings = {"name": "MobileNetV3Small", "weights": str(path)}
     with pytest.raises(ConfigError, match=r"mobilenet\.weights\.h5 does not fit MobileNetV3Small"):
-        encoder_of(settings, images(32, 32, 3))
+        make_encoder(settings, images(32, 32, 3))
 
 
-def test_weights_that_are_not_there_or_are_none_are_named(tmp_path):
+def test_missing_or_invalid_weight_files_raise(tmp_path):
     settings = {"name": "VGG16", "weights": str(tmp_path / "no.weights.h5")}
-    with pytest.raises(ConfigError, match=r"no\.weights\.h5 is not there.*nothing is downloaded"):
-        encoder_of(settings, images(32, 32, 3))
+    with pytest.raises(ConfigError, match=r"no\.weights\.h5 does not exist.*nothing is downloaded"):
+        make_encoder(settings, images(32, 32, 3))
     (tmp_path / "no.weights.h5").write_text("text")
     with pytest.raises(ConfigError, match=r"no\.weights\.h5 does not fit VGG16"):
-        encoder_of(settings, images(32, 32, 3))
+        make_encoder(settings, images(32, 32, 3))
 
 
-def test_images_too_small_for_a_backbone_are_told_its_smallest():
+def test_images_too_small_for_a_backbone_raise_with_the_minimum_size():
     with pytest.raises(
-        ConfigError, match=r"Xception cannot take images of 40 x 80.*at least 71x71"
+        ConfigError, match=r"Xception does not accept images of 40 x 80.*at least 71x71"
     ):
-        encoder_of("Xception", images(40, 80, 3))
+        make_encoder("Xception", images(40, 80, 3))
 
 
-def test_an_unknown_backbone_is_told_those_of_near_names():
+def test_an_unknown_backbone_raises_with_suggestions():
     with pytest.raises(ConfigError, match=r"got ResNet50V3\. Did you mean .*ResNet50V2"):
-        encoder_of("ResNet50V3", images(32, 32, 3))
+        make_encoder("ResNet50V3", images(32, 32, 3))
     with pytest.raises(ConfigError, match=r"got Qqq\. Did you mean ConvNeXtBase, .*Xception"):
-        encoder_of("Qqq", images(32, 32, 3))
+        make_encoder("Qqq", images(32, 32, 3))
 
 
 @pytest.fixture
-def own(monkeypatch):
-    """Makes a function importable as ``own:build``."""
+def custom(monkeypatch):
+    """Make a function importable as ``custom:build``."""
 
-    def put(function):
-        module = types.ModuleType("own")
+    def install(function):
+        module = types.ModuleType("custom")
         module.build = function
-        monkeypatch.setitem(sys.modules, "own", module)
-        return "own:build"
+        monkeypatch.setitem(sys.modules, "custom", module)
+        return "custom:build"
 
-    return put
+    return install
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_an_encoder_of_the_users_own_is_given_shape_and_size_and_makes_float32(own, normalize):
+def test_a_custom_encoder_receives_shape_and_size_and_returns_float32(custom, normalize):
     def build(shape, size):
         assert (shape, size) == ((6,), 5)
         return keras.Sequential([keras.Input(shape), layers.Dense(size, use_bias=False)])
 
-    encoder = encoder_of(own(build), VECTORS, precision="mixed_float16", normalize=normalize)
-    embedding = encoder(some(VECTORS)).numpy()
+    encoder = make_encoder(custom(build), VECTORS, precision="mixed_float16", normalize=normalize)
+    embedding = encoder(random_inputs(VECTORS)).numpy()
     assert embedding.dtype == np.float32
     assert [weight.shape for weight in encoder.get_weights()] == [(6, 5)]
     assert np.allclose(np.linalg.norm(embedding, axis=1), 1) == normalize
 
 
 @pytest.mark.parametrize(
-    ("build", "says"),
+    ("build", "message"),
     [
         (lambda shape, size: "a model", "must return a Keras model with one output, got str"),
         (
@@ -256,12 +260,12 @@ def test_an_encoder_of_the_users_own_is_given_shape_and_size_and_makes_float32(o
         ),
     ],
 )
-def test_an_encoder_of_the_users_own_that_does_not_fit_is_named(own, build, says):
-    with pytest.raises(ConfigError, match=f"own:build {says}"):
-        encoder_of(own(build), VECTORS)
+def test_a_custom_encoder_with_a_wrong_result_raises(custom, build, message):
+    with pytest.raises(ConfigError, match=f"custom:build {message}"):
+        make_encoder(custom(build), VECTORS)
 
 
 @pytest.mark.parametrize("name", ["no_such_module:build", "builtins:no_such_function"])
-def test_an_encoder_that_cannot_be_imported_is_named(name):
+def test_a_custom_encoder_that_cannot_be_imported_raises(name):
     with pytest.raises(ConfigError, match=f"{name} cannot be imported"):
-        encoder_of(name, VECTORS)
+        make_encoder(name, VECTORS)

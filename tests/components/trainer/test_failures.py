@@ -1,15 +1,19 @@
-"""Ray's exceptions, as they come to the driver."""
+"""Ray's exceptions, as the driver receives them."""
 
 import pytest
 from ray.exceptions import ActorDiedError, OutOfMemoryError
 from ray.train import WorkerGroupError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
-from diptych.components.trainer.failures import given_up, in_a_line, raised_by_worker
-from diptych.schemas.config.train import Train
+from diptych.components.trainer.failures import (
+    failure_limit_message,
+    find_worker_error,
+    summarize_failure,
+)
+from diptych.schemas.config.train import TrainConfig
 from diptych.schemas.errors import ConfigError, DataError, TrainingError
 
-# As Ray 2.60 writes them, of two that were killed.
+# Messages of Ray 2.60 for two killed workers.
 DIED = (
     "The actor died unexpectedly before finishing this task.\n\tclass_name: RayTrainWorker\n"
     "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker "
@@ -23,46 +27,64 @@ NO_MEMORY = (
 )
 
 
-def _lost(failure):
+def _lost_worker(failure):
     return WorkerHealthCheckFailedError("A worker health check failed.", failure)
 
 
-def _group(**failures):
+def _worker_group_error(**failures):
     by_rank = {int(rank[1:]): failure for rank, failure in failures.items()}
     return WorkerGroupError("some text", by_rank)
 
 
-def test_a_worker_that_died_is_named_before_those_that_miss_it():
-    error = _group(_0=ConnectionError("Connection reset by peer"), _1=_lost(Exception(DIED)))
-    assert in_a_line(error).startswith("worker 1: The actor is dead because its worker process")
-    assert in_a_line(error).endswith("connection error code 2. End of file.")
+def test_the_dead_worker_is_reported_before_workers_that_cannot_reach_it():
+    error = _worker_group_error(
+        _0=ConnectionError("Connection reset by peer"), _1=_lost_worker(Exception(DIED))
+    )
+    assert summarize_failure(error).startswith(
+        "worker 1: The actor is dead because its worker process"
+    )
+    assert summarize_failure(error).endswith("connection error code 2. End of file.")
 
 
-def test_memory_that_ran_out_is_told_with_its_amounts():
-    told = in_a_line(_group(_0=_lost(OutOfMemoryError(NO_MEMORY))))
-    assert told.startswith("worker 0: 1 worker(s) were killed due to the node running low on mem")
-    assert told.endswith("22.51GB used / 23.54GB limit (0.956)")
+def test_an_out_of_memory_kill_is_reported_with_the_memory_usage():
+    summary = summarize_failure(_worker_group_error(_0=_lost_worker(OutOfMemoryError(NO_MEMORY))))
+    assert summary.startswith(
+        "worker 0: 1 worker(s) were killed due to the node running low on mem"
+    )
+    assert summary.endswith("22.51GB used / 23.54GB limit (0.956)")
 
 
 @pytest.mark.parametrize("error", [ActorDiedError(), Exception(""), RuntimeError("one\n\ntwo")])
-def test_whatever_ray_raises_there_is_a_line(error):
-    assert in_a_line(error)
-    assert "\n" not in in_a_line(error)
+def test_every_ray_error_has_a_one_line_summary(error):
+    assert summarize_failure(error)
+    assert "\n" not in summarize_failure(error)
 
 
-@pytest.mark.parametrize("final", [ConfigError("c"), DataError("d"), TrainingError("t")])
-def test_what_a_worker_raised_on_purpose_is_found_among_the_rest(final):
-    assert raised_by_worker(_group(_0=_lost(Exception(DIED)), _1=final)) is final
+@pytest.mark.parametrize("raised", [ConfigError("c"), DataError("d"), TrainingError("t")])
+def test_the_diptych_error_of_a_worker_is_found_among_other_failures(raised):
+    assert (
+        find_worker_error(_worker_group_error(_0=_lost_worker(Exception(DIED)), _1=raised))
+        is raised
+    )
 
 
-def test_a_worker_that_was_lost_has_raised_nothing():
-    assert raised_by_worker(_group(_0=_lost(Exception(DIED)), _1=ConnectionError("reset"))) is None
-    assert raised_by_worker(ActorDiedError()) is None
+def test_a_lost_worker_has_no_diptych_error():
+    assert (
+        find_worker_error(
+            _worker_group_error(_0=_lost_worker(Exception(DIED)), _1=ConnectionError("reset"))
+        )
+        is None
+    )
+    assert find_worker_error(ActorDiedError()) is None
 
 
-def test_giving_up_says_how_often_where_it_goes_on_and_what_to_try():
-    message = given_up(3, "worker 1: gone.", "epoch 2, step 7", Train(max_failures=2))
-    assert "lost 3 times, with train.max_failures=2; at last: worker 1: gone. " in message
-    assert "goes on from epoch 2, step 7." in message
+def test_the_limit_message_contains_count_resume_position_and_remedies():
+    message = failure_limit_message(
+        3, "worker 1: gone.", "epoch 2, step 7", TrainConfig(max_failures=2)
+    )
+    assert "lost 3 times, with train.max_failures=2. Last failure: worker 1: gone. " in message
+    assert "resumes from epoch 2, step 7." in message
     assert "lower train.batches_per_step (2)" in message
-    assert "lost once," in given_up(1, "gone.", "the start", Train(max_failures=0))
+    assert "lost once," in failure_limit_message(
+        1, "gone.", "the start", TrainConfig(max_failures=0)
+    )

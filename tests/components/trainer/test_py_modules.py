@@ -2,22 +2,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from diptych.components.trainer.py_modules import shipment
-from diptych.schemas.config.model import Model
+from diptych.components.trainer.py_modules import build_py_modules
+from diptych.schemas.config.model import ModelConfig
 
-# Without the working directory, PYTHONPATH (-I) and site-packages (-S); leaves no byte code (-B).
-ALONE = [sys.executable, "-I", "-S", "-B", "-c"]
+# Without the working directory, PYTHONPATH (-I), site-packages (-S) and byte code (-B).
+ISOLATED_PYTHON = [sys.executable, "-I", "-S", "-B", "-c"]
 
 
 def _run(code, *arguments):
     return subprocess.run(
-        [*ALONE, code, *arguments], capture_output=True, text=True, timeout=60, check=True
+        [*ISOLATED_PYTHON, code, *arguments], capture_output=True, text=True, timeout=60, check=True
     ).stdout
 
 
-def test_the_package_that_is_sent_holds_what_a_worker_imports():
-    with shipment(Model()) as sent:
-        (package,) = sent
+def test_the_uploaded_package_contains_all_modules_that_a_worker_imports():
+    with build_py_modules(ModelConfig()) as py_modules:
+        (package,) = py_modules
         code = (
             "import sys; sys.path.insert(0, sys.argv[1]); import importlib.util as u\n"
             "for name in ('', '.components.trainer.ray_worker', '.schemas.config.train'):\n"
@@ -30,19 +30,19 @@ def test_the_package_that_is_sent_holds_what_a_worker_imports():
     assert not Path(package).exists()
 
 
-def test_the_users_own_encoder_is_sent_as_its_module_or_its_package(tmp_path, monkeypatch):
+def test_a_custom_encoder_is_uploaded_as_its_module_or_package(tmp_path, monkeypatch):
     (tmp_path / "single_module.py").touch()
     (tmp_path / "a_package").mkdir()
     (tmp_path / "a_package" / "__init__.py").touch()
     (tmp_path / "a_package" / "part.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
-    with shipment(Model(encoder="single_module:build")) as sent:
-        assert sent[1:] == [str(tmp_path / "single_module.py")]
-    with shipment(Model(encoder="a_package.part:build")) as sent:
-        assert sent[1:] == [str(tmp_path / "a_package")]
+    with build_py_modules(ModelConfig(encoder="single_module:build")) as py_modules:
+        assert py_modules[1:] == [str(tmp_path / "single_module.py")]
+    with build_py_modules(ModelConfig(encoder="a_package.part:build")) as py_modules:
+        assert py_modules[1:] == [str(tmp_path / "a_package")]
 
 
-def test_what_is_installed_or_cannot_be_found_is_not_sent():
+def test_installed_and_missing_modules_are_not_uploaded():
     for encoder in ("keras.applications:ResNet50", "json.decoder:x", "builtins:print", "no_one:x"):
-        with shipment(Model(encoder=encoder)) as sent:
-            assert len(sent) == 1
+        with build_py_modules(ModelConfig(encoder=encoder)) as py_modules:
+            assert len(py_modules) == 1

@@ -1,10 +1,10 @@
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 
-from diptych.components.validation.component import describe_anomalies, without_domains
+from diptych.components.validation.component import describe_anomalies, drop_identity_domains
 
 
-def test_labels_and_ids_are_open_and_other_domains_stay():
+def test_domains_of_labels_and_ids_are_removed_and_others_kept():
     inferred = text_format.Parse(
         """
         feature { name: "label" type: BYTES domain: "label" }
@@ -15,14 +15,14 @@ def test_labels_and_ids_are_open_and_other_domains_stay():
         """,
         schema_pb2.Schema(),
     )
-    curated = without_domains(inferred)
-    open_ones = [f.name for f in curated.feature if f.WhichOneof("domain_info") is None]
-    assert open_ones == ["label", "source"]
+    curated = drop_identity_domains(inferred)
+    open_features = [f.name for f in curated.feature if f.WhichOneof("domain_info") is None]
+    assert open_features == ["label", "source"]
     assert [domain.name for domain in curated.string_domain] == ["colour"]
-    assert inferred.feature[0].domain == "label"  # the input is left as it was
+    assert inferred.feature[0].domain == "label"  # the input is not modified
 
 
-def test_every_anomaly_is_a_line():
+def test_each_anomaly_is_described_in_one_line():
     anomalies = text_format.Parse(
         """
         anomaly_info { key: "b" value { description: "Out of range" } }
@@ -34,9 +34,9 @@ def test_every_anomaly_is_a_line():
     assert describe_anomalies(anomalies) == [
         "a: Missing",
         "b: Out of range",
-        "data set: there are no examples",
+        "data set: no examples",
     ]
 
 
-def test_no_anomaly_is_no_line():
+def test_no_anomalies_give_no_lines():
     assert describe_anomalies(anomalies_pb2.Anomalies()) == []

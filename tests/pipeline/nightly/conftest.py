@@ -5,8 +5,8 @@ import yaml
 
 
 @pytest.fixture
-def place(tmp_path):
-    """A folder with a configuration and a table of two classes."""
+def folder(tmp_path):
+    """Folder with a configuration and a table of two classes."""
     (tmp_path / "data.csv").write_text("label,a\nx,1\ny,2\n")
     data = {"kind": "table", "path": "data.csv", "label": "label"}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"name": "toy", "data": data}))
@@ -15,27 +15,34 @@ def place(tmp_path):
 
 @pytest.fixture
 def toy(monkeypatch):
-    """Puts the toy pipeline in place of the real one; gives what is told to it from now on."""
+    """Replace the pipeline by the toy pipeline; return the options of its next runs."""
     from toy_runs import toy_pipeline
 
-    told = {}
+    options = {}
 
     def build(config, inputs, root, production):
-        return toy_pipeline(root, **told)
+        return toy_pipeline(root, **options)
 
     monkeypatch.setattr("diptych.pipeline.graph.build_pipeline", build)
-    return told
+    return options
 
 
 @pytest.fixture
-def run_night(place, capfd):
-    """Runs a night in this process; gives exit code, summary, and the lines for people."""
-    from diptych.pipeline.nightly.command import run_nightly
+def run_night(folder, capfd):
+    """Return a function that runs a night in this process.
+
+    It returns the exit code, the summary, and the lines on standard error.
+    """
+    from diptych.cli.main import main
 
     def run(*settings, until=None):
-        code = run_nightly(place / "config.yaml", settings, place / "root", until)
+        arguments = [str(folder / "config.yaml"), "--nightly", "--root", str(folder / "root")]
+        arguments += [f"--set={setting}" for setting in settings]
+        arguments += ["--until", until] if until else []
+        with pytest.raises(SystemExit) as exit_:
+            main(["run", *arguments])
         out, err = capfd.readouterr()
         (line,) = out.splitlines()
-        return code, json.loads(line), err
+        return exit_.value.code, json.loads(line), err
 
     return run

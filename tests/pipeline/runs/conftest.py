@@ -5,9 +5,9 @@ import pytest
 
 @pytest.fixture(scope="session")
 def toy_root(tmp_path_factory):
-    """Runs of two pipelines that ran, were cached, failed, were interrupted, and were not blessed.
+    """Root with executed, cached, failed, interrupted and not blessed runs of two pipelines.
 
-    The last two differ from the first: one in its model alone, one in its test pairs, too.
+    The last two runs differ from the first: one only in its model, one also in its test pairs.
     """
     from toy_runs import run_toy
 

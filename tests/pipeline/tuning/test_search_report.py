@@ -7,15 +7,16 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from diptych.components.trainer.learning_curves import Epoch
-from diptych.pipeline.tuning.search_report import results_table, write_config, write_results
-from diptych.pipeline.tuning.space import draw_trials
-from diptych.pipeline.tuning.trial_resources import resources_of_a_trial
-from diptych.pipeline.tuning.trial_result import Outcome, ranked, read_outcomes, write_outcome
+from diptych.cli.search_table import search_table
+from diptych.pipeline.tuning.search_report import write_config_file, write_results
+from diptych.pipeline.tuning.space import sample_trials
+from diptych.pipeline.tuning.trial_resources import choose_trial_resources
+from diptych.pipeline.tuning.trial_result import TrialResult, rank_trial_results, read_trial_results, write_trial_result
 from diptych.schemas.config.config import Config
 from diptych.schemas.config.data import ImageFolder
 from diptych.schemas.config.loading import load_config
 from diptych.schemas.errors import TrainingError
+from diptych.schemas.learning_curves import EpochMetrics
 
 DATA = ImageFolder(kind="images", path="/data")
 
@@ -23,10 +24,19 @@ DATA = ImageFolder(kind="images", path="/data")
 def outcome(number, end, *epochs, reason=""):
     """Epochs are calibration losses and accuracies."""
     lines = [
-        Epoch(epoch, 0.5, 0.9, loss, accuracy, 100.0, 0.1, 2.0)
+        EpochMetrics(
+            epoch=epoch,
+            loss=0.5,
+            accuracy=0.9,
+            calibration_loss=loss,
+            calibration_accuracy=accuracy,
+            examples_per_s=100.0,
+            input_share=0.1,
+            seconds=2.0,
+        )
         for epoch, (loss, accuracy) in enumerate(epochs, 1)
     ]
-    return Outcome(number, end, lines, reason)
+    return TrialResult(number, end, lines, reason)
 
 
 def config(trials=4, **sections):
@@ -53,21 +63,21 @@ def test_the_accuracy_is_that_of_the_weights_that_a_run_keeps():
 
 def test_finished_trials_rank_before_others_then_by_accuracy_then_by_number():
     twin = outcome(5, "finished", (0.1, 0.9))
-    assert ranked([twin, *reversed(OUTCOMES)]) == [OUTCOMES[0], twin, *OUTCOMES[1:]]
+    assert rank_trial_results([twin, *reversed(OUTCOMES)]) == [OUTCOMES[0], twin, *OUTCOMES[1:]]
 
 
 def test_outcomes_are_read_as_they_were_written(tmp_path):
-    assert read_outcomes(tmp_path / "none") == {}
+    assert read_trial_results(tmp_path / "none") == {}
     for one in OUTCOMES:
-        write_outcome(tmp_path, one)
-    assert read_outcomes(tmp_path) == {one.number: one for one in OUTCOMES}
+        write_trial_result(tmp_path, one)
+    assert read_trial_results(tmp_path) == {one.number: one for one in OUTCOMES}
 
 
 @pytest.mark.parametrize(
     "sections",
     [
         {},
-        {"pairs": {"ratio": "1:3", "policy": "natural"}, "train": {"warm_start": "pushed"}},
+        {"pairs": {"ratio": "1:3", "sampling": "natural"}, "train": {"warm_start": "pushed"}},
         {"model": {"encoder": "my.module:build", "decoder": {"weight": 0.2}, "loss": "circle"}},
         {"model": {"encoder": {"name": "MobileNetV3Small", "weights": "/w.h5"}, "distance": None}},
         {"beam": {"runner": "flink", "options": {"flink_master": "localhost:8081"}}},
@@ -75,7 +85,7 @@ def test_outcomes_are_read_as_they_were_written(tmp_path):
 )
 def test_a_written_configuration_is_loaded_as_it_was(tmp_path, sections):
     made = config(**sections)
-    write_config(tmp_path / "best.yaml", made)
+    write_config_file(tmp_path / "best.yaml", made)
     assert load_config(tmp_path / "best.yaml") == made
 
 
@@ -83,13 +93,13 @@ def test_relative_data_are_found_from_where_the_best_configuration_lies(tmp_path
     (tmp_path / "mine.yaml").write_text("{name: toy, data: {kind: images, path: data}}")
     made = load_config(tmp_path / "mine.yaml")
     (tmp_path / "elsewhere").mkdir()
-    write_config(tmp_path / "elsewhere" / "best.yaml", made)
+    write_config_file(tmp_path / "elsewhere" / "best.yaml", made)
     loaded = load_config(tmp_path / "elsewhere" / "best.yaml")
     assert loaded.data.path == str(tmp_path / "data")
 
 
 def test_results_are_the_best_configuration_a_table_and_a_plot(tmp_path):
-    trials = draw_trials(config())
+    trials = sample_trials(config())
     written = write_results(tmp_path, trials, OUTCOMES)
     assert load_config(written["Best"]) == trials[2].config
     with written["Trials"].open() as file:
@@ -106,8 +116,8 @@ def test_results_are_the_best_configuration_a_table_and_a_plot(tmp_path):
 
 
 def test_the_console_shows_the_best_first_with_all_keys(capsys):
-    trials = draw_trials(config())
-    Console(width=80).print(results_table(trials, OUTCOMES))
+    trials = sample_trials(config())
+    Console(width=80).print(search_table(trials, OUTCOMES))
     shown = capsys.readouterr().out.splitlines()
     assert all(len(line) <= 80 for line in shown)
     head, rows = shown[:-4], shown[-4:]
@@ -118,9 +128,9 @@ def test_the_console_shows_the_best_first_with_all_keys(capsys):
 
 
 def test_a_console_of_many_trials_shows_twenty(capsys):
-    trials = draw_trials(config(trials=30))
+    trials = sample_trials(config(trials=30))
     many = [outcome(trial.number, "stopped", (0.5, 0.5)) for trial in trials]
-    Console(width=80).print(results_table(trials, many))
+    Console(width=80).print(search_table(trials, many))
     shown = capsys.readouterr().out
     assert shown.count("stopped") == 20
     assert "and 10 more" in shown
@@ -143,7 +153,7 @@ WITH_GPUS = {"CPU": 8.0, "GPU": 2.0}
 )
 def test_a_trial_takes_its_share_of_one_machine(machines, trials, settings, taken):
     made = Config(name="toy", data=DATA, **settings)
-    assert resources_of_a_trial(made, trials, machines) == taken
+    assert choose_trial_resources(made, trials, machines) == taken
 
 
 @pytest.mark.parametrize(
@@ -155,11 +165,11 @@ def test_a_trial_takes_its_share_of_one_machine(machines, trials, settings, take
 )
 def test_a_trial_that_no_machine_can_hold_is_refused(machines, settings, says):
     with pytest.raises(TrainingError, match=says):
-        resources_of_a_trial(Config(name="toy", data=DATA, **settings), 20, machines)
+        choose_trial_resources(Config(name="toy", data=DATA, **settings), 20, machines)
 
 
 def test_a_trial_is_compared_with_those_of_an_earlier_call():
-    from diptych.pipeline.tuning.search import halving
+    from diptych.pipeline.tuning.search import make_asha_scheduler
 
     made = config()
     jobs = [SimpleNamespace(number=9, train=made.train)]
@@ -170,7 +180,7 @@ def test_a_trial_is_compared_with_those_of_an_earlier_call():
     ]
 
     def after(accuracy, known):
-        scheduler = halving(made, jobs, known)
+        scheduler = make_asha_scheduler(made, jobs, known)
         trial = SimpleNamespace(trial_id="9")
         scheduler.on_trial_add(None, trial)
         report = {"epoch": made.tune.grace_epochs, "accuracy": accuracy}
@@ -184,7 +194,7 @@ def test_a_trial_is_compared_with_those_of_an_earlier_call():
 def test_trials_that_differ_in_training_alone_share_their_pairs(tmp_path):
     from diptych.pipeline.tuning.pair_sets import PairSets
 
-    trials = draw_trials(config(trials=8))
+    trials = sample_trials(config(trials=8))
     assert list(PairSets(config(), tmp_path, "now").needed(trials)) == ["as configured"]
 
 
@@ -196,7 +206,7 @@ def test_pairs_are_drawn_for_each_combination_and_for_judging(tmp_path):
         "data.channels": {"choice": [1, 3]},
     }
     made = Config(name="toy", data=DATA, tune={"space": space})
-    needed = PairSets(made, tmp_path, "now").needed(draw_trials(made))
+    needed = PairSets(made, tmp_path, "now").needed(sample_trials(made))
     held = {(of.data.channels, of.pairs.classes_per_batch) for of in needed.values()}
     assert held == {(1, 8), (1, 16), (3, 8), (3, 16)}
     assert len(needed) == 4

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.pipeline.tuning.command import tune_pipeline
-from diptych.pipeline.tuning.space import draw_trials
+from diptych.cli.main import main
+from diptych.pipeline.tuning.space import sample_trials
 from diptych.schemas.config.config import Config
 from diptych.schemas.config.loading import load_config
-from diptych.schemas.config.tune import Range
+from diptych.schemas.config.tune import SearchDomain
 from diptych.schemas.errors import ConfigError
 
 SHARES = st.floats(0, 1, exclude_max=True)
@@ -21,11 +21,11 @@ def config(space, trials=20, seed=0, **sections):
 
 
 def values(space, trials=20, seed=0):
-    return [trial.values for trial in draw_trials(config(space, trials, seed))]
+    return [trial.values for trial in sample_trials(config(space, trials, seed))]
 
 
 @pytest.mark.parametrize(
-    ("range_", "share", "value"),
+    ("domain", "share", "value"),
     [
         ({"uniform": [0, 10]}, 0.25, 2.5),
         ({"uniform": [1, 2]}, 1 / 3, 1.333),
@@ -38,20 +38,20 @@ def values(space, trials=20, seed=0):
         ({"choice": ["a", None]}, 0.5, None),
     ],
 )
-def test_a_share_of_a_range_is_a_value(range_, share, value):
-    assert Range.model_validate(range_).at(share) == value
+def test_a_share_of_a_range_is_a_value(domain, share, value):
+    assert SearchDomain.model_validate(domain).value_at(share) == value
 
 
 @given(low=st.floats(1e-9, 1e9), span=st.floats(1e-3, 1e3), share=SHARES)
 @pytest.mark.parametrize("kind", ["uniform", "log_uniform"])
 def test_numbers_lie_between_the_ends(kind, low, span, share):
     high = low * (1 + span)
-    assert low <= Range.model_validate({kind: [low, high]}).at(share) <= high
+    assert low <= SearchDomain.model_validate({kind: [low, high]}).value_at(share) <= high
 
 
 @given(low=st.integers(-100, 100), span=st.integers(1, 100), share=SHARES)
 def test_whole_numbers_lie_between_the_ends(low, span, share):
-    value = Range.model_validate({"int_uniform": [low, low + span]}).at(share)
+    value = SearchDomain.model_validate({"int_uniform": [low, low + span]}).value_at(share)
     assert isinstance(value, int)
     assert low <= value <= low + span
 
@@ -87,7 +87,7 @@ def test_the_configuration_of_a_trial_has_its_values():
         "train.optimizer": {"choice": ["sgd"]},
         "model.encoder": {"choice": [{"name": "mlp", "depth": 1}]},
     }
-    (trial,) = draw_trials(config(space, trials=1))
+    (trial,) = sample_trials(config(space, trials=1))
     assert trial.number == 1
     assert trial.config.model.loss.margin == trial.values["model.loss.margin"]
     assert trial.config.train.optimizer == "sgd"
@@ -101,7 +101,7 @@ def test_numbers_may_be_written_as_yaml_does_not_know_them(tmp_path):
         "{name: toy, data: {kind: images, path: x}, "
         "tune: {space: {train.learning_rate: {log_uniform: [1e-4, 1e-2]}}}}"
     )
-    for trial in draw_trials(load_config(tmp_path / "config.yaml")):
+    for trial in sample_trials(load_config(tmp_path / "config.yaml")):
         assert 1e-4 <= trial.config.train.learning_rate <= 1e-2
 
 
@@ -132,38 +132,38 @@ def test_numbers_may_be_written_as_yaml_does_not_know_them(tmp_path):
 )
 def test_a_value_that_does_not_fit_is_named(space, says):
     with pytest.raises(ConfigError, match=says):
-        draw_trials(config(space, trials=1))
+        sample_trials(config(space, trials=1))
 
 
 @pytest.mark.parametrize(
-    ("key", "range_", "says"),
+    ("key", "domain", "says"),
     [
         (
             "evaluate.threshold",
             {"choice": [1]},
-            "cannot be varied: keys of pairs, model, train can",
+            "cannot be varied: expected a key of pairs, model, train",
         ),
         ("split.seed", {"choice": [1]}, "cannot be varied"),
         ("data.path", {"choice": ["x"]}, "cannot be varied"),
         ("train", {"choice": [1]}, "cannot be varied"),
-        ("train.num_workers", {"choice": [1]}, "says where a trial runs, which changes no result"),
-        ("pairs.evaluation_policy", {"choice": ["natural"]}, "judged on the same pairs"),
-        ("pairs.classes_per_batch", {"int_uniform": [4, 8]}, "takes choice alone"),
+        ("train.num_workers", {"choice": [1]}, "does not change the result of a trial"),
+        ("pairs.evaluation_sampling", {"choice": ["natural"]}, "evaluated on the same pairs"),
+        ("pairs.classes_per_batch", {"int_uniform": [4, 8]}, "needs a choice"),
         ("train.epochs", {}, "exactly one of choice, uniform, log_uniform, int_uniform"),
         ("train.epochs", {"choice": [1], "uniform": [1, 2]}, "exactly one of"),
         ("train.epochs", {"choice": []}, "at least 1 item"),
-        ("train.epochs", {"int_uniform": [2, 2]}, r"lower end first, got \[2, 2\]"),
-        ("train.ema", {"log_uniform": [0, 1]}, r"ends above 0, got \[0, 1\]"),
+        ("train.epochs", {"int_uniform": [2, 2]}, r"lower bound first, got \[2, 2\]"),
+        ("train.ema", {"log_uniform": [0, 1]}, r"bounds above 0, got \[0, 1\]"),
         ("train.ema", {"uniform": [0, float("inf")]}, "finite number"),
     ],
 )
-def test_what_cannot_be_varied_is_refused_with_the_file(tmp_path, key, range_, says):
+def test_what_cannot_be_varied_is_refused_with_the_file(tmp_path, key, domain, says):
     import yaml
 
     tree = {
         "name": "toy",
         "data": {"kind": "images", "path": "x"},
-        "tune": {"space": {key: range_}},
+        "tune": {"space": {key: domain}},
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree))
     with pytest.raises(ConfigError, match=says):
@@ -172,13 +172,14 @@ def test_what_cannot_be_varied_is_refused_with_the_file(tmp_path, key, range_, s
 
 def test_a_key_within_another_is_refused():
     space = {"model.loss": {"choice": ["circle"]}, "model.loss.margin": {"choice": [1]}}
-    with pytest.raises(ValueError, match=r"model\.loss\.margin lies within model\.loss"):
+    with pytest.raises(ValueError, match=r"model\.loss\.margin is part of model\.loss"):
         config(space)
 
 
 def test_a_wrong_space_fails_before_anything_runs(tmp_path, capfd):
     (tmp_path / "config.yaml").write_text("{name: toy, data: {kind: images, path: nowhere}}")
-    assert tune_pipeline(tmp_path / "config.yaml", (), tmp_path / "root") == 1
+    with pytest.raises(SystemExit, match="^1$"):
+        main(["tune", str(tmp_path / "config.yaml"), "--root", str(tmp_path / "root")])
     out, err = capfd.readouterr()
     assert err.startswith("Error: tune.space is empty. ")
     assert len(out.splitlines()) == 2

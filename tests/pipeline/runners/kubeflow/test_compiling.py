@@ -1,4 +1,4 @@
-"""diptych compile --runner kubeflow: what stands in the file."""
+"""Content of the file that ``diptych compile --runner kubeflow`` writes."""
 
 import json
 
@@ -49,7 +49,7 @@ def _container(documents, step):
     return documents[0]["deploymentSpec"]["executors"][f"{step}_executor"]["container"]
 
 
-def test_all_steps_are_there_in_the_image_and_start_at_our_entry_point(documents, tasks):
+def test_all_steps_run_our_entry_point_in_the_image(documents, tasks):
     assert documents[0]["pipelineInfo"]["name"] == "my-digits"
     assert set(tasks) >= {
         *("ExampleGen", "StatisticsGen", "SchemaGen", "SchemaCurator", "ExampleValidator"),
@@ -61,7 +61,7 @@ def test_all_steps_are_there_in_the_image_and_start_at_our_entry_point(documents
         assert container["command"] == ["python", "-m", "diptych.pipeline.runners.kubeflow.step"]
 
 
-def test_models_are_pushed_and_sought_below_the_root(tasks):
+def test_models_are_pushed_to_and_read_from_the_root(tasks):
     def parameter(step, name):
         return tasks[step]["inputs"]["parameters"][name]["runtimeValue"]["constant"]
 
@@ -70,17 +70,17 @@ def test_models_are_pushed_and_sought_below_the_root(tasks):
     assert parameter("Evaluator", "serving") == "/diptych/serving"
 
 
-def test_steps_that_depend_on_their_inputs_alone_may_come_from_the_cache(tasks):
+def test_steps_that_depend_only_on_their_inputs_are_cached(tasks):
     cached = {name for name, task in tasks.items() if task["cachingOptions"].get("enableCache")}
     assert set(tasks) - cached == {"ExampleGen", "Trainer", "Evaluator", "Pusher"}
 
 
-def test_each_step_is_tried_again(tasks):
+def test_each_step_is_retried(tasks):
     for task in tasks.values():
         assert task["retryPolicy"]["maxRetryCount"] == 3
 
 
-def test_resources_are_those_of_the_step_or_the_default(documents):
+def test_resources_are_those_of_the_step_or_else_the_default(documents):
     assert _container(documents, "Transform")["resources"] == {
         "resourceCpuRequest": "1",
         "resourceCpuLimit": "1",
@@ -93,20 +93,20 @@ def test_resources_are_those_of_the_step_or_the_default(documents):
     assert "resourceMemoryLimit" not in _container(documents, "PairGen")["resources"]
 
 
-def test_threads_are_as_many_as_the_step_has_processors_not_this_machine(documents):
+def test_the_number_of_threads_equals_the_cpus_of_the_step_not_of_this_machine(documents):
     assert "--direct_num_workers=4" in _container(documents, "PairGen")["args"]
 
 
 def test_every_step_mounts_every_volume(documents, tasks):
-    on_kubernetes = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     mounts = [
         {"constant": "raw-data", "mountPath": "/data"},
         {"constant": "models", "mountPath": "/diptych"},
     ]
-    assert on_kubernetes == {f"{step}_executor": {"pvcMount": mounts} for step in tasks}
+    assert executors == {f"{step}_executor": {"pvcMount": mounts} for step in tasks}
 
 
-def test_the_same_configuration_gives_the_same_bytes(folder):
+def test_the_same_configuration_compiles_to_the_same_bytes(folder):
     before = (folder / "images.out").read_bytes()
     volumes = ["--volume=raw-data:/data", "--volume=models:/diptych"]
     assert _compile(folder / "images.yaml", *volumes).exit_code == 0
@@ -114,26 +114,29 @@ def test_the_same_configuration_gives_the_same_bytes(folder):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
-        (["--volume=/data"], "--volume needs CLAIM:/PATH"),
-        (["--volume=claim:data"], "--volume needs CLAIM:/PATH"),
-        (["--set=nightly.resources={Train: {cpus: 1}}"], "nightly.resources.Train: there is no"),
+        (["--volume=/data"], "--volume expects CLAIM:/PATH"),
+        (["--volume=claim:data"], "--volume expects CLAIM:/PATH"),
+        (
+            ["--set=nightly.resources={Train: {cpus: 1}}"],
+            "nightly.resources.Train: the pipeline has no such step",
+        ),
         (["--set=data={kind: table, path: /nowhere.csv, label: a}"], "columns of tables"),
         (["--set=data.path=gs://bucket/images"], "must be on a mounted disk"),
     ],
 )
-def test_what_cannot_be_compiled_is_one_line_and_writes_nothing(tmp_path, options, words):
+def test_a_compile_error_is_one_line_and_writes_nothing(tmp_path, options, message):
     _write(tmp_path / "c.yaml", data={"kind": "images", "path": "/nowhere"})
     done = _compile(tmp_path / "c.yaml", *options)
     assert done.exit_code == 1
     assert [
-        line for line in done.output.splitlines() if line.startswith("Error:") and words in line
+        line for line in done.output.splitlines() if line.startswith("Error:") and message in line
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yaml"]
 
 
-def test_spans_are_looked_for_when_the_step_runs(tmp_path):
+def test_spans_are_resolved_when_the_step_runs(tmp_path):
     path = "/nowhere/span-{YYYY}-{MM}-{DD}"
     _write(tmp_path / "c.yaml", data={"kind": "images", "path": path})
     assert _compile(tmp_path / "c.yaml").exit_code == 0
@@ -143,12 +146,12 @@ def test_spans_are_looked_for_when_the_step_runs(tmp_path):
     assert "SpanDrift" in tasks["Transform"]["dependentTasks"]  # which may stop the run
 
 
-def test_the_image_must_be_named(tmp_path):
+def test_the_image_is_required(tmp_path):
     _write(tmp_path / "c.yaml", data={"kind": "images", "path": "/nowhere"})
     assert "--image" in _compile(tmp_path / "c.yaml", image=None).output
 
 
-def test_too_wide_a_table_is_refused(tmp_path):
+def test_a_table_with_too_many_columns_is_an_error(tmp_path):
     columns = ",".join(f"a_column_with_a_{'long_' * 20}name_{number}" for number in range(800))
     rows = "\n".join(f"{label}," + ",".join(["1"] * 800) for label in "abab")
     (tmp_path / "wide.csv").write_text(f"label,{columns}\n{rows}\n")
@@ -158,10 +161,10 @@ def test_too_wide_a_table_is_refused(tmp_path):
     assert not (tmp_path / "c.out").exists()
 
 
-def test_the_folder_of_the_file_is_made_or_the_reason_told(tmp_path):
+def test_the_folder_of_the_file_is_created_or_the_error_reported(tmp_path):
     _write(tmp_path / "c.yaml", data={"kind": "images", "path": "/nowhere"})
-    there = tmp_path / "new" / "pipeline.yaml"
-    assert _compile(tmp_path / "c.yaml", f"--out={there}").exit_code == 0
-    assert there.is_file()
+    out = tmp_path / "new" / "pipeline.yaml"
+    assert _compile(tmp_path / "c.yaml", f"--out={out}").exit_code == 0
+    assert out.is_file()
     done = _compile(tmp_path / "c.yaml", f"--out={tmp_path / 'c.yaml' / 'pipeline.yaml'}")
     assert (done.exit_code, "Error: Cannot write" in done.output) == (1, True)

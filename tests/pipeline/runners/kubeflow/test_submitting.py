@@ -1,4 +1,4 @@
-"""diptych submit, against a server that speaks the HTTP of Kubeflow Pipelines."""
+"""``diptych submit``, with a fake server of Kubeflow Pipelines."""
 
 import pytest
 import yaml
@@ -34,7 +34,7 @@ def _submit(server, files, *options, host=None):
     return CliRunner().invoke(main, arguments, catch_exceptions=False)
 
 
-def test_a_run_is_started_of_the_version_that_was_uploaded(server, files):
+def test_a_run_of_the_uploaded_version_is_started(server, files):
     done = _submit(server, files)
     assert done.exit_code == 0, done.output
     assert server.changes() == [
@@ -55,7 +55,7 @@ def test_a_run_is_started_of_the_version_that_was_uploaded(server, files):
     assert f"{server.host}/#/runs/details/{run['run_id']}" in done.output
 
 
-def test_the_same_file_is_not_uploaded_twice_and_another_is_another_version(server, files):
+def test_the_same_file_is_uploaded_once_and_another_file_is_another_version(server, files):
     _submit(server, files)
     _submit(server, files)
     assert len(server.runs) == 2
@@ -69,7 +69,7 @@ def test_the_same_file_is_not_uploaded_twice_and_another_is_another_version(serv
     assert versions[0] == versions[1] != versions[2]
 
 
-def test_a_schedule_is_a_recurring_run_with_seconds_one_at_a_time_and_no_catching_up(server, files):
+def test_a_schedule_is_a_recurring_run_without_concurrency_and_catchup(server, files):
     done = _submit(server, files, "--schedule")
     assert done.exit_code == 0, done.output
     (recurring,) = server.recurring
@@ -81,7 +81,7 @@ def test_a_schedule_is_a_recurring_run_with_seconds_one_at_a_time_and_no_catchin
     assert server.runs == []
 
 
-def test_the_same_schedule_is_left_as_it_is(server, files):
+def test_the_same_schedule_is_not_changed(server, files):
     _submit(server, files, "--schedule")
     before = server.changes()
     done = _submit(server, files, "--schedule")
@@ -89,9 +89,7 @@ def test_the_same_schedule_is_left_as_it_is(server, files):
     assert server.changes() == before
 
 
-def test_another_schedule_takes_the_place_of_the_former_and_is_there_before_it_goes(
-    server, files, tmp_path
-):
+def test_a_new_schedule_is_created_before_the_previous_one_is_deleted(server, files, tmp_path):
     _submit(server, files, "--schedule")
     (old,) = server.recurring
     _submit(server, _files(tmp_path, schedule="0 3 * * *"), "--schedule")
@@ -103,61 +101,65 @@ def test_another_schedule_takes_the_place_of_the_former_and_is_there_before_it_g
     ]
 
 
-def test_a_refused_schedule_leaves_the_former(server, files, tmp_path):
+def test_a_rejected_schedule_keeps_the_previous_one(server, files, tmp_path):
     _submit(server, files, "--schedule")
     before = list(server.recurring)
-    server.refusals["POST", "/recurringruns"] = (400, {"message": "The cron is invalid."})
+    server.errors["POST", "/recurringruns"] = (400, {"message": "The cron is invalid."})
     done = _submit(server, _files(tmp_path, schedule="0 3 * * 9"), "--schedule")
     assert done.exit_code == 1
-    assert _error(done).startswith(f"Error: {server.host} refuses: 400 The cron is invalid.")
+    assert _error(done).startswith(
+        f"Error: {server.host} rejects the request: 400 The cron is invalid."
+    )
     assert server.recurring == before
 
 
-def test_another_time_zone_is_told_of(server, tmp_path):
+def test_another_time_zone_prints_a_note(server, tmp_path):
     files = _files(tmp_path, schedule="0 2 * * *", timezone="Europe/Berlin")
     done = _submit(server, files, "--schedule")
     assert done.exit_code == 0
     assert "CRON_SCHEDULE_TIMEZONE" in done.output and "Europe/Berlin" in done.output
 
 
-def test_the_token_comes_from_the_file_that_kfp_reads(files, tmp_path, monkeypatch):
+def test_the_token_is_read_from_the_file_that_kfp_uses(files, tmp_path, monkeypatch):
     with KubeflowApi(token="secret") as server:
-        refused = _submit(server, files)
-        assert refused.exit_code == 1
-        assert "refuses: 401" in _error(refused) and "KF_PIPELINES_SA_TOKEN_PATH" in _error(refused)
+        rejected = _submit(server, files)
+        assert rejected.exit_code == 1
+        assert "rejects the request: 401" in _error(
+            rejected
+        ) and "KF_PIPELINES_SA_TOKEN_PATH" in _error(rejected)
         (tmp_path / "token").write_text("secret\n")
         monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
         assert _submit(server, files).exit_code == 0
         assert len(server.runs) == 1
 
 
-def test_a_namespace_is_where_everything_goes(server, files):
+def test_all_requests_use_the_namespace(server, files):
     assert _submit(server, files, "--namespace", "team-a").exit_code == 0
-    sent = {(method, path): (query, body) for method, path, query, body in server.asked}
+    sent = {(method, path): (query, body) for method, path, query, body in server.requests}
     assert sent["POST", "/pipelines/upload"][0]["namespace"] == "team-a"
     assert sent["GET", "/pipelines"][0]["namespace"] == "team-a"
     assert sent["POST", "/experiments"][1]["namespace"] == "team-a"
 
 
 @pytest.mark.parametrize(
-    ("host", "words"),
+    ("host", "message"),
     [
-        ("http://127.0.0.1:9", "No Kubeflow Pipelines answer at http://127.0.0.1:9"),
+        ("http://127.0.0.1:9", "Kubeflow Pipelines does not respond at http://127.0.0.1:9"),
         ("localhost:8080", "such as http://localhost:8080"),
     ],
 )
-def test_a_server_that_is_not_there_is_one_line(server, files, host, words):
+def test_an_unreachable_server_is_an_error_of_one_line(server, files, host, message):
     done = _submit(server, files, host=host)
     assert done.exit_code == 1
-    assert words in _error(done)
+    assert message in _error(done)
 
 
-def test_a_pipeline_of_another_configuration_is_refused(server, tmp_path):
+def test_a_pipeline_of_another_configuration_is_an_error(server, tmp_path):
     files = _files(tmp_path, schedule="0 2 * * *", compiled="letters")
     assert "Compile it again" in _error(_submit(server, files))
     (tmp_path / "pipeline.yaml").write_text("[1, 2]")
-    assert "is no compiled pipeline" in _error(_submit(server, files))
-    assert server.asked == []
+    assert "is not a compiled pipeline" in _error(_submit(server, files))
+    assert server.requests == []
 
 
 def _error(done):

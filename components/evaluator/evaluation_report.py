@@ -1,0 +1,66 @@
+"""The evaluation report: metrics, checks and the blessing."""
+
+import numpy as np
+
+from diptych.components.evaluator.baseline_comparison import (
+    check_accuracy_drop,
+    compare_with_baseline,
+)
+from diptych.components.evaluator.collapse import check_collapse, describe_collapse
+from diptych.components.evaluator.model_predictions import ModelPredictions
+from diptych.components.evaluator.requirements import check_requirements
+from diptych.components.evaluator.scored_pairs import ScoredPairs
+from diptych.components.evaluator.slice_metrics import SliceMetrics
+from diptych.components.evaluator.verification import is_far_measurable
+from diptych.schemas.config.evaluate import EvaluateConfig
+from diptych.schemas.evaluation import EvaluationReport
+
+
+def build_evaluation_report(
+    candidate: ModelPredictions,
+    baseline: ModelPredictions | None,
+    metrics: SliceMetrics,
+    config: EvaluateConfig,
+    notes: tuple[str, ...] = (),
+) -> EvaluationReport:
+    """Run all checks and combine them with the metrics.
+
+    Args:
+      candidate: Predictions of the new model.
+      baseline: Predictions of the model in production on the same pairs, or None if there is no
+        model to compare with.
+      metrics: Metrics of the new model. The slice ``all`` has both positive and negative pairs.
+      config: Requirements and number of resamples.
+      notes: Notes to put first, such as why there is no baseline.
+    """
+    pairs, test_slice = candidate.pairs, metrics.slices[0]
+    assert test_slice.verification is not None  # ``RawTestSplit.predict`` requires both kinds
+    roc_auc = test_slice.verification.roc_auc
+    collapse = describe_collapse(candidate.embeddings, pairs.distance, roc_auc)
+    checks = [*check_requirements(config.requirements, test_slice)]
+    comparison = None
+    if baseline is not None:
+        comparison = compare_with_baseline(
+            pairs, candidate.threshold, baseline.pairs, baseline.threshold, config
+        )
+        checks.append(check_accuracy_drop(comparison, config.max_accuracy_drop))
+    checks.append(check_collapse(collapse, roc_auc))
+    return EvaluationReport(
+        blessed=all(check.passed for check in checks),
+        checks=tuple(checks),
+        collapse=collapse,
+        slices=metrics.slices,
+        classes=metrics.classes,
+        comparison=comparison,
+        resamples=config.bootstrap,
+        notes=(*notes, *metrics.notes, *_unmeasurable_rate_notes(pairs, config)),
+    )
+
+
+def _unmeasurable_rate_notes(pairs: ScoredPairs, config: EvaluateConfig) -> tuple[str, ...]:
+    return tuple(
+        f"TAR at FAR {rate:g} requires {np.ceil(1 / rate):,.0f} negative pairs in the test split, "
+        f"got {pairs.num_negative:,}."
+        for rate in config.false_accept_rates
+        if not is_far_measurable(pairs, rate)
+    )

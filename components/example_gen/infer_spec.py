@@ -1,0 +1,294 @@
+"""Infer the features of the examples from the data, and report errors before a run starts."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from diptych.components.common import cell_values as values
+from diptych.components.common.table_rows import (
+    check_columns,
+    format_names,
+    read_schema,
+    read_table_rows,
+)
+from diptych.components.example_gen.columns import (
+    ColumnSample,
+    inspect_columns,
+    require_column,
+    select_columns,
+)
+from diptych.components.example_gen.pair_tables import canonical_same_value
+from diptych.components.example_gen.span_files import SpanFiles, find_span_files
+from diptych.components.example_gen.splits import assign_splits
+from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
+from diptych.schemas.config.data import DataConfig, ImageFolder, PairTable, Table, TFRecords
+from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.errors import ConfigError, DataError
+from diptych.schemas.input_spec import RESERVED, Column, InputSpec
+from diptych.schemas.shards import SPLITS
+
+_T = TypeVar("_T")
+_Spans = tuple[SpanFiles, ...]  # newest last
+_SAMPLE_ROWS = 1000
+_MAX_SCANNED_ROWS = 1_000_000
+
+
+def infer_input_spec(data: DataConfig, split: SplitConfig) -> InputSpec:
+    """Infer the features of the examples from headers, some first rows and the labels.
+
+    Labels are read until two classes are found, usually in the first block. The newest span
+    decides; ExampleGen checks whether older spans match it.
+
+    Raises:
+      ConfigError: A path or column does not exist, or a column does not fit its configuration key.
+      DataError: The data have no rows or only one class, files differ in their columns, or a
+        file cannot be read.
+    """
+    spans = find_span_files(data)
+    if isinstance(data, ImageFolder):
+        return _infer_from_images(spans, data, split)
+    if isinstance(data, Table):
+        return _infer_from_table(spans, data)
+    if isinstance(data, PairTable):
+        return _infer_from_pair_table(spans, data)
+    return _infer_from_tfrecords(spans, data)
+
+
+def _infer_from_images(spans: _Spans, data: ImageFolder, split: SplitConfig) -> InputSpec:
+    classes = sorted({os.path.dirname(file.name) for span in spans for file in span.files})
+    if len(classes) < 2:
+        raise _single_class_error(f"one folder with images, {classes[0]!r}")
+    if not spans[-1].num_bytes:
+        raise DataError(f"All images in {spans[-1].root} are empty (0 bytes). Copy the data again.")
+    if split.by == "class":
+        used = np.unique(assign_splits([name.encode() for name in classes], split))
+        empty = [name for number, name in enumerate(SPLITS) if number not in used]
+        if empty:
+            raise DataError(
+                f"The split {' and '.join(empty)} gets no class: {len(classes)} classes, "
+                f"shares {split.train}, {split.calibration}, {split.test}. Change the shares or "
+                "split.seed, or split by example."
+            )
+    return InputSpec(kind="image", size=data.size, channels=data.channels)
+
+
+def _infer_from_table(spans: _Spans, data: Table) -> InputSpec:
+    sample, _ = read_first_rows(spans[-1])
+    assigned = _collect_assigned_columns(data, {"data.label": data.label}, sample)
+    columns = select_columns(data.columns, "data.columns", sample, assigned)
+    by_position = (
+        data.columns is None or isinstance(data.columns, int) or _has_wildcard(data.columns)
+    )
+    _check_columns_of_files(
+        spans[-1], sample, [*assigned, *(column.name for column in columns)], by_position
+    )
+    seen: set[str] = set()
+    for text in _read_canonical_text(spans, data.label):
+        seen.update(label for label in text.unique().to_pylist() if label is not None)
+        if len(seen) > 1:
+            return InputSpec(kind="vector", columns=columns)
+    if not seen:
+        raise DataError(f"The column {data.label!r} has no values. Check data.label.")
+    raise _single_class_error(f"one value in the column {data.label!r}, {seen.pop()!r}")
+
+
+def _infer_from_pair_table(spans: _Spans, data: PairTable) -> InputSpec:
+    sample, _ = read_first_rows(spans[-1])
+    assigned = _collect_assigned_columns(data, {"data.same": data.same}, sample)
+    sides: dict[str, tuple[Column, ...]] = {}
+    # Named columns first; a count then selects from the remaining columns, left before right.
+    for side in sorted(("left", "right"), key=lambda side: isinstance(getattr(data, side), int)):
+        sides[side] = select_columns(getattr(data, side), f"data.{side}", sample, assigned)
+        assigned = {**assigned, **{column.name: f"data.{side}" for column in sides[side]}}
+    left, right = ([column.width for column in sides[side]] for side in ("left", "right"))
+    if left != right:
+        raise ConfigError(
+            f"data.left and data.right must have the same widths, got {len(left)} columns with "
+            f"{sum(left)} values and {len(right)} columns with {sum(right)} values."
+        )
+    by_position = any(
+        isinstance(choice, int) or _has_wildcard(choice) for choice in (data.left, data.right)
+    )
+    _check_columns_of_files(spans[-1], sample, list(assigned), by_position)
+    _check_same_column(spans, data)
+    return InputSpec(kind="vector", columns=sides["left"], right_columns=sides["right"])
+
+
+def _check_same_column(spans: _Spans, data: PairTable) -> None:
+    positive = canonical_same_value(data.same_value)
+    seen: set[str] = set()
+    num_rows = 0
+    for text in _read_canonical_text(spans, data.same, same=True):
+        seen.update(value for value in text.unique().to_pylist() if value is not None)
+        num_rows += len(text)
+        if len(seen) > 2:
+            raise ConfigError(
+                f"data.same: the column {data.same!r} has more than two values "
+                f"({format_names(sorted(seen), 5)}). Expected one value for positive and one for "
+                "negative pairs."
+            )
+        if num_rows >= _MAX_SCANNED_ROWS and len(seen) == 2:
+            break
+    if positive not in seen:
+        raise ConfigError(
+            f"data.same_value: {data.same_value!r} never occurs in the column {data.same!r}. "
+            f"Its values are: {format_names(sorted(seen), 5)}."
+        )
+    if len(seen) < 2:
+        raise DataError(
+            f"The column {data.same!r} has only one value, {positive!r}. "
+            "Training needs positive and negative pairs."
+        )
+
+
+def _infer_from_tfrecords(spans: _Spans, data: TFRecords) -> InputSpec:
+    first: pa.RecordBatch | None = None
+    seen: set[str] = set()
+    num_records = 0
+    for number, records in _read_files(spans, read_records):
+        num_records += len(records)
+        for _, rows, _ in decode_examples(records, number):
+            if rows is None:
+                continue
+            if first is None:
+                first = rows.batch.slice(0, _SAMPLE_ROWS)
+                _check_features(first, data)
+            labels = values.as_text(single_values(rows.batch, data.label))
+            seen.update(label for label in labels.unique().to_pylist() if label is not None)
+        if len(seen) > 1 or num_records >= _MAX_SCANNED_ROWS:
+            break
+    if not num_records:
+        raise DataError(f"No records in {data.path}. Check how the data were written.")
+    if first is None:
+        raise DataError(f"No record in {data.path} is a tf.Example. Check how they were written.")
+    if not seen:
+        raise DataError(f"The feature {data.label!r} has no values. Check data.label.")
+    if len(seen) < 2 and num_records < _MAX_SCANNED_ROWS:
+        raise _single_class_error(f"one value of the feature {data.label!r}, {seen.pop()!r}")
+    if data.image is not None:
+        return InputSpec(kind="image", size=data.size, channels=data.channels)
+    sample = inspect_columns(first.select([str(data.vector)]), first.schema.names)
+    columns = select_columns(data.vector, "data.vector", sample, {})
+    return InputSpec(kind="vector", columns=columns)
+
+
+def _check_features(batch: pa.RecordBatch, data: TFRecords) -> None:
+    features = {"label": data.label, "image": data.image, "vector": data.vector}
+    features |= {"id": data.id, "group": data.group}
+    for key, feature in features.items():
+        if feature is not None:
+            require_column(feature, batch.schema.names, f"data.{key}")
+    if data.vector is not None:
+        if data.vector == data.label:
+            raise ConfigError(f"data.vector: the feature {data.vector!r} is already data.label.")
+        if data.vector in RESERVED:
+            raise ConfigError(
+                f"data.vector: the name {data.vector!r} is reserved ({', '.join(RESERVED)}). "
+                "Rename the feature."
+            )
+        data_type = batch.schema.field(data.vector).type
+        if not values.is_list(data_type) or not values.is_number(data_type.value_type):
+            raise ConfigError(f"data.vector: the feature {data.vector!r} does not contain numbers.")
+    if data.image is not None:
+        cells = single_values(batch, data.image)
+        if not values.is_text(cells.type) or cells.null_count == len(cells):
+            raise ConfigError(
+                f"data.image: the feature {data.image!r} must hold one encoded image (bytes)."
+            )
+
+
+def read_first_rows(span: SpanFiles) -> tuple[ColumnSample, pa.RecordBatch]:
+    """Read the first rows of the first non-empty file, and infer their column types.
+
+    Raises:
+      DataError: No file has rows.
+    """
+    for file in span.files:
+        path = span.root / file.name
+        names = read_schema(path).names
+        unique = [name for name in names if names.count(name) == 1]
+        for rows in read_table_rows(path, unique, batch_size=_SAMPLE_ROWS) if unique else ():
+            if rows.batch.num_rows:
+                batch = rows.batch.slice(0, _SAMPLE_ROWS)
+                return inspect_columns(batch, names), batch
+    raise DataError(
+        f"The data in {span.root} have no rows (0 in {len(span.files)} files). "
+        "Check data.path and how the data were written."
+    )
+
+
+def _collect_assigned_columns(
+    data: Table | PairTable, columns: dict[str, str], sample: ColumnSample
+) -> dict[str, str]:
+    """Map each column with a role other than the vector to its configuration key."""
+    columns |= {f"data.{key}": getattr(data, key) for key in ("id", "group") if getattr(data, key)}
+    assigned: dict[str, str] = {}
+    for key, name in columns.items():
+        require_column(name, sample.names, key)
+        if sample.names.count(name) > 1:
+            raise DataError(f"Several columns are named {name!r} ({key}). Rename them.")
+        if name in sample.list_widths:
+            raise ConfigError(
+                f"{key}: the column {name!r} contains lists. Name a column of single values."
+            )
+        # The same column may be both id and group.
+        assigned.setdefault(name, key)
+    return assigned
+
+
+def _has_wildcard(choice: str | Sequence[str] | int | None) -> bool:
+    patterns = [choice] if isinstance(choice, str) else choice
+    return isinstance(patterns, list) and any(pattern.endswith("*") for pattern in patterns)
+
+
+def _check_columns_of_files(
+    span: SpanFiles, sample: ColumnSample, required: Sequence[str], by_position: bool
+) -> None:
+    """Check that every file has the same columns.
+
+    Args:
+      span: Files to check.
+      sample: Column types of the first file.
+      required: Columns that every file must have.
+      by_position: The columns of the vector are not named one by one, so no column may differ.
+
+    Raises:
+      DataError: A file has other columns.
+    """
+    for file in span.files:
+        path = span.root / file.name
+        names = read_schema(path).names
+        if not names:
+            continue
+        check_columns(path, names, required)
+        differing = sorted(set(names) ^ set(sample.names))
+        if by_position and differing:
+            raise DataError(
+                f"{path} has other columns than the first file: {format_names(differing)} are in "
+                "only one of them. Name the columns of the vector, or write the same columns to "
+                "all files."
+            )
+
+
+def _read_canonical_text(spans: _Spans, column: str, same: bool = False) -> Iterator[pa.Array]:
+    to_text = values.as_same_text if same else values.as_text
+    for rows in _read_files(spans, lambda path: read_table_rows(path, [column], batch_size=65536)):
+        yield to_text(rows.batch.column(column))
+
+
+def _read_files(spans: _Spans, read: Callable[[Path], Iterator[_T]]) -> Iterator[_T]:
+    """Apply ``read`` to each file, newest span first. Errors of older spans are ignored."""
+    for span in reversed(spans):
+        with contextlib.suppress(*(() if span is spans[-1] else (DataError,))):
+            for file in span.files:
+                if file.size:
+                    yield from read(span.root / file.name)
+
+
+def _single_class_error(found: str) -> DataError:
+    return DataError(f"Expected at least 2 classes, got {found}. Check the labels, or add data.")

@@ -1,0 +1,114 @@
+"""Count rejected rows, skip unusable older spans, and stop the run if too many were rejected."""
+
+from collections.abc import Iterable, Mapping
+
+from diptych.components.example_gen.example_batch import ExampleBatch
+from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.errors import DataError
+from diptych.schemas.rejected_rows import (
+    IngestCounts,
+    IngestSummary,
+    RejectionReason,
+    add_reason,
+)
+from diptych.schemas.shards import SPLITS
+
+_MAX_REASONS_SHOWN = 5
+
+
+def count_batch(batch: ExampleBatch, num_examples: Iterable[int]) -> IngestCounts:
+    """Count the rows of a batch; ``num_examples`` per split, in the order of ``SPLITS``."""
+    training, calibration, test = num_examples
+    counts = count_rejected(batch.rejected)
+    return counts.model_copy(
+        update={
+            "num_read": batch.features.num_rows + counts.num_rejected,
+            "num_examples": (training, calibration, test),
+        }
+    )
+
+
+def count_rejected(rejected: Iterable[tuple[str, str]]) -> IngestCounts:
+    """Count rows or files that were all rejected, given as source and reason."""
+    reasons: dict[str, RejectionReason] = {}
+    num_rejected = 0
+    for source, text in rejected:
+        add_reason(reasons, text, RejectionReason(count=1, source=source))
+        num_rejected += 1
+    return IngestCounts(num_read=num_rejected, num_rejected=num_rejected, reasons=reasons)
+
+
+def skip_unusable_spans(spans: Mapping[str, IngestCounts], max_rejected: float) -> IngestSummary:
+    """Skip each older span that would have stopped the run if it were the newest.
+
+    The decision depends on the data alone, so every run on the same data skips the same spans.
+
+    Args:
+      spans: Counts by span name, newest last.
+      max_rejected: Share of its rows that may be rejected in a span.
+    """
+    *older, _ = spans
+    problems = {name: _find_problem(spans[name], max_rejected) for name in older}
+    skipped = {name: problem for name, problem in problems.items() if problem is not None}
+    return IngestSummary(spans=dict(spans), skipped_spans=skipped)
+
+
+def check_ingest(summary: IngestSummary, max_rejected: float, split: SplitConfig) -> None:
+    """Stop the run if the data, or the newest span, cannot be used.
+
+    Raises:
+      DataError: A file could not be read, a larger share than ``max_rejected`` was rejected, a
+        split has no examples, or no older span matches the newest.
+    """
+    *older, newest = summary.spans
+    problem = _find_problem(summary.spans[newest], max_rejected)
+    if problem is not None:
+        raise DataError(f"The newest span, {newest}: {problem}" if newest else problem)
+    # If the newest span changed its format, all others look wrong. With a single older span it is
+    # undecidable which of the two is wrong.
+    if len(older) > 1 and len(summary.skipped_spans) == len(older):
+        previous = older[-1]
+        raise DataError(
+            f"None of the {len(older)} older spans can be used together with the newest, {newest}. "
+            f"The one before it, {previous}: {summary.skipped_spans[previous]} If the newest span "
+            "is wrong, repair it. If its format changed on purpose, lower data.window or rewrite "
+            "the older spans."
+        )
+    used = summary.used
+    empty = [name for name, count in zip(SPLITS, used.num_examples, strict=True) if not count]
+    if empty:
+        shares = f"train {split.train}, calibration {split.calibration}, test {split.test}"
+        raise DataError(
+            f"No examples in the split {' and '.join(empty)}: {sum(used.num_examples)} examples, "
+            f"split by {split.by}, shares {shares}. Change the shares or split.seed, or add data."
+        )
+
+
+def _find_problem(counts: IngestCounts, max_rejected: float) -> str | None:
+    """Describe why a span cannot be used, or return None."""
+    if counts.failures:
+        num_more = len(counts.failures) - 1
+        return counts.failures[0] + (f" ({num_more} more files failed too.)" if num_more else "")
+    if not counts.num_read:
+        return "The data have no rows. Check data.path and how the data were written."
+    share = counts.num_rejected / counts.num_read
+    if share > max_rejected:
+        return (
+            f"{counts.num_rejected} of {counts.num_read} rows or images were rejected "
+            f"({share:.2%}), above data.max_rejected ({max_rejected:.2%}): "
+            f"{_format_reasons(counts)}. "
+            "Repair the data, or raise data.max_rejected if they are expected."
+        )
+    return None
+
+
+def _format_reasons(counts: IngestCounts) -> str:
+    """Format the most frequent reasons."""
+    ordered = sorted(counts.reasons.items(), key=lambda item: (-item[1].count, item[0]))
+    shown = [
+        f"{reason.count} x {text} (as {reason.source})"
+        for text, reason in ordered[:_MAX_REASONS_SHOWN]
+    ]
+    num_more = len(ordered) - _MAX_REASONS_SHOWN
+    more = [f"{num_more} more reasons"] if num_more > 0 else []
+    return "; ".join(shown + more)

@@ -1,0 +1,196 @@
+"""Find the files of the data, and compute a fingerprint that changes with them."""
+
+import dataclasses
+import glob
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from diptych.components.common.data_files import (
+    IMAGE_EXTENSIONS,
+    DataFile,
+    find_images,
+    has_table_extension,
+)
+from diptych.components.example_gen.spans import Span, find_spans, has_spans
+from diptych.schemas.config.data import DataConfig, ImageFolder, TFRecords
+from diptych.schemas.errors import ConfigError, DataError, DiptychError
+
+
+@dataclasses.dataclass(frozen=True)
+class SpanFiles:
+    """Files of one span, or of all data without spans.
+
+    Attributes:
+      root: Folder of the files.
+      files: Usable files, sorted by name.
+      rejected: Name of each unusable file, and the reason.
+      span: None for data without spans.
+      error: Why an older span has no usable files; empty otherwise.
+    """
+
+    root: Path
+    files: tuple[DataFile, ...]
+    rejected: tuple[tuple[str, str], ...] = ()
+    span: Span | None = None
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the span; empty for data without spans."""
+        return self.span.name if self.span else ""
+
+    @property
+    def num_bytes(self) -> int:
+        """Total size of the files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the names, sizes and modification times; independent of the folder."""
+        digest = hashlib.blake2b(digest_size=16)
+        for file in self.files:
+            digest.update(
+                f"{file.name}\0{file.size}\0{file.mtime_ns}\n".encode(errors="surrogateescape")
+            )
+        for name, reason in self.rejected:
+            digest.update(f"{name}\0{reason}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+
+def compute_fingerprint(spans: Sequence[SpanFiles]) -> str:
+    """Compute a fingerprint that changes with the files of any span and with the window."""
+    if len(spans) == 1 and spans[0].span is None:
+        return spans[0].fingerprint
+    digest = hashlib.blake2b(digest_size=16)
+    for files in spans:
+        digest.update(f"{files.span}\0{files.fingerprint}\0{files.error}\n".encode())
+    return digest.hexdigest()
+
+
+def find_span_files(data: DataConfig) -> tuple[SpanFiles, ...]:
+    """Find the files of each span in the window, newest last.
+
+    Data without spans have a single entry. For an older span without usable files, ``error`` is
+    set.
+
+    Raises:
+      ConfigError: See ``find_files`` and ``find_spans``; also if a window is set without spans.
+      DataError: See there; also if the newest span has no usable file.
+    """
+    if not has_spans(data.path):
+        if data.window is not None:
+            raise ConfigError(
+                f"data.window is {data.window}, but data.path has no spans: {data.path}. "
+                "Add {SPAN}, or {YYYY}, {MM} and {DD} to data.path, or remove data.window."
+            )
+        return (find_files(data),)
+    _require_mounted_path(data.path)
+    *older, newest = find_spans(data.path, data.window)
+    try:
+        found = [_find_files_of_span(data, newest)]
+    except DiptychError as error:
+        raise DataError(
+            f"The newest span, {newest.name}, has no usable files: {error} If it is still being "
+            "written, run again when it is complete. To avoid this, write a span under a temporary "
+            "name and rename it."
+        ) from error
+    for span in reversed(older):
+        try:
+            found.append(_find_files_of_span(data, span))
+        except DiptychError as error:
+            found.append(SpanFiles(Path(span.path), (), span=span, error=str(error)))
+    return tuple(reversed(found))
+
+
+def _find_files_of_span(data: DataConfig, span: Span) -> SpanFiles:
+    files = find_files(data.model_copy(update={"path": span.path}))
+    return dataclasses.replace(files, span=span)
+
+
+def find_files(data: DataConfig) -> SpanFiles:
+    """Find the files of data without spans.
+
+    Raises:
+      ConfigError: ``data.path`` does not exist, is of another kind, or is not on a mounted disk.
+      DataError: It has no file of the configured kind.
+    """
+    path = data.path
+    _require_mounted_path(path)
+    if isinstance(data, ImageFolder):
+        return _find_images_of_classes(path)
+    extensions = "*.tfrecord*, *.gz" if isinstance(data, TFRecords) else "*.csv, *.tsv, *.parquet"
+    if os.path.isfile(path):
+        root, names = os.path.dirname(path) or ".", [os.path.basename(path)]
+    elif os.path.isdir(path):
+        root = path
+        has_extension = _has_tfrecord_name if isinstance(data, TFRecords) else has_table_extension
+        names = [
+            name
+            for name in os.listdir(path)
+            if has_extension(name) and not name.startswith((".", "_"))
+        ]
+        names = [name for name in names if os.path.isfile(os.path.join(path, name))]
+        if not names:
+            raise DataError(
+                f"No data files ({extensions}) in {path}. Check data.path; for files in subfolders "
+                f"use a pattern such as {os.path.join(path, '**', '*.csv')}."
+            )
+    elif glob.has_magic(path):
+        root = _root_of_pattern(path)
+        matches = [match for match in glob.glob(path, recursive=True) if os.path.isfile(match)]
+        names = [os.path.relpath(match, root) for match in matches]
+        if not names:
+            raise ConfigError(f"No file matches data.path {path}. Check the pattern.")
+    else:
+        raise ConfigError(f"data.path does not exist: {path}. Check the configuration.")
+    files = []
+    for name in sorted(names):
+        status = os.stat(os.path.join(root, name))
+        files.append(DataFile(name.replace(os.sep, "/"), status.st_size, status.st_mtime_ns))
+    if not any(file.size for file in files):
+        raise DataError(
+            f"All files in {path} are empty (0 bytes). Check how the data were written."
+        )
+    return SpanFiles(Path(root), tuple(files))
+
+
+def _require_mounted_path(path: str) -> None:
+    if "://" in path:
+        raise ConfigError(
+            f"data.path must be on a mounted disk, got {path!r}. "
+            "Mount the bucket, or copy the data to a disk."
+        )
+
+
+def _has_tfrecord_name(name: str) -> bool:
+    lower = name.lower()
+    return "tfrecord" in lower or lower.endswith((".gz", ".tfr"))
+
+
+def _root_of_pattern(pattern: str) -> str:
+    """Return the folder above the first part with a wildcard."""
+    parts = Path(pattern).parts
+    num_fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return str(Path(*parts[:num_fixed])) if num_fixed else "."
+
+
+def _find_images_of_classes(path: str) -> SpanFiles:
+    if not os.path.exists(path):
+        raise ConfigError(f"data.path does not exist: {path}. Check the configuration.")
+    if not os.path.isdir(path):
+        raise ConfigError(
+            f"data.path must be a folder with one subfolder per class, got a file: {path}."
+        )
+    images, rejected = find_images(path)
+    files = tuple(file for file in images if "/" in file.name)
+    rejected += [(file.name, "not in a class folder") for file in images if "/" not in file.name]
+    rejected.sort()
+    if not files:
+        example = f" Rejected: {rejected[0][0]}: {rejected[0][1]}." if rejected else ""
+        raise DataError(
+            f"No images ({', '.join(IMAGE_EXTENSIONS)}) in the class folders of {path}."
+            f"{example} Put the images of each class into a separate subfolder."
+        )
+    return SpanFiles(Path(path), files, tuple(rejected))

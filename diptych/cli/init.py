@@ -1,0 +1,25 @@
+"""``diptych init``: write a configuration for given data."""
+
+import os
+from pathlib import Path
+
+import click
+
+from diptych.cli.errors import exit_on_error
+
+
+@click.command("init", short_help="Write a configuration that fits the data.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Data to profile: a folder of images, tables or TFRecord files.",
+)
+@click.argument("out", type=click.Path(path_type=Path), default=Path("diptych.yaml"))
+def init_command(data: Path | None, out: Path) -> None:
+    """Write a commented configuration to OUT (default: diptych.yaml) that fits the data."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with exit_on_error():
+        from diptych.cli.config_template import write_config_template
+
+        write_config_template(data, out)
+    click.echo(f"Wrote {out}. Check it, then run: diptych run {out}")

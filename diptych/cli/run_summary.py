@@ -1,0 +1,161 @@
+"""Summary of a run on the console."""
+
+import math
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from diptych.pipeline.runs.run_summary import RunSummary
+from diptych.schemas.balance import Spread
+from diptych.schemas.evaluation import Estimate, EvaluationReport
+
+
+def print_run_summary(summary: RunSummary, report: Path | None, console: Console) -> None:
+    """Print the summary of a run: two tables, the metrics and the paths of its results.
+
+    Args:
+      summary: Summary of the run.
+      report: Path of the report; None: it could not be built.
+      console: Console to print on.
+    """
+    for table in (_pairs_table(summary), _balance_table(summary)):
+        console.print()
+        console.print(table)
+    console.print()
+    for note, splits in _splits_by_note(summary).items():
+        _print_line(console, "Note", f"{', '.join(splits)}: {note}")
+    if summary.negatives != "random":  # show whether similar classes were available
+        _print_line(console, "Negatives", summary.negatives)
+    reasons = f", reasons in {summary.rejected}" if summary.num_rejected else ""
+    rejected = f"{summary.num_rejected:,} of {summary.num_read:,} rows or images{reasons}"
+    _print_line(console, "Rejected", rejected)
+    for name, reason in summary.skipped_spans.items():
+        _print_line(console, "Skipped", f"span {name}: {reason}", "yellow")
+    if summary.drift:
+        _print_line(console, "Newest span", summary.drift)
+    _print_metrics(summary.evaluation, console)
+    _print_line(console, "Model", _describe_model(summary))
+    path = "not built, see the log" if report is None else str(report)
+    _print_line(console, "Report", path)
+    _print_line(console, "Curves", f"tensorboard --logdir {summary.curves}")
+
+
+def percentage(estimate: Estimate) -> str:
+    """Format a share as a percentage, with its confidence interval if it has one."""
+    if estimate.value is None:
+        return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.2%}"
+    return f"{estimate.value:.2%} ({estimate.low:.2%} to {estimate.high:.2%})"
+
+
+def _print_line(console: Console, title: str, text: str, style: str = "") -> None:
+    console.print(f"{title:<14}[{style or 'none'}]{escape(text)}[/]")
+
+
+def _describe_model(summary: RunSummary) -> str:
+    if summary.pushed is None:
+        version = summary.rolled_back
+        return f"not pushed: version {version} was rolled back" if version else "not pushed"
+    if summary.pushed.rolled_back:
+        return f"{summary.pushed.path} (rolled back)"
+    return f"{summary.pushed.path}{'' if summary.pushed.exists else ' (deleted)'}"
+
+
+def _print_metrics(evaluation: EvaluationReport, console: Console) -> None:
+    """Print the metrics of the test split, and the verdict with a line for each check."""
+    pairs = evaluation.pairs
+    for name, metrics in (("fixed", pairs.fixed), ("calibrated", pairs.calibrated)):
+        text = f"{percentage(metrics.accuracy)} at the {name} threshold {metrics.threshold:.3f}"
+        _print_line(console, "Accuracy", text)
+    auc = "-" if pairs.roc_auc.value is None else f"{pairs.roc_auc.value:.4f}"
+    error = percentage(pairs.equal_error_rate)
+    text = f"{auc}, equal error rate {error}, on {pairs.pairs:,} test pairs"
+    _print_line(console, "ROC AUC", text)
+    retrieval = evaluation.all.retrieval
+    if retrieval is not None:
+        text = f"{percentage(retrieval.recall_at_1)}, {retrieval.queries:,} queries"
+        _print_line(console, "Recall@1", text)
+    few_shot_slices = [each for each in evaluation.slices[1:] if each.few_shot]
+    for each in few_shot_slices or [evaluation.all]:
+        one_shot = [episodes for episodes in each.few_shot if episodes.shots == 1]
+        if one_shot:
+            text = ", ".join(f"{percentage(of.accuracy)} {of.ways}-way" for of in one_shot)
+            _print_line(console, "One-shot", f"{text}, {each.name} classes")
+    if evaluation.collapse is not None:
+        _print_line(console, "Collapse", evaluation.collapse, "red")
+    verdict = "[green]blessed[/]" if evaluation.blessed else "[red]not blessed[/]"
+    # The failed checks first: they decided against the model.
+    first, *others = sorted(evaluation.checks, key=lambda check: check.passed)
+    console.print(f"Verdict       {verdict}: {escape(first.text)}")
+    for check in others:
+        _print_line(console, "", check.text)
+
+
+def _pairs_table(summary: RunSummary) -> Table:
+    table = _make_table(
+        *("split", "examples", "classes", "singletons", "positive", "negative", "triplets")
+    )
+    for split, manifest in summary.manifests.items():
+        classes = summary.balance[split].classes  # None: the data are pairs
+        table.add_row(
+            split,
+            f"{manifest.num_examples:,}",
+            f"{classes.num_classes:,}" if classes else "-",
+            f"{classes.num_singletons:,}" if classes else "-",
+            f"{manifest.num_positive:,}",
+            f"{manifest.num_negative:,}",
+            f"{manifest.num_triplets:,}",
+        )
+    return table
+
+
+def _balance_table(summary: RunSummary) -> Table:
+    spread = "min / median / max"
+    table = _make_table(
+        "balance",
+        f"examples per class\n{spread}",
+        f"pairs per class\n{spread}",
+        "repeats\nmean / max",
+        "in a pair",
+    )
+    for split, balance in summary.balance.items():
+        classes = balance.classes
+        table.add_row(
+            split,
+            _format_spread(classes.examples) if classes else "-",
+            _format_spread(classes.pairs) if classes else "-",
+            f"{balance.repeats_mean:.1f} / {balance.repeats_max}",
+            f"{math.floor(balance.coverage * 1000) / 10:.1f} %",  # 100 only if it is complete
+        )
+    return table
+
+
+def _make_table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def _format_spread(spread: Spread) -> str:
+    return " / ".join(_shorten(number) for number in (spread.min, spread.median, spread.max))
+
+
+def _shorten(number: float) -> str:
+    """Format a number in at most six characters; below 10,000 as an integer."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= max(size, 1e4):
+            return f"{number / size:,.{1 if number < 100 * size else 0}f}{unit}"
+    return f"{number:,.0f}"
+
+
+def _splits_by_note(summary: RunSummary) -> dict[str, list[str]]:
+    """Splits of each note."""
+    notes: dict[str, list[str]] = {}
+    for split, balance in summary.balance.items():
+        for note in balance.notes:
+            notes.setdefault(note, []).append(split)
+    return notes

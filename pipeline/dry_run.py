@@ -1,0 +1,111 @@
+"""Dry run: which steps of a run would be taken from the cache, without running any."""
+
+import contextlib
+import dataclasses
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfx.dsl.compiler import compiler, constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
+
+from diptych.components.common.production import resolve_production
+from diptych.components.example_gen.infer_spec import infer_input_spec
+from diptych.pipeline.engines import check_reachable
+from diptych.pipeline.runners.local import clear_beam_args
+from diptych.pipeline.session import make_encoder_importable, resolve_root
+from diptych.pipeline.workspace import DATABASE, serving_folder
+from diptych.schemas.config.config import Config
+from diptych.schemas.errors import ConfigError
+
+_RUN = "dry-run"
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedStep:
+    """A step of a run, and whether its outputs are in the cache."""
+
+    name: str
+    cached: bool
+
+
+def plan_run(config: Config, root: Path | None = None) -> list[PlannedStep]:
+    """Check configuration and data, and find out which steps would run.
+
+    TFX looks up the cache in a copy of the metadata; nothing is written into the root. A step after
+    a step that would run counts as one that would run, although its inputs may turn out the same.
+
+    Args:
+      config: Configuration of the pipeline.
+      root: Pipeline root; None: ``diptych-NAME`` in the working directory.
+
+    Raises:
+      ConfigError: The configuration does not fit the data, or an engine cannot be reached.
+      DataError: The data cannot be used.
+    """
+    root = resolve_root(config, root)
+    make_encoder_importable(config)
+    check_reachable(config.beam)
+    inputs = infer_input_spec(config.data, config.split)
+    from diptych.pipeline.graph import build_pipeline
+
+    production = resolve_production(serving_folder(config, root))
+    if not (root / DATABASE).is_file():
+        # Building the pipeline creates its root.
+        with tempfile.TemporaryDirectory() as folder:
+            pipeline = build_pipeline(config, inputs, Path(folder), production)
+        return [PlannedStep(step.id, cached=False) for step in pipeline.components]
+    pipeline = build_pipeline(config, inputs, root, production)
+    with _copy_database(root / DATABASE) as database:
+        return list(_look_up_steps(pipeline, database))
+
+
+def _look_up_steps(pipeline: Pipeline, database: Path) -> Iterator[PlannedStep]:
+    program = compiler.Compiler().compile(pipeline)
+    runtime_parameter_utils.substitute_runtime_parameter(
+        program, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: _RUN}
+    )
+    # TFX creates folders below the pipeline root; they are not part of the cache key.
+    program.runtime_spec.pipeline_root.field_value.string_value = str(database.parent)
+    deployment = runner_utils.extract_local_deployment_config(program)
+    connection = sqlite_metadata_connection_config(str(database))
+    changed: set[str] = set()  # steps that would run
+    for node in program.nodes:
+        name = node.pipeline_node.node_info.id
+        step_launcher = launcher.Launcher(
+            pipeline_node=node.pipeline_node,
+            mlmd_connection=metadata.Metadata(connection),
+            pipeline_info=program.pipeline_info,
+            pipeline_runtime_spec=program.runtime_spec,
+            executor_spec=clear_beam_args(runner_utils.extract_executor_spec(deployment, name)),
+            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+        )
+        # The launcher publishes cached outputs to the metadata, where the next steps find them.
+        cached = (
+            changed.isdisjoint(node.pipeline_node.upstream_nodes)
+            and not step_launcher._prepare_execution().is_execution_needed
+        )
+        if not cached:
+            changed.add(name)
+        yield PlannedStep(name, cached)
+
+
+@contextlib.contextmanager
+def _copy_database(database: Path) -> Iterator[Path]:
+    """Copy the metadata, also while another process writes to them."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / DATABASE
+        try:
+            with (
+                contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as source,
+                contextlib.closing(sqlite3.connect(copy)) as target,
+            ):
+                source.backup(target)
+        except sqlite3.Error as error:
+            raise ConfigError(f"Cannot read the metadata {database}: {error}.") from error
+        yield copy

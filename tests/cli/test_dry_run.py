@@ -1,0 +1,95 @@
+"""``diptych run --dry-run``, on the toy pipeline."""
+
+import contextlib
+
+import pytest
+import yaml
+from toy_runs import run_toy, toy_pipeline
+
+STEPS = ["ExampleGen", "PairGen", "Trainer", "Evaluator", "Pusher"]
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "data.csv").write_text("label,a\nx,1\ny,2\n")
+    data = {"kind": "table", "path": "data.csv", "label": "label"}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"name": "toy", "data": data}))
+    return tmp_path / "config.yaml"
+
+
+@pytest.fixture
+def plan(config, diptych, monkeypatch):
+    """Plan a run of the toy pipeline; return the state of each step."""
+
+    def plan(**told):
+        monkeypatch.setattr(
+            "diptych.pipeline.graph.build_pipeline",
+            lambda config, inputs, root, production: toy_pipeline(root, **told),
+        )
+        done = diptych("run", config, "--root", config.parent / "root", "--dry-run")
+        assert done.exit_code == 0, done.output
+        first, *steps = done.stdout.splitlines()
+        assert first == f"toy  root {config.parent / 'root'}"
+        return {name: state for name, state in (line.split(maxsplit=1) for line in steps)}
+
+    return plan
+
+
+def content_of(root):
+    return {path: path.read_bytes() if path.is_file() else None for path in sorted(root.rglob("*"))}
+
+
+def test_without_earlier_runs_all_steps_would_run_and_no_root_is_made(plan, config):
+    assert plan() == dict.fromkeys(STEPS, "would run")
+    assert not (config.parent / "root").exists()
+
+
+def test_unchanged_steps_are_cached_and_the_root_stays_as_it_is(plan, config):
+    root = config.parent / "root"
+    run_toy(root, "first")
+    before = content_of(root)
+    assert plan() == dict.fromkeys(STEPS, "cached")
+    changed = plan(learning_rate=0.2)
+    assert changed == {
+        **dict.fromkeys(STEPS[:2], "cached"),
+        **dict.fromkeys(STEPS[2:], "would run"),
+    }
+    assert content_of(root) == before
+    launched = []
+    assert [step.state for step in _run_again(root, launched, learning_rate=0.2).steps] == [
+        *("cached", "cached", "ran", "ran", "ran")
+    ]
+
+
+def _run_again(root, launched, **told):
+    from diptych.pipeline.runs.records import read_run
+
+    launched += run_toy(root, "second", **told)
+    return read_run(root, "second")
+
+
+def test_a_step_whose_outputs_were_deleted_would_run(plan, config):
+    import shutil
+
+    root = config.parent / "root"
+    run_toy(root, "first")
+    shutil.rmtree(root / "artifacts" / "Trainer" / "model")
+    assert plan()["Trainer"] == plan()["Pusher"] == "would run"
+    assert plan()["PairGen"] == "cached"
+
+
+def test_an_interrupted_step_would_run(plan, config):
+    with contextlib.suppress(ValueError):
+        run_toy(config.parent / "root", "first", end="failed")
+    assert plan(end="failed")["PairGen"] == "cached"
+    assert plan(end="failed")["Trainer"] == "would run"
+
+
+def test_data_and_configuration_are_checked(diptych, config):
+    (config.parent / "data.csv").unlink()
+    done = diptych("run", config, "--dry-run")
+    assert done.exit_code == 1
+    assert "data.path does not exist" in done.stderr
+    done = diptych("run", config, "--dry-run", "--set", "train.epochs=none")
+    assert (done.exit_code, "train.epochs" in done.stderr) == (1, True)
+    assert diptych("run", config, "--dry-run", "--nightly").exit_code == 2

@@ -1,0 +1,95 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from diptych.components.evaluator.evaluation_files import write_evaluation_files
+from diptych.components.evaluator.evaluation_report import build_evaluation_report
+from diptych.components.evaluator.model_predictions import ModelPredictions
+from diptych.components.evaluator.slice_metrics import compute_pair_metrics
+from diptych.schemas.config.evaluate import EvaluateConfig, MetricRequirements
+from diptych.schemas.evaluation import ClassMetrics, EvaluationReport
+
+CONFIG = EvaluateConfig(
+    threshold=4.5,
+    bootstrap=100,
+    requirements=MetricRequirements(accuracy=0.7),
+    max_accuracy_drop=0.05,
+)
+
+
+@pytest.fixture
+def predict(draw_pairs):
+    """A function that makes predictions of a model of a given skill."""
+
+    def predict(skill, seed=0, num_pairs=600, examples=150):
+        pairs = draw_pairs(seed, pairs=num_pairs, examples=examples, skill=skill)
+        embeddings = np.random.default_rng(seed).normal(size=(examples, 3)).astype(np.float32)
+        return ModelPredictions(embeddings, pairs, threshold=4 + skill / 2)
+
+    return predict
+
+
+def evaluate_model(candidate, baseline, config, **options):
+    metrics = compute_pair_metrics(candidate, config)
+    return build_evaluation_report(candidate, baseline, metrics, config, **options)
+
+
+def check_names(report, passed):
+    return [check.name for check in report.checks if check.passed is passed]
+
+
+def test_without_a_baseline_only_the_requirements_apply(predict):
+    note = "No model is in production yet."
+    report = evaluate_model(predict(3.0), None, CONFIG, notes=(note,))
+    assert report.blessed
+    assert check_names(report, True) == ["accuracy", "collapse"]
+    assert report.comparison is None
+    assert report.notes[0] == note
+
+
+def test_a_better_model_is_blessed_and_a_worse_one_is_not(predict):
+    good, worse = predict(4.0), predict(2.0)
+    assert check_names(evaluate_model(good, worse, CONFIG), False) == []
+    report = evaluate_model(worse, good, CONFIG)
+    assert not report.blessed
+    assert check_names(report, False) == ["max_accuracy_drop"]
+    assert "exceeds the allowed drop" in report.reason
+    assert report.comparison.only_baseline_correct > report.comparison.only_candidate_correct
+
+
+def test_a_collapsed_model_is_not_blessed_even_without_requirements(predict):
+    config = CONFIG.model_copy(update={"requirements": MetricRequirements(accuracy=None)})
+    good = predict(4.0)
+    collapsed = dataclasses.replace(
+        good,
+        embeddings=np.ones_like(good.embeddings),
+        pairs=dataclasses.replace(good.pairs, distance=np.zeros(600, np.float32)),
+    )
+    report = evaluate_model(collapsed, None, config)
+    assert check_names(report, False) == ["collapse"]
+    assert report.collapse == "all embeddings are nearly identical"
+    assert not report.blessed
+
+
+def test_a_rate_that_cannot_be_measured_has_a_note(predict):
+    (note,) = evaluate_model(predict(3.0), None, CONFIG).notes
+    assert note.startswith("TAR at FAR 0.001 requires 1,000 negative pairs in the test split, got ")
+
+
+def test_the_written_report_can_be_read(predict, tmp_path):
+    bad_class = ClassMetrics(
+        **dict.fromkeys(("accuracy_positive", "accuracy_negative", "recall_at_1")),
+        **{"label": "a|b", "seen": True, "examples": 9, "pairs": 80, "accuracy": 0.5},
+    )
+    report = evaluate_model(predict(3.0), predict(3.0, seed=0), CONFIG)
+    report = report.model_copy(update={"classes": (bad_class,)})
+    write_evaluation_files(tmp_path, report, None)
+    assert EvaluationReport.read(tmp_path) == report
+    text = (tmp_path / "report.md").read_text()
+    for check in report.checks:
+        assert check.text in text
+    assert f"| ROC AUC | {report.pairs.roc_auc.value:.2%} |" in text
+    assert "| TAR at FAR 0.001 | - | - |" in text
+    assert "| a\\|b | 50.00% | 80 |" in text
+    assert {path.name for path in tmp_path.iterdir()} == {"evaluation.json", "report.md"}

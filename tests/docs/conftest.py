@@ -1,0 +1,74 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+from pages import ROOT
+
+# `make setup` would create another environment in a folder of links; that of the tests is complete.
+_MAKE = '#!/bin/sh\nexec /usr/bin/make -o setup "$@"\n'
+# A service in the foreground ends when the user presses Ctrl-C, here 15 s after it has started.
+_PRELUDE = """
+set -euo pipefail
+export PATH="$PWD/bin:$PATH"
+. .venv/bin/activate
+export PATH="$PWD/bin:$PATH"
+diptych() {
+    if [ "$1" != serve ]; then command diptych "$@"; return; fi
+    command diptych "$@" & local server=$!
+    curl --silent --fail --output answer --retry 60 --retry-all-errors --retry-delay 2 \
+        http://127.0.0.1:8501/healthz
+    sleep 15
+    kill -INT "$server"
+    wait "$server"
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """Photos of six things, twelve of each, in a folder per thing."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        (folder / f"thing{number}").mkdir()
+        colour = rng.integers(0, 255, 3)
+        for photo in range(12):
+            pixels = np.clip(colour + rng.normal(0, 12, (24, 24, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"thing{number}" / f"{photo}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_as_typed(photos, tmp_path_factory):
+    """Run commands in a new folder that looks like a clone, with `photos` and, if given, `demo`."""
+
+    def run(script, demo=None):
+        folder = tmp_path_factory.mktemp("clone")
+        for path in ROOT.iterdir():
+            if path.name not in (".git", "demo") and not path.name.startswith("diptych-"):
+                (folder / path.name).symlink_to(path)
+        (folder / "bin").mkdir()
+        (folder / "bin" / "make").write_text(_MAKE)
+        (folder / "bin" / "make").chmod(0o755)
+        shutil.copytree(photos, folder / "photos")
+        if demo is not None:
+            shutil.copytree(demo, folder / "demo", symlinks=True)
+        done = subprocess.run(
+            ["bash", "-c", _PRELUDE + script],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=1500,
+            check=False,
+        )
+        return folder, done
+
+    return run

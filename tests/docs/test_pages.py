@@ -1,0 +1,55 @@
+"""The shell and Python blocks of the README and the documentation run as written.
+
+A block that is fenced as ``sh`` or ``python`` is executed. Blocks that need something else, such as a
+cluster, are indented: ``test_command_lines.py`` checks their commands and options.
+"""
+
+import pytest
+from pages import PAGES, blocks_of
+
+# Executed by a step of continuous integration, not again here.
+RUN_ELSEWHERE = ("make test ",)
+CONFIGURED = "diptych init --data photos >init.txt\n"  # pages after "Your own data" assume it
+EXECUTED = [
+    page
+    for page in PAGES
+    if page.name != "README.md" and any(b.language in ("sh", "python") for b in blocks_of(page))
+]
+
+
+def script_of(page):
+    """A script of all commands of a page, in their order; its Python blocks share one process."""
+    blocks = blocks_of(page)
+    lines = [
+        line
+        for block in blocks
+        if block.language == "sh"
+        for line in block.text.splitlines()
+        if not line.startswith(RUN_ELSEWHERE)
+    ]
+    python = "\n".join(block.text for block in blocks if block.language == "python")
+    if python:
+        lines += ["python - <<'PYTHON'", python, "PYTHON"]
+    return "\n".join([*lines, ""])
+
+
+@pytest.fixture(scope="module")
+def readme(run_as_typed):
+    (page,) = (page for page in PAGES if page.name == "README.md")
+    return run_as_typed(script_of(page))
+
+
+def test_the_commands_of_the_readme_run(readme):
+    folder, done = readme
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "blessed" in done.stdout
+    assert list((folder / "demo" / "serving").iterdir())
+    assert list((folder / "diptych-photos" / "runs").glob("*/report.html"))
+
+
+@pytest.mark.parametrize("page", EXECUTED, ids=lambda page: page.name)
+def test_the_commands_of_a_page_run(page, readme, run_as_typed):
+    folder, _ = readme
+    before = "" if "diptych init --data photos" in script_of(page) else CONFIGURED
+    _, done = run_as_typed(before + script_of(page), folder / "demo")
+    assert done.returncode == 0, done.stdout[-3000:]
