@@ -76,7 +76,7 @@ def tune_command(config: Path, settings: tuple[str, ...], root: Path | None) -> 
         result = tune(load_config(config, settings), root, progress)
     console = results_console()
     console.print()
-    console.print(search_table(result.trials, result.outcomes))
+    console.print(search_table(result.trials, result.results))
     console.print()
     for title, path in result.files.items():
         console.print(f"{title:<14}{path}", markup=False)

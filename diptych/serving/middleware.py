@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from diptych.serving.http_errors import ApiError
 from diptych.serving.metrics import ServiceMetrics
+from diptych.serving.page import SWAGGER_UI_FILES
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -24,10 +25,14 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 BODY_KEY = "diptych.body"
 """Key of the complete request body in the ASGI scope."""
 
-_PUBLIC_PATHS = ("/", "/healthz")  # without a token: they expose no data and no metrics
+PUBLIC_PATHS = frozenset(
+    ("/", "/healthz", "/docs", "/openapi.json", *(f"/docs/{name}" for name in SWAGGER_UI_FILES))
+)
+"""Paths that need no token: they expose no data and no metrics."""
+
 _BODY_TIMEOUT_S = 30.0
 _DRAIN_TIMEOUT_S = 2.0
-_RESPONSE_HEADERS = (
+_DEFAULT_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
@@ -39,7 +44,7 @@ class AuthAndBodyLimitMiddleware:
 
     Args:
       app: The ASGI application with the routes.
-      token: Bearer token, required on every path except ``_PUBLIC_PATHS``.
+      token: Bearer token, required on every path except ``PUBLIC_PATHS``.
       allowed_hosts: Allowed ``Host`` headers, without port; None allows any. A service on loopback
         must reject other hosts: a web page could point its domain at this machine (DNS rebinding).
       max_body_bytes: Returns the current maximum size of a body.
@@ -76,7 +81,10 @@ class AuthAndBodyLimitMiddleware:
             nonlocal status_code
             if message["type"] == "http.response.start":
                 status_code = message["status"]
-                message["headers"] = [*message.get("headers", ()), *_RESPONSE_HEADERS]
+                headers = list(message.get("headers", ()))
+                names = {name for name, _ in headers}
+                headers += [header for header in _DEFAULT_HEADERS if header[0] not in names]
+                message["headers"] = headers
             await send(message)
 
         body = _BodyReader(receive)
@@ -107,7 +115,7 @@ class AuthAndBodyLimitMiddleware:
         if self._allowed_hosts is not None and host not in self._allowed_hosts:
             allowed = ", ".join(sorted(self._allowed_hosts))
             raise ApiError(403, f"The Host header must be one of {allowed}.")
-        if scope["path"] in _PUBLIC_PATHS and scope["method"] in ("GET", "HEAD"):
+        if scope["path"] in PUBLIC_PATHS and scope["method"] in ("GET", "HEAD"):
             return
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer" or not hmac.compare_digest(

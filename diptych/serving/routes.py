@@ -10,6 +10,7 @@ import numpy as np
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.security import HTTPBearer
+from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
@@ -37,8 +38,8 @@ from diptych.serving.form import FormField, parse_form
 from diptych.serving.http_errors import ApiError
 from diptych.serving.json_examples import RawExamples, parse_json_examples
 from diptych.serving.metrics import ServiceMetrics
-from diptych.serving.middleware import BODY_KEY
-from diptych.serving.page import render_page
+from diptych.serving.middleware import BODY_KEY, PUBLIC_PATHS
+from diptych.serving.page import SWAGGER_UI_FILES, render_docs_page, render_page
 from diptych.serving.predict_protocol import (
     format_model_metadata,
     format_model_status,
@@ -52,6 +53,11 @@ from diptych.serving.shared_gallery import SharedGallery
 from diptych.serving.version_watcher import VersionWatcher
 
 Handler = Callable[[Request], Awaitable[Response]]
+# Only documents the token, which the middleware checks.
+_DOCUMENTED_TOKEN = HTTPBearer(
+    description="Token printed by `diptych serve` at its start.", auto_error=False
+)
+_STATIC_CACHE_CONTROL = "max-age=86400"  # after a day, the browser checks the ETag
 _RESPONSE_CLASSES: dict[str, type[Response]] = {"/": HTMLResponse, "/metrics": PlainTextResponse}
 
 
@@ -73,13 +79,14 @@ class Routes:
         self._watcher = watcher
         self._metrics = metrics
         self._gallery = gallery
+        self._swagger_ui = StaticFiles(packages=[("fastapi_offline", "static")])
 
     def create_app(self) -> FastAPI:
         """Create the application; ``/openapi.json`` describes it."""
         app = FastAPI(
             title="Diptych",
             version=importlib.metadata.version("diptych"),
-            # FastAPI's own pages load scripts from another host, which could read the token.
+            # FastAPI's pages load scripts from another host, which could read the token.
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
@@ -94,6 +101,8 @@ class Routes:
             _add_route(app, "POST", path, handler, model, content)
 
         get("/", self.page)
+        app.add_api_route("/docs", self.docs_page, include_in_schema=False)
+        app.add_api_route("/docs/{name}", self.docs_file, include_in_schema=False)
         get("/healthz", self.health, HealthResponse)
         get("/metrics", self.prometheus_metrics)
         post(
@@ -134,6 +143,20 @@ class Routes:
         manifest = self._watcher.newest_model.manifest
         html, policy = render_page(manifest, self._gallery is not None)
         return HTMLResponse(html, headers={"content-security-policy": policy})
+
+    async def docs_page(self, request: Request) -> Response:
+        """Page of Swagger UI, which describes and calls the API."""
+        html, policy = render_docs_page()
+        return HTMLResponse(html, headers={"content-security-policy": policy})
+
+    async def docs_file(self, request: Request) -> Response:
+        """Return a static file of Swagger UI, or status 304 if the browser has it."""
+        name = request.path_params["name"]
+        if name not in SWAGGER_UI_FILES:
+            raise HTTPException(404)
+        response = await self._swagger_ui.get_response(name, request.scope)
+        response.headers["cache-control"] = _STATIC_CACHE_CONTROL
+        return response
 
     async def health(self, request: Request) -> Response:
         """Return the served and the refused versions; status 200 as soon as requests work."""
@@ -333,7 +356,7 @@ def _add_route(
     }
     if request_content is not None:
         extra["requestBody"] = {"required": True, "content": request_content}
-    is_public = path in ("/", "/healthz")
+    is_public = path in PUBLIC_PATHS
     error_codes: tuple[int, ...] = (403,) if is_public else (401, 403, 404)
     if method == "POST":
         error_codes = (400, *error_codes, 408, 409, 413, 415, 503)
@@ -344,8 +367,7 @@ def _add_route(
         response_model=response_model,
         response_class=_RESPONSE_CLASSES.get(path, JSONResponse),
         responses={code: {"model": ErrorResponse} for code in error_codes},
-        # Only documents the token, which the middleware checks.
-        dependencies=[] if is_public else [Depends(HTTPBearer(auto_error=False))],
+        dependencies=[] if is_public else [Depends(_DOCUMENTED_TOKEN)],
         openapi_extra=extra,
     )
 

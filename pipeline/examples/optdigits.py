@@ -1,6 +1,6 @@
-"""Writes the 1,797 UCI handwritten digits of scikit-learn as a folder of PNG files per class.
+"""Write the 1,797 UCI handwritten digits of scikit-learn as a folder of PNG files per class.
 
-They are 8 x 8 pixels with 17 shades, which are spread over those of the file.
+The images have 8 x 8 pixels with 17 grey levels, which are scaled to 0-255.
 
     python pipeline/examples/optdigits.py FOLDER
 """
@@ -14,20 +14,20 @@ from sklearn.datasets import load_digits
 
 from diptych.schemas.files import atomic_folder
 
-_SHADES = 16
+_MAX_LEVEL = 16
 
 
 def main(folder: Path) -> None:
-    """Writes the folder beside, and renames it; one that is there already is kept."""
+    """Write the data set, unless the folder exists."""
     if folder.exists():
-        print(f"{folder} is there already.")
+        print(f"{folder} already exists.")
         return
     digits = load_digits()
-    pixels = np.round(digits.images * (255 / _SHADES)).astype(np.uint8)
-    with atomic_folder(folder) as beside:
+    pixels = np.round(digits.images * (255 / _MAX_LEVEL)).astype(np.uint8)
+    with atomic_folder(folder) as tmp_folder:
         for row, (image, digit) in enumerate(zip(pixels, digits.target, strict=True)):
-            (beside / str(digit)).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(beside / str(digit) / f"{row:04d}.png")
+            (tmp_folder / str(digit)).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(tmp_folder / str(digit) / f"{row:04d}.png")
     print(f"Wrote {len(pixels):,} digits of {len(digits.target_names)} classes to {folder}.")
 
 

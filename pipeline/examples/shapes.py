@@ -1,8 +1,8 @@
-"""Draws triangles, circles and rectangles in red, green and blue; the label is the colour.
+"""Draw triangles, circles and rectangles in red, green and blue; the label is the colour.
 
-20 pictures a colour of each kind: triangles and circles, half and half, in FOLDER/known, and
-rectangles, which nothing is to be trained on, in FOLDER/unseen. Size, place, rotation, the shade
-of the colour and that of the grey behind it are drawn anew for each, from one seed.
+FOLDER/known has 20 images per colour, half of them triangles and half circles. FOLDER/unseen has 20
+rectangles per colour, which are not used for training. Size, position, rotation, shade and the grey
+of the background are random, with a fixed seed.
 
     python pipeline/examples/shapes.py FOLDER
 """
@@ -15,50 +15,51 @@ from PIL import Image, ImageDraw
 
 from diptych.schemas.files import atomic_folder
 
-_EACH = 20  # pictures of a colour
+_IMAGES_PER_COLOUR = 20
 _SIDE = 28  # pixels
-_FINE = 8  # drawn so much larger, and scaled down: smooth edges
-_COLOURS = {"red": 0, "green": 1, "blue": 2}  # the channel that is bright
+_OVERSAMPLING = 8  # antialiasing: draw larger and scale down
+_COLOURS = {"red": 0, "green": 1, "blue": 2}  # index of the bright channel
 
 
 def main(folder: Path) -> None:
-    """Writes the folder beside, and renames it; one that is there already is kept."""
+    """Write the data set, unless the folder exists."""
     if folder.exists():
-        print(f"{folder} is there already.")
+        print(f"{folder} already exists.")
         return
-    with atomic_folder(folder) as beside:
+    with atomic_folder(folder) as tmp_folder:
         generator = np.random.default_rng(0)
-        for part, shapes in (("known", ("triangle", "circle")), ("unseen", ("rectangle",))):
+        for subset, shapes in (("known", ("triangle", "circle")), ("unseen", ("rectangle",))):
             for colour, channel in _COLOURS.items():
-                (beside / part / colour).mkdir(parents=True)
-                for number in range(_EACH):
+                (tmp_folder / subset / colour).mkdir(parents=True)
+                for number in range(_IMAGES_PER_COLOUR):
                     shape = shapes[number % len(shapes)]
-                    image = _draw(generator, shape, channel)
-                    image.save(beside / part / colour / f"{shape}_{number:02d}.png")
-    print(f"Wrote {2 * _EACH * len(_COLOURS)} pictures of {len(_COLOURS)} colours to {folder}.")
+                    image = _draw_shape(generator, shape, channel)
+                    image.save(tmp_folder / subset / colour / f"{shape}_{number:02d}.png")
+    num_images = 2 * _IMAGES_PER_COLOUR * len(_COLOURS)
+    print(f"Wrote {num_images} images of {len(_COLOURS)} colours to {folder}.")
 
 
-def _draw(generator: np.random.Generator, shape: str, channel: int) -> Image.Image:
-    """One picture; the shape lies wholly inside."""
-    side = _SIDE * _FINE
-    radius = generator.uniform(0.15, 0.45) * side  # of the circle around the shape
+def _draw_shape(generator: np.random.Generator, shape: str, channel: int) -> Image.Image:
+    """Draw a shape that lies completely inside the image."""
+    side = _SIDE * _OVERSAMPLING
+    radius = generator.uniform(0.15, 0.45) * side  # of the circumscribed circle
     centre = generator.uniform(radius, side - radius, 2)
     colour = generator.integers(0, 80, 3)
     colour[channel] = generator.integers(160, 256)
     grey = int(generator.integers(0, 256))
     image = Image.new("RGB", (side, side), (grey, grey, grey))
     ImageDraw.Draw(image).polygon(
-        [tuple(corner) for corner in (centre + radius * _outline(generator, shape)).tolist()],
+        [tuple(corner) for corner in (centre + radius * _polygon(generator, shape)).tolist()],
         fill=tuple(colour.tolist()),
     )
     return image.resize((_SIDE, _SIDE), Image.Resampling.BOX)
 
 
-def _outline(generator: np.random.Generator, shape: str) -> np.ndarray:
-    """(corners, 2) on the unit circle, turned by any angle."""
+def _polygon(generator: np.random.Generator, shape: str) -> np.ndarray:
+    """Return (corners, 2) points on the unit circle, rotated by a random angle."""
     if shape == "rectangle":
-        half = generator.uniform(0.2, 0.8)  # of the angle between its diagonals, in radians
-        angles = np.array([half, np.pi - half, np.pi + half, -half])
+        half_angle = generator.uniform(0.2, 0.8)  # between its diagonals, in radians
+        angles = np.array([half_angle, np.pi - half_angle, np.pi + half_angle, -half_angle])
     else:
         corners = {"triangle": 3, "circle": 90}[shape]
         angles = np.arange(corners) * 2 * np.pi / corners

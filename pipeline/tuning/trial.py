@@ -1,4 +1,4 @@
-"""One trial: the training loop in a process of its own, which Ray Tune starts and may stop."""
+"""A trial: the training loop in a process started, and possibly stopped, by Ray Tune."""
 
 import dataclasses
 from pathlib import Path
@@ -9,17 +9,17 @@ from diptych.schemas.config.train import TrainConfig
 from diptych.schemas.errors import DiptychError
 from diptych.schemas.learning_curves import EpochMetrics, best_epoch
 
-NUMBER = "number"
+NUMBER_KEY = "number"  # of a trial in the configuration of Ray Tune
 
 
 @dataclasses.dataclass(frozen=True)
 class TrialJob:
-    """All that the process of a trial needs to know."""
+    """Input of the process of a trial."""
 
     number: int
     model: ModelConfig
     train: TrainConfig
-    folder: Path  # of this trial, on a cluster one that all machines share; removed at its end
+    folder: Path  # of this trial, on a cluster shared by all machines; removed when it ends
 
     @property
     def pairs(self) -> Path:
@@ -28,16 +28,16 @@ class TrialJob:
 
 
 def run_trial(config: dict[str, Any], jobs: dict[int, TrialJob], cpus: int) -> None:
-    """Trains, and reports after each epoch; goes on from the checkpoint of an earlier start.
+    """Train and report after each epoch; resume from a checkpoint if there is one.
 
-    A report holds ``epoch``, the ``accuracy`` of the weights that would be kept, and the ``line``
-    of the curves. A failure that Diptych explains is an outcome like others, so the last report
-    says it (``failure``), with the accuracy of a model that tells nothing.
+    A report contains ``epoch``, ``accuracy``, which is the calibration accuracy at the best epoch
+    so far, and ``metrics``, the metrics of the epoch. A ``DiptychError`` is a regular result: the
+    last report contains its message as ``failure``, and an accuracy of 0.
 
     Args:
-      config: the ``number`` of the job, which is all that Ray Tune varies.
-      jobs: all, by number.
-      cpus: that a trial may use.
+      config: Contains the ``number`` of the job, the only value that Ray Tune varies.
+      jobs: All jobs by number.
+      cpus: Number of CPUs of a trial.
     """
     import keras
     import tensorflow as tf
@@ -47,26 +47,26 @@ def run_trial(config: dict[str, Any], jobs: dict[int, TrialJob], cpus: int) -> N
     from diptych.components.trainer.learner import DistributedContext
     from diptych.components.trainer.loop import train
 
-    job = jobs[config[NUMBER]]
+    job = jobs[config[NUMBER_KEY]]
     tf.config.threading.set_intra_op_parallelism_threads(cpus)
-    for gpu in tf.config.list_physical_devices("GPU"):  # which another trial may share
+    for gpu in tf.config.list_physical_devices("GPU"):  # may be shared with another trial
         tf.config.experimental.set_memory_growth(gpu, True)
-    keras.backend.clear_session()  # of the trial before, in the same process
+    keras.backend.clear_session()  # clear the previous trial of the same process
     curves: list[EpochMetrics] = []
 
-    def report(line: EpochMetrics) -> None:
-        curves.append(line)
+    def report(metrics: EpochMetrics) -> None:
+        curves.append(metrics)
         tune.report(
             {
-                "epoch": line.epoch,
+                "epoch": metrics.epoch,
                 "accuracy": best_epoch(curves).calibration_accuracy,
-                "line": line.model_dump(),
+                "metrics": metrics.model_dump(),
             }
         )
 
     progress = load_progress(job.folder) or {"curves": []}
-    for line in progress["curves"]:
-        report(EpochMetrics(**line))
+    for epoch in progress["curves"]:
+        report(EpochMetrics(**epoch))
     try:
         train(job.pairs, job.model, job.train, DistributedContext(), report, job.folder)
     except DiptychError as error:

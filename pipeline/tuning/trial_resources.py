@@ -1,4 +1,4 @@
-"""What a trial takes of the machines that there are."""
+"""CPUs and GPUs of a trial."""
 
 from diptych.components.trainer.ray_resources import max_cpus_per_worker, num_placeable
 from diptych.schemas.config.config import Config
@@ -6,30 +6,34 @@ from diptych.schemas.errors import TrainingError
 
 
 def choose_trial_resources(
-    config: Config, trials: int, machines: list[dict[str, float]]
+    config: Config, num_trials: int, machines: list[dict[str, float]]
 ) -> dict[str, float]:
-    """CPUs and GPUs, by Ray's names, such that many trials run at once.
+    """Choose the CPUs and GPUs of a trial such that many trials run in parallel.
 
     Args:
-      config: ``tune.gpus_per_trial``, used where there are GPUs, and ``train.cpus_per_worker``;
-        without it, the CPUs are shared out to the trials that run at once.
-      trials: to be run.
-      machines: what each machine has; a trial lies on one.
+      config: Contains ``tune.gpus_per_trial``, ignored without GPUs, and ``train.cpus_per_worker``;
+        without the latter, concurrent trials share the CPUs equally.
+      num_trials: Number of trials to run.
+      machines: Resources of each machine. A trial runs on one machine.
+
+    Returns:
+      Amounts by the resource names of Ray, ``CPU`` and ``GPU``.
 
     Raises:
-      TrainingError: no machine has what a trial needs.
+      TrainingError: No machine has the resources of a trial.
     """
-    gpus = config.tune.gpus_per_trial if any(has.get("GPU") for has in machines) else 0.0
-    fit = [has for has in machines if has.get("GPU", 0) >= gpus]
-    at_once = min(trials, num_placeable(fit, {"GPU": gpus})) if gpus else trials
-    cpus = config.train.cpus_per_worker or max_cpus_per_worker(fit, at_once)
-    taken = {"CPU": float(cpus)} | ({"GPU": gpus} if gpus else {})
-    if not num_placeable(machines, taken):
-        there = "; ".join(
-            f"{has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs" for has in machines
+    gpus = config.tune.gpus_per_trial if any(machine.get("GPU") for machine in machines) else 0.0
+    suitable = [machine for machine in machines if machine.get("GPU", 0) >= gpus]
+    num_parallel = min(num_trials, num_placeable(suitable, {"GPU": gpus})) if gpus else num_trials
+    cpus = config.train.cpus_per_worker or max_cpus_per_worker(suitable, num_parallel)
+    resources = {"CPU": float(cpus)} | ({"GPU": gpus} if gpus else {})
+    if not num_placeable(machines, resources):
+        available = "; ".join(
+            f"{machine.get('CPU', 0):g} CPUs and {machine.get('GPU', 0):g} GPUs"
+            for machine in machines
         )
         raise TrainingError(
-            f"A trial needs {cpus} CPUs and {gpus:g} GPUs of one machine, Ray has: {there}. Lower "
-            "train.cpus_per_worker or tune.gpus_per_trial."
+            f"A trial needs {cpus} CPUs and {gpus:g} GPUs on one machine. Machines of Ray: "
+            f"{available}. Lower train.cpus_per_worker or tune.gpus_per_trial."
         )
-    return taken
+    return resources

@@ -1,4 +1,4 @@
-"""What a trial came to, and the file in which it outlasts an interruption."""
+"""Result of a trial, and its file, from which an interrupted search resumes."""
 
 import dataclasses
 import json
@@ -9,51 +9,57 @@ from typing import Literal
 from diptych.schemas.files import atomic_write
 from diptych.schemas.learning_curves import EpochMetrics, best_epoch
 
-_ENDS = ("finished", "stopped", "failed", "lost")
+_STATUS_ORDER = ("finished", "stopped", "failed", "lost")
 
 
 @dataclasses.dataclass(frozen=True)
 class TrialResult:
-    """The end of a trial.
+    """Result of a trial.
 
-    It finished; was stopped, as others had been better at the same epoch; failed, and would fail
-    again; or its process was lost, and may not be another time.
+    Attributes:
+      number: Number of the trial.
+      status: ``finished``; ``stopped``, because others were better at the same epoch; ``failed``
+        with an error that would occur again; or ``lost`` with its process, worth another attempt.
+      curves: Metrics of the completed epochs.
+      reason: Error of a failed or lost trial.
     """
 
     number: int
-    end: Literal["finished", "stopped", "failed", "lost"]
+    status: Literal["finished", "stopped", "failed", "lost"]
     curves: list[EpochMetrics]
-    reason: str = ""  # why it failed or was lost
+    reason: str = ""
 
     @property
     def best(self) -> EpochMetrics | None:
-        """The epoch whose weights a run would keep, as ``loop.train`` does."""
+        """Metrics of the epoch whose weights ``loop.train`` would keep."""
         return best_epoch(self.curves) if self.curves else None
 
     @property
     def accuracy(self) -> float:
-        """On the calibration split, with these weights; 0 before the first epoch."""
+        """Calibration accuracy at the best epoch; 0 without a completed epoch."""
         return self.best.calibration_accuracy if self.best else 0.0
 
 
-def rank_trial_results(outcomes: Iterable[TrialResult]) -> list[TrialResult]:
-    """Best first: those that finished, by accuracy; then those that did not."""
-    return sorted(outcomes, key=lambda one: (_ENDS.index(one.end), -one.accuracy, one.number))
+def rank_trial_results(results: Iterable[TrialResult]) -> list[TrialResult]:
+    """Sort results by status, finished trials first, then by descending accuracy."""
+    return sorted(
+        results, key=lambda one: (_STATUS_ORDER.index(one.status), -one.accuracy, one.number)
+    )
 
 
-def write_trial_result(folder: Path, outcome: TrialResult) -> None:
-    """Writes ``NUMBER.json``."""
+def write_trial_result(folder: Path, result: TrialResult) -> None:
+    """Write ``NUMBER.json`` into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    stored = vars(outcome) | {"curves": [metrics.model_dump() for metrics in outcome.curves]}
-    with atomic_write(folder / f"{outcome.number:05}.json") as beside:
-        beside.write_text(json.dumps(stored) + "\n", encoding="utf-8")
+    values = vars(result) | {"curves": [metrics.model_dump() for metrics in result.curves]}
+    with atomic_write(folder / f"{result.number:05}.json") as tmp_path:
+        tmp_path.write_text(json.dumps(values) + "\n", encoding="utf-8")
 
 
 def read_trial_results(folder: Path) -> dict[int, TrialResult]:
-    """What was written into the folder, by number."""
-    outcomes = {}
+    """Read the results in the folder, keyed by trial number."""
+    results = {}
     for path in sorted(folder.glob("*.json")):
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        curves = [EpochMetrics(**line) for line in stored.pop("curves")]
-        outcomes[stored["number"]] = TrialResult(curves=curves, **stored)
-    return outcomes
+        values = json.loads(path.read_text(encoding="utf-8"))
+        curves = [EpochMetrics(**metrics) for metrics in values.pop("curves")]
+        results[values["number"]] = TrialResult(curves=curves, **values)
+    return results

@@ -1,4 +1,4 @@
-"""A hyperparameter search: from a configuration with ranges to the best one found."""
+"""Hyperparameter search."""
 
 import dataclasses
 from pathlib import Path
@@ -22,7 +22,7 @@ class SearchResult:
     """Result of a search."""
 
     trials: list[Trial]  # by number
-    outcomes: list[TrialResult]  # of the trials, the best first
+    results: list[TrialResult]  # of the trials, the best first
     files: dict[str, Path]  # best configuration, table and plot, by title
 
 
@@ -48,12 +48,14 @@ def tune(
         run = new_run_name(root)
         set_holder(f"the run {run}")
         with open_session(config, root, run, progress or SilentReporter()) as session:
-            trials = sample_trials(config)  # fails on a wrong section before the slow imports
+            trials = sample_trials(
+                config
+            )  # before the slow imports, to fail early on an invalid section
             check_reachable(config.beam)
-            from diptych.pipeline.tuning.search_report import write_results
+            from diptych.pipeline.tuning.search_report import write_search_results
             from diptych.pipeline.tuning.stages import generate_pair_sets, run_trials
 
             session.progress.end_step()
             pair_sets = generate_pair_sets(session, trials)
-            folder, outcomes = run_trials(session, trials, pair_sets)
-            return SearchResult(trials, outcomes, write_results(folder, trials, outcomes))
+            folder, results = run_trials(session, trials, pair_sets)
+            return SearchResult(trials, results, write_search_results(folder, trials, results))

@@ -1,7 +1,7 @@
 """The shell and Python blocks of the README and the documentation run as written.
 
-A block that is fenced as ``sh`` or ``python`` is executed. Blocks that need something else, such as a
-cluster, are indented: ``test_command_lines.py`` checks their commands and options.
+A block that is fenced as ``sh`` or ``python`` is executed. Blocks that need something else, such as
+a cluster, are indented: ``test_command_lines.py`` checks their commands and options.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Ranges, the trials drawn from them, and what is refused before anything runs."""
+"""Search domains, sampled trials, and validation before anything runs."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ def config(space, trials=20, seed=0, **sections):
     return Config.model_validate({**tree, "tune": {"space": space, "trials": trials, "seed": seed}})
 
 
-def values(space, trials=20, seed=0):
+def sample_values(space, trials=20, seed=0):
     return [trial.values for trial in sample_trials(config(space, trials, seed))]
 
 
@@ -38,47 +38,47 @@ def values(space, trials=20, seed=0):
         ({"choice": ["a", None]}, 0.5, None),
     ],
 )
-def test_a_share_of_a_range_is_a_value(domain, share, value):
+def test_a_share_of_a_domain_is_a_value(domain, share, value):
     assert SearchDomain.model_validate(domain).value_at(share) == value
 
 
 @given(low=st.floats(1e-9, 1e9), span=st.floats(1e-3, 1e3), share=SHARES)
 @pytest.mark.parametrize("kind", ["uniform", "log_uniform"])
-def test_numbers_lie_between_the_ends(kind, low, span, share):
+def test_floats_lie_between_the_bounds(kind, low, span, share):
     high = low * (1 + span)
     assert low <= SearchDomain.model_validate({kind: [low, high]}).value_at(share) <= high
 
 
 @given(low=st.integers(-100, 100), span=st.integers(1, 100), share=SHARES)
-def test_whole_numbers_lie_between_the_ends(low, span, share):
+def test_integers_lie_between_the_bounds(low, span, share):
     value = SearchDomain.model_validate({"int_uniform": [low, low + span]}).value_at(share)
     assert isinstance(value, int)
     assert low <= value <= low + span
 
 
-def test_trials_are_those_of_the_seed():
+def test_the_seed_determines_the_trials():
     space = {**RATE, "model.loss.margin": {"uniform": [0.2, 1.5]}}
-    assert values(space) == values(space)
-    assert values(space)[0] != values(space, seed=1)[0]
+    assert sample_values(space) == sample_values(space)
+    assert sample_values(space)[0] != sample_values(space, seed=1)[0]
 
 
-def test_more_trials_begin_with_the_same_ones():
+def test_more_trials_start_with_the_same_ones():
     space = {**RATE, "model.embedding_size": {"choice": [16, 32, 64]}}
-    assert values(space, trials=30)[:7] == values(space, trials=7)
+    assert sample_values(space, trials=30)[:7] == sample_values(space, trials=7)
 
 
-def test_eight_trials_try_each_eighth_of_a_range():
-    drawn = values({"train.warmup_epochs": {"uniform": [0, 8]}}, trials=8)
-    assert sorted(int(value["train.warmup_epochs"]) for value in drawn) == list(range(8))
+def test_eight_trials_cover_each_eighth_of_a_range():
+    samples = sample_values({"train.warmup_epochs": {"uniform": [0, 8]}}, trials=8)
+    assert sorted(int(value["train.warmup_epochs"]) for value in samples) == list(range(8))
 
 
-def test_choices_are_combined_each_once():
+def test_each_combination_of_choices_occurs_once():
     space = {
         "model.embedding_size": {"choice": [16, 32, 64]},
         "pairs.classes_per_batch": {"choice": [4, 8]},
     }
-    drawn = [tuple(value.values()) for value in values(space)]
-    assert sorted(drawn) == [(16, 4), (16, 8), (32, 4), (32, 8), (64, 4), (64, 8)]
+    samples = [tuple(value.values()) for value in sample_values(space)]
+    assert sorted(samples) == [(16, 4), (16, 8), (32, 4), (32, 8), (64, 4), (64, 8)]
 
 
 def test_the_configuration_of_a_trial_has_its_values():
@@ -96,7 +96,7 @@ def test_the_configuration_of_a_trial_has_its_values():
     assert trial.config.tune == config(space, trials=1).tune
 
 
-def test_numbers_may_be_written_as_yaml_does_not_know_them(tmp_path):
+def test_numbers_without_a_decimal_point_are_accepted(tmp_path):
     (tmp_path / "config.yaml").write_text(
         "{name: toy, data: {kind: images, path: x}, "
         "tune: {space: {train.learning_rate: {log_uniform: [1e-4, 1e-2]}}}}"
@@ -106,18 +106,24 @@ def test_numbers_may_be_written_as_yaml_does_not_know_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("space", "says"),
+    ("space", "message"),
     [
-        ({}, r"tune\.space is empty\. Name what to vary"),
-        ({"train.lerning_rate": {"choice": [1]}}, r"no train\.lerning_rate\. train has epochs,"),
+        ({}, r"tune\.space is empty\. Add the keys to vary"),
+        (
+            {"train.lerning_rate": {"choice": [1]}},
+            r"unknown key train\.lerning_rate\. Keys of train: epochs,",
+        ),
         (
             {"model.loss.gamma": {"choice": [1]}},
-            r"no model\.loss\.gamma\. model\.loss has name, mar",
+            r"unknown key model\.loss\.gamma\. Keys of model\.loss: name, mar",
         ),
-        ({"model.decoder.weight": {"choice": [1]}}, r"as model\.decoder is None\. Name it in the"),
-        ({"train.epochs.x": {"choice": [1]}}, r"as train\.epochs is 40"),
         (
-            {"train.optimizer": {"choice": ["adam"] * 99 + ["no!"]}},  # which is not drawn
+            {"model.decoder.weight": {"choice": [1]}},
+            r"model\.decoder is None\. Set model\.decoder and",
+        ),
+        ({"train.epochs.x": {"choice": [1]}}, r"train\.epochs is 40"),
+        (
+            {"train.optimizer": {"choice": ["adam"] * 99 + ["no!"]}},  # the last is not sampled
             r"tune\.space with train\.optimizer = no!: train\.optimizer: String should match",
         ),
         (
@@ -130,13 +136,13 @@ def test_numbers_may_be_written_as_yaml_does_not_know_them(tmp_path):
         ),
     ],
 )
-def test_a_value_that_does_not_fit_is_named(space, says):
-    with pytest.raises(ConfigError, match=says):
+def test_an_invalid_value_is_an_error(space, message):
+    with pytest.raises(ConfigError, match=message):
         sample_trials(config(space, trials=1))
 
 
 @pytest.mark.parametrize(
-    ("key", "domain", "says"),
+    ("key", "domain", "message"),
     [
         (
             "evaluate.threshold",
@@ -157,7 +163,7 @@ def test_a_value_that_does_not_fit_is_named(space, says):
         ("train.ema", {"uniform": [0, float("inf")]}, "finite number"),
     ],
 )
-def test_what_cannot_be_varied_is_refused_with_the_file(tmp_path, key, domain, says):
+def test_a_key_that_cannot_be_varied_is_an_error(tmp_path, key, domain, message):
     import yaml
 
     tree = {
@@ -166,19 +172,19 @@ def test_what_cannot_be_varied_is_refused_with_the_file(tmp_path, key, domain, s
         "tune": {"space": {key: domain}},
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree))
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError, match=message):
         load_config(tmp_path / "config.yaml")
 
 
-def test_a_key_within_another_is_refused():
+def test_a_key_within_another_is_an_error():
     space = {"model.loss": {"choice": ["circle"]}, "model.loss.margin": {"choice": [1]}}
     with pytest.raises(ValueError, match=r"model\.loss\.margin is part of model\.loss"):
         config(space)
 
 
-def test_a_wrong_space_fails_before_anything_runs(tmp_path, capfd):
+def test_an_invalid_space_fails_before_anything_runs(tmp_path, capfd):
     (tmp_path / "config.yaml").write_text("{name: toy, data: {kind: images, path: nowhere}}")
-    with pytest.raises(SystemExit, match="^1$"):
+    with pytest.raises(SystemExit, match=r"^1$"):
         main(["tune", str(tmp_path / "config.yaml"), "--root", str(tmp_path / "root")])
     out, err = capfd.readouterr()
     assert err.startswith("Error: tune.space is empty. ")
