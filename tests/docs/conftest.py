@@ -10,7 +10,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 from pages import ROOT
 
-# `make setup` would create another environment in a folder of links; that of the tests is complete.
+# `make setup` would create another environment in a new folder; that of the tests is complete.
 _MAKE = '#!/bin/sh\nexec /usr/bin/make -o setup "$@"\n'
 # A service in the foreground ends when the user presses Ctrl-C, here 15 s after it has started.
 _PRELUDE = """
@@ -46,13 +46,23 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run_as_typed(photos, tmp_path_factory):
-    """Run commands in a new folder that looks like a clone, with `photos` and, if given, `demo`."""
+    """Run commands in a new folder that is like a clone, with `photos` and, if given, `demo`."""
 
     def run(script, demo=None):
         folder = tmp_path_factory.mktemp("clone")
-        for path in ROOT.iterdir():
-            if path.name not in (".git", "demo") and not path.name.startswith("diptych-"):
-                (folder / path.name).symlink_to(path)
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in listed.stdout.splitlines():
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        for name in (".venv", ".tools"):
+            (folder / name).symlink_to(ROOT / name)
         (folder / "bin").mkdir()
         (folder / "bin" / "make").write_text(_MAKE)
         (folder / "bin" / "make").chmod(0o755)
