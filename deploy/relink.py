@@ -91,7 +91,7 @@ def relink(data: bytes, provided: Provided) -> bytes:
       The relinked module, of the same length; equal to ``data`` if nothing is missing.
 
     Raises:
-      RelinkError: The module uses a symbol of a missing version that has no known replacement.
+      RelinkError: If the module uses a symbol of a missing version that has no known replacement.
     """
     elf = Elf(data)
     missing = {need.index: need for need in missing_versions(elf, provided)}
@@ -157,7 +157,7 @@ def glibc_version() -> tuple[int, int]:
     """Return the major and minor version of the C library.
 
     Raises:
-      RelinkError: The C library is not glibc.
+      RelinkError: If the C library is not glibc.
     """
     try:
         _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()

@@ -111,9 +111,9 @@ def run(
       progress: Receives the progress. Default: it is not reported.
 
     Raises:
-      ConfigError: The configuration is wrong.
-      DataError: The data cannot be used.
-      BusyError: Another process uses the root.
+      ConfigError: If the configuration is wrong.
+      DataError: If the data cannot be used.
+      BusyError: If another process uses the root.
       DiptychError: As raised by a step; ``StepError`` for an unexpected error.
     """
     from diptych.pipeline.run import run_pipeline
@@ -138,7 +138,7 @@ def open_run(root: str | os.PathLike[str], name: str = "latest") -> Run:
       name: Name of the run, a unique prefix of it, or ``latest``.
 
     Raises:
-      ConfigError: The root has no such run.
+      ConfigError: If the root has no such run.
     """
     from diptych.pipeline.runs.records import find_run, read_runs
 
@@ -160,7 +160,7 @@ def load_model(path: str | os.PathLike[str]) -> "Model":
       path: Folder of versions, such as ``demo/serving``, or of one version.
 
     Raises:
-      ModelError: There is no model, or its files have changed since it was pushed.
+      ModelError: If there is no model, or its files have changed since it was pushed.
     """
     from diptych.inference.model import Model
 
@@ -182,7 +182,7 @@ def read_pairs(run: Run, split: str = "train") -> PairTables:
       Arrow tables. The examples are memory-mapped.
 
     Raises:
-      ConfigError: There is no such split, or the run has not generated pairs.
+      ConfigError: If there is no such split, or the run has not generated pairs.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -32,7 +32,7 @@ def code_of_trainer(config: Config) -> str:
     """Compute the digest of all code that the training depends on.
 
     Raises:
-      ConfigError: The module of the custom encoder is missing.
+      ConfigError: If the module of the custom encoder is missing.
     """
     return code_of("trainer") + _code_of_custom_encoder(config.model.encoder)
 
@@ -41,7 +41,7 @@ def code_of_pipeline(config: Config) -> str:
     """Compute the digest of the code of all steps, and of the graph that connects them.
 
     Raises:
-      ConfigError: The module of the custom encoder is missing.
+      ConfigError: If the module of the custom encoder is missing.
     """
     return _module_digest(f"diptych.{_GRAPH}") + _code_of_custom_encoder(config.model.encoder)
 

@@ -45,8 +45,8 @@ def plan_run(config: Config, root: Path | None = None) -> list[PlannedStep]:
       root: Pipeline root; None: ``diptych-NAME`` in the working directory.
 
     Raises:
-      ConfigError: The configuration does not fit the data, or an engine cannot be reached.
-      DataError: The data cannot be used.
+      ConfigError: If the configuration does not fit the data, or an engine cannot be reached.
+      DataError: If the data cannot be used.
     """
     root = resolve_root(config, root)
     make_encoder_importable(config)

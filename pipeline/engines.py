@@ -33,7 +33,7 @@ def beam_args(beam: BeamConfig) -> list[str]:
     """Build the pipeline options of the Beam steps.
 
     Raises:
-      ConfigError: Beam has no such option, or does not accept its value.
+      ConfigError: If Beam has no such option, or does not accept its value.
     """
     options = {"runner": _RUNNERS[beam.runner], **_default_options(beam), **beam.options}
     if not options.keys() & _PACKAGE_OPTIONS:
@@ -76,7 +76,7 @@ def check_reachable(beam: BeamConfig) -> None:
     """Check that the cluster of an engine responds; Beam would wait for a minute in each step.
 
     Raises:
-      ConfigError: The cluster does not respond, or Java is missing for Beam's job server.
+      ConfigError: If the cluster does not respond, or Java is missing for Beam's job server.
     """
     if beam.runner not in CLUSTER_OPTIONS:
         return

@@ -51,8 +51,8 @@ def build_pipeline(config: Config, inputs: InputSpec, root: Path, production: Pa
         they run; a pipeline that is compiled once for many runs needs the folder.
 
     Raises:
-      ConfigError: The model to start from or the module of the custom encoder is missing, or Beam
-        has no such option.
+      ConfigError: If the model to start from or the module of the custom encoder is missing, or
+        Beam has no such option.
     """
     inputs_json = inputs.model_dump_json()
     example_gen = ExampleGen(

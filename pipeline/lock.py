@@ -28,8 +28,8 @@ def lock_root(root: Path) -> Iterator[Callable[[str], None]]:
       shows.
 
     Raises:
-      BusyError: Another process holds the lock.
-      ConfigError: The root is not writable, or its file system does not support locks.
+      BusyError: If another process holds the lock.
+      ConfigError: If the root is not writable, or its file system does not support locks.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)

@@ -33,9 +33,9 @@ def run_pipeline(
       progress: Receives the progress; None: it is not reported.
 
     Raises:
-      BusyError: Another process uses the root.
+      BusyError: If another process uses the root.
       DiptychError: As raised by a step; ``StepError`` for an unexpected error.
-      KeyboardInterrupt: The run was interrupted.
+      KeyboardInterrupt: If the run was interrupted.
     """
     root = resolve_root(config, root)
     make_encoder_importable(config)
@@ -56,7 +56,7 @@ def run_steps(session: Session, production: Path, last_step: str | None = None) 
       last_step: Step to stop after; None runs all steps.
 
     Raises:
-      ConfigError: The pipeline has no such step.
+      ConfigError: If the pipeline has no such step.
       Exception: As raised by a step; see ``run_locally``.
     """
     config, progress = session.config, session.progress

@@ -44,9 +44,9 @@ def open_session(
 
     Raises:
       DiptychError: As raised by a step, also if Beam or TFX wrapped it.
-      StepError: A step failed with any other error, which is its cause.
-      KeyboardInterrupt: The run was interrupted.
-      ConfigError: The root is not writable.
+      StepError: If a step failed with any other error, which is its cause.
+      KeyboardInterrupt: If the run was interrupted.
+      ConfigError: If the root is not writable.
     """
     log = run_folder(root, run) / LOG
     try:

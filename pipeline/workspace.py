@@ -19,7 +19,7 @@ def find_root(given: Path | None) -> Path:
       given: Root chosen by the user; None searches the working directory and its subfolders.
 
     Raises:
-      ConfigError: The search finds no root, or more than one.
+      ConfigError: If the search finds no root, or more than one.
     """
     if given is not None:
         return given.absolute()

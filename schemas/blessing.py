@@ -32,7 +32,7 @@ class BlessingDetails(JsonModel):
         """Parse the custom properties; the blessing of another evaluator has none of them.
 
         Raises:
-          ValueError: A property is not JSON, or has another format.
+          ValueError: If a property is not JSON, or has another format.
         """
         present = {name: properties[name] for name in cls.model_fields if properties.get(name)}
         try:

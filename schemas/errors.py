@@ -3,7 +3,7 @@
 DiptychError
 ├── ConfigError    the author of the configuration: a key, a value, a path
 ├── DataError      the owner of the data: a column, a class, the fraction of rejected rows
-├── TrainingError  the person who runs the training: resources, a non-finite loss
+├── TrainingError  the person who trains the model: resources, a non-finite loss
 ├── StepError      the person who runs the pipeline: an unexpected error in a step
 ├── ModelError     the user of a pushed model: a changed folder, an unsupported input
 ├── ServiceError   the operator of the service: a port, a token, Ray
@@ -27,7 +27,7 @@ class DataError(DiptychError):
 
 
 class TrainingError(DiptychError):
-    """The training could not start or could not continue."""
+    """Training could not start or could not continue."""
 
 
 class StepError(DiptychError):

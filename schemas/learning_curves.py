@@ -1,4 +1,4 @@
-"""Learning curves of a training: ``curves.json`` in the TrainingLog artifact."""
+"""Learning curves of a training run: ``curves.json`` in the TrainingLog artifact."""
 
 from collections.abc import Sequence
 from pathlib import Path

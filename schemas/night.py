@@ -76,9 +76,9 @@ class Night(NightInputs):
       outcome: Outcome of the latest call.
       exit_code: Exit code of the latest call.
       error: Error message in one line; None if nothing failed.
-      calls: Number of calls that worked on the night.
+      calls: Number of calls of `diptych run --nightly` for this night.
       started: Start of the first call.
-      ended: End of the latest call; None while it works.
+      ended: End of the latest call; None while it is running.
       production: Version in production at the start, or the folder of versions if it was empty.
       version: Version that the night pushed.
       metrics: Metrics of the new model.

@@ -1,4 +1,4 @@
-"""Rejected rows: the Arrow schema, the files of ExampleGen's ``rejected`` artifact, the counts."""
+"""Rejected rows: Arrow schema, files of ExampleGen's ``rejected`` artifact, and counts."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,7 +7,7 @@ import pyarrow as pa
 import pydantic
 
 REJECTED_ROWS = pa.schema([("source", pa.string()), ("reason", pa.string())])
-"""One row per rejected row or image: where it comes from, and why it was rejected."""
+"""One row per rejected row or image: its source, and the reason."""
 
 SUMMARY_FILE = "_summary.json"  # an IngestSummary; readers of Parquet folders skip such names
 

@@ -145,14 +145,14 @@ def test_rule_is_that_of_the_design(importer, source, allowed):
 
 def loaded_packages(*arguments: str | Path) -> set[str]:
     """Top-level packages that a Python process imports."""
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-X", "importtime", *arguments],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    assert result.returncode == 0, result.stderr[-2000:]
+    lines = [line for line in result.stderr.splitlines() if line.startswith("import time:")]
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
     assert "diptych" in loaded
     return loaded
@@ -169,12 +169,12 @@ def test_help_takes_less_than_half_a_second():
     for _ in range(3):  # the first call may compile, and the machine may be busy
         started = os.times()
         wall = time.perf_counter()
-        done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+        result = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
         ended = os.times()
         cpu = ended.children_user + ended.children_system
         cpu -= started.children_user + started.children_system
         seconds.append(min(cpu, time.perf_counter() - wall))
-        assert done.stdout.startswith("Usage: ")
+        assert result.stdout.startswith("Usage: ")
     assert min(seconds) < 0.5
 
 

@@ -236,13 +236,13 @@ def test_installed_modules_load_after_relinking(tmp_path, path):
             "import importlib.util as u, sys; s = u.spec_from_file_location(*sys.argv[1:]);"
             "print(u.module_from_spec(s).__name__)"
         )
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", load, path.stem, module],
             capture_output=True,
             text=True,
             check=False,
         )
-        assert (done.stdout.strip(), done.returncode) == (path.stem, 0), done.stderr
+        assert (result.stdout.strip(), result.returncode) == (path.stem, 0), result.stderr
 
 
 def test_both_packages_are_installed():

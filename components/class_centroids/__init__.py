@@ -1,1 +1,1 @@
-"""The ClassCentroids step: centroids of the classes in the embedding of the production model."""
+"""The ClassCentroids step: centroids of the classes in the embedding of the model in production."""

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from diptych.components.common.row_runs import run_starts
 from diptych.schemas.centroids import CENTROID_UNIT, centroids_schema
 from diptych.schemas.input_spec import LABEL
 
@@ -91,7 +92,7 @@ def merge_sums(parts: Iterable[EmbeddingSums]) -> EmbeddingSums:
     labels = pa.concat_arrays([part.labels for part in all_parts]).dictionary_encode()
     index = labels.indices.to_numpy()
     order = np.argsort(index, kind="stable")
-    starts = np.flatnonzero(np.diff(index[order], prepend=-1))
+    starts = run_starts(index[order])
     return EmbeddingSums(
         labels.dictionary,
         np.add.reduceat(np.concatenate([part.examples for part in all_parts])[order], starts),

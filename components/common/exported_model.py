@@ -34,7 +34,7 @@ class ExportedModel:
 
     @property
     def threshold(self) -> float:
-        """Largest distance at which two inputs are called the same."""
+        """Largest distance at which two inputs are predicted to be a positive pair."""
         return self._card.threshold
 
     @property

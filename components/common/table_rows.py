@@ -48,7 +48,7 @@ def read_schema(path: Path) -> pa.Schema:
     """Read the schema of a file; empty for an empty file. All columns of a CSV are binary.
 
     Raises:
-      DataError: The file is neither CSV nor Parquet.
+      DataError: If the file is neither CSV nor Parquet.
     """
     if path.stat().st_size == 0:
         return pa.schema([])
@@ -90,7 +90,7 @@ def read_table_rows(
       batch_size: Rows per batch from Parquet; None derives it from the number of columns.
 
     Raises:
-      DataError: A column is missing or not unique, or the file is damaged.
+      DataError: If a column is missing or not unique, or the file is damaged.
     """
     schema = read_schema(path)
     if not schema.names:
@@ -106,7 +106,7 @@ def check_columns(path: Path, names: Sequence[str], required: Sequence[str]) -> 
     """Check that a file has each required column exactly once.
 
     Raises:
-      DataError: A column is missing or not unique.
+      DataError: If a column is missing or not unique.
     """
     for column in required:
         count = names.count(column)

@@ -54,7 +54,7 @@ def compute_class_metrics(
     recall_at_1 = (
         mean_per_class(empty.astype(np.int64), empty)
         if retrieval is None
-        else mean_per_class(class_index[retrieval.query], retrieval.at_1)
+        else mean_per_class(class_index[retrieval.query], retrieval.recall_at_1)
     )
     columns = zip(
         (decode_label(name) for name in names),

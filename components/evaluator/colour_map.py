@@ -16,7 +16,7 @@ def apply_colour_map(
     Returns:
       (..., 3) RGB.
     """
-    share = np.divide(values, max_abs, out=np.zeros_like(values), where=max_abs > 0)
-    fading = 1 - np.abs(share)
-    red, blue = np.where(share < 0, fading, 1), np.where(share > 0, fading, 1)
+    relative = np.divide(values, max_abs, out=np.zeros_like(values), where=max_abs > 0)
+    fading = 1 - np.abs(relative)
+    red, blue = np.where(relative < 0, fading, 1), np.where(relative > 0, fading, 1)
     return (255 * np.stack([red, fading, blue], axis=-1)).round().astype(np.uint8)

@@ -70,18 +70,18 @@ class AcceptedCounts:
     false_positives: np.ndarray
 
     def accuracy(self, point: int) -> np.ndarray:
-        """Share of the pairs that are classified correctly."""
+        """Fraction of the pairs that are classified correctly."""
         true_negatives = self._negatives - self.false_positives[:, point]
         correct = self.true_positives[:, point] + true_negatives
         return _divide_or_nan(correct, self._positives + self._negatives)
 
     def precision(self, point: int) -> np.ndarray:
-        """Share of positive pairs among the accepted pairs."""
+        """Fraction of positive pairs among the accepted pairs."""
         true_positives = self.true_positives[:, point]
         return _divide_or_nan(true_positives, true_positives + self.false_positives[:, point])
 
     def recall(self, point: int) -> np.ndarray:
-        """Share of the positive pairs that are accepted."""
+        """Fraction of the positive pairs that are accepted."""
         return _divide_or_nan(self.true_positives[:, point], self._positives)
 
     def f1(self, point: int) -> np.ndarray:
@@ -138,9 +138,9 @@ def equal_error_rate(false_accepts: np.ndarray, true_accepts: np.ndarray) -> np.
     row = np.arange(len(excess))
     after = np.clip(np.count_nonzero(excess < 0, axis=1), 1, excess.shape[1] - 1)
     before = after - 1
-    share = -excess[row, before] / (excess[row, after] - excess[row, before])
+    fraction = -excess[row, before] / (excess[row, after] - excess[row, before])
     low, high = false_accepts[row, before], false_accepts[row, after]
-    rate: np.ndarray = low + share * (high - low)
+    rate: np.ndarray = low + fraction * (high - low)
     return rate
 
 

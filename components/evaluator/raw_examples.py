@@ -55,7 +55,7 @@ def iter_raw_examples_by_id(
       (m,) rows of ``ids`` and the raw examples with these ids, m >= 1. Each row is yielded once.
 
     Raises:
-      DataError: An id is missing from the raw examples.
+      DataError: If an id is missing from the raw examples.
     """
     keys, is_read = _as_keys(ids), np.zeros(len(ids), bool)
     for batch_ids, raw in iter_raw_examples(files, inputs):

@@ -47,8 +47,8 @@ class RawTestSplit:
         """Embed each example once, from its raw form, and compute the distances of the pairs.
 
         Raises:
-          DataError: All pairs are positive or all are negative, or an example of a pair is missing
-            from the raw examples.
+          DataError: If all pairs are positive or all are negative, or an example of a pair is
+            missing from the raw examples.
         """
         positive = int(self.pairs.same.sum())
         if not 0 < positive < len(self.pairs.same):

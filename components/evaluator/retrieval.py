@@ -1,7 +1,7 @@
-"""Retrieval metrics: are the nearest neighbours of an example of its class?
+"""Retrieval metrics: do the nearest neighbours of an example belong to its class?
 
-Each example with another example of its class is a query; all other examples are its gallery. Ties
-count against the model: at equal distances, examples of other classes rank first. Neither the order
+Each example with another example of its class is a query; all other examples are its gallery. At
+equal distances, examples of other classes rank first. Neither the order
 of the examples nor collapsed embeddings can therefore improve a metric.
 """
 
@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from diptych.components.common.row_runs import run_starts
 from diptych.components.common.sampling import evenly_spaced
 from diptych.components.evaluator.pairwise_distances import F32, PairwiseDistances
 from diptych.components.evaluator.query_means import estimate_query_means
@@ -27,31 +28,31 @@ class RetrievalResults:
     """Retrieval metrics of each query.
 
     Attributes:
-      gallery: Number of examples searched, the queries included.
-      classes: Number of classes.
+      gallery_size: Number of examples searched, including the queries.
+      num_classes: Number of classes.
       query: (q,) example rows.
-      at_1: (q,) 1.0 if the nearest neighbour is of the query's class, else 0.0.
-      at_5: (q,) 1.0 if one of the 5 nearest neighbours is of the query's class, else 0.0.
+      recall_at_1: (q,) 1.0 if the nearest neighbour belongs to the query's class, else 0.0.
+      recall_at_5: (q,) 1.0 if any of the 5 nearest neighbours does, else 0.0.
       map_at_r: (q,) MAP@R in [0, 1].
     """
 
-    gallery: int
-    classes: int
+    gallery_size: int
+    num_classes: int
     query: I64
-    at_1: npt.NDArray[np.float64]
-    at_5: npt.NDArray[np.float64]
+    recall_at_1: npt.NDArray[np.float64]
+    recall_at_5: npt.NDArray[np.float64]
     map_at_r: npt.NDArray[np.float64]
 
     def summarize(self, resamples: int, seed: int) -> Retrieval:
         """Average over the queries, with intervals by bootstrap over the queries."""
-        values = np.stack([self.at_1, self.at_5, self.map_at_r], axis=1)
+        values = np.stack([self.recall_at_1, self.recall_at_5, self.map_at_r], axis=1)
         recall_at_1, recall_at_5, map_at_r = estimate_query_means(
             values, np.ones(len(values)), resamples, seed
         )
         return Retrieval(
             queries=len(self.query),
-            gallery=self.gallery,
-            classes=self.classes,
+            gallery=self.gallery_size,
+            classes=self.num_classes,
             recall_at_1=recall_at_1,
             recall_at_5=recall_at_5,
             map_at_r=map_at_r,
@@ -64,7 +65,7 @@ def evaluate_retrieval(
     """Search all examples for the nearest neighbours of each, excluding itself.
 
     For a query with R other examples of its class, MAP@R is the mean over i = 1 .. R of the
-    precision at i where the i-th neighbour is of its class, and of 0 where it is not.
+    precision at i where the i-th neighbour belongs to its class, and 0 elsewhere.
 
     Musgrave, Belongie & Lim, "A Metric Learning Reality Check", ECCV 2020, section 3.2.
 
@@ -86,7 +87,7 @@ def evaluate_retrieval(
     # Sort by class size, so the queries of a block have about the same number of relevant examples.
     order = np.lexsort((class_index, sizes[class_index]))
     size = sizes[class_index[order]]
-    start = np.flatnonzero(np.r_[True, np.diff(class_index[order]) != 0])
+    start = run_starts(class_index[order])
     class_start = np.repeat(start, np.diff(np.r_[start, len(order)]))
     distances = PairwiseDistances(embeddings[order], distance_name, weights)
     step = max(1, _DISTANCES_PER_BLOCK // len(order))

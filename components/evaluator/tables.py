@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from diptych.components.common.row_runs import run_starts
 from diptych.components.common.sampling import evenly_spaced
 from diptych.components.evaluator.class_metrics import decode_label
 from diptych.components.evaluator.model_predictions import ModelPredictions
@@ -113,7 +114,7 @@ def find_worst_pairs(pairs: ScoredPairs, threshold: float) -> I64:
 def _number_occurrences(values: I64) -> I64:
     """Count the earlier occurrences of each value: [5, 7, 5] becomes [0, 0, 1]."""
     order = np.argsort(values, kind="stable")
-    starts = np.flatnonzero(np.diff(values[order], prepend=-1))
+    starts = run_starts(values[order])
     occurrence = np.empty(len(values), np.int64)
     lengths = np.diff(np.append(starts, len(values)))
     occurrence[order] = np.arange(len(values)) - np.repeat(starts, lengths)

@@ -30,7 +30,7 @@ def render_thumbnails(
       ids: (n, 16) ids of the examples, distinct and sorted.
 
     Raises:
-      DataError: An id is missing from the raw examples.
+      DataError: If an id is missing from the raw examples.
     """
     if inputs.kind == "image":
         thumbnails = [b""] * len(ids)

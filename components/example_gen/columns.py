@@ -14,7 +14,7 @@ from diptych.schemas.config.data import ColumnChoice
 from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.input_spec import RESERVED, Column
 
-_MIN_NUMERIC_SHARE = 0.9  # of cells with a value; the others may be typing errors
+_MIN_NUMERIC_FRACTION = 0.9  # of cells with a value; the others may be typing errors
 _MISSING_MARKERS = frozenset({b"na", b"n/a", b"null", b"none", b"nan", b"?", b"-"})
 # The index column that pandas writes by default. It is never part of a vector.
 _INDEX_COLUMNS = ("", "Unnamed: 0", "__index_level_0__")
@@ -61,7 +61,7 @@ def require_column(name: str, names: Sequence[str], key: str) -> str:
     """Return ``name``, the value of the configuration key ``key``.
 
     Raises:
-      ConfigError: No column has this name.
+      ConfigError: If no column has this name.
     """
     if name not in names:
         similar = difflib.get_close_matches(name, names, n=1)
@@ -86,8 +86,8 @@ def select_columns(
       assigned: Columns that another configuration key uses, with that key.
 
     Raises:
-      ConfigError: A column does not exist, is assigned or reserved, or is not numeric.
-      DataError: The lists of a column are empty or differ in length.
+      ConfigError: If a column does not exist, is assigned or reserved, or is not numeric.
+      DataError: If the lists of a column are empty or differ in length.
     """
     free = [name for name in sample.names if name not in assigned and name not in _INDEX_COLUMNS]
     if choice is None or isinstance(choice, int):
@@ -108,7 +108,7 @@ def select_columns(
         elif choice > len(names):
             raise ConfigError(
                 f"{key}: {choice} numeric columns requested, but only {len(names)} are available: "
-                f"{format_names(names)}."
+                f"{format_names(names)}. Request at most {len(names)}."
             )
         else:
             names = names[:choice]
@@ -128,7 +128,7 @@ def _expand(pattern: str, key: str, sample: ColumnSample, free: Sequence[str]) -
     if not matches:
         raise ConfigError(
             f"{key}: no column starts with {prefix!r}. "
-            f"The columns are: {format_names(sample.names)}."
+            f"The columns are: {format_names(sample.names)}. Use the prefix of some of them."
         )
     return matches
 
@@ -188,4 +188,4 @@ def _is_numeric_column(cells: pa.Array) -> bool:
     bad = cells.filter(pa.array(problems == values.NOT_A_NUMBER)).cast(pa.binary()).to_pylist()
     num_bad = sum(cell.strip().lower() not in _MISSING_MARKERS for cell in bad)
     num_good = int(np.sum(problems == values.OK))
-    return num_good > 0 and num_good >= _MIN_NUMERIC_SHARE * (num_good + num_bad)
+    return num_good > 0 and num_good >= _MIN_NUMERIC_FRACTION * (num_good + num_bad)

@@ -149,7 +149,7 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
 
         Args:
           data: Path and columns of the data.
-          split: Shares of the splits.
+          split: Fractions of the splits.
           inputs: Features, from ``infer_input_spec(data, split)``.
           code_hash: Hash of the code of this step, so that a code change is not a cache hit.
         """

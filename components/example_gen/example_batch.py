@@ -1,4 +1,4 @@
-"""A batch of some thousand rows on their way from a file to the shards."""
+"""A batch of a few thousand rows, between reading a file and writing the shards."""
 
 import dataclasses
 import hashlib

@@ -26,8 +26,8 @@ def read_images(
     Args:
       root: Data folder.
       names: Paths inside ``root``, separated by ``/``.
-      data: Limits of size.
-      split: If split by class, the split key is the label, else the id.
+      data: Size limits.
+      split: If split by class, the split key is the label; otherwise it is the id.
     """
     images, labels, sources, rejected = [], [], [], []
     for name in names:
@@ -71,5 +71,5 @@ def build_image_batch(
         }
     )
     if split_keys is None:
-        split_keys = [i.encode() for i in ids]
+        split_keys = [example_id.encode() for example_id in ids]
     return ExampleBatch(features, split_keys, rejected)

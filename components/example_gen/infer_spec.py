@@ -39,14 +39,15 @@ _MAX_SCANNED_ROWS = 1_000_000
 
 
 def infer_input_spec(data: DataConfig, split: SplitConfig) -> InputSpec:
-    """Infer the features of the examples from headers, some first rows and the labels.
+    """Infer the features of the examples from headers, the first rows and the labels.
 
     Labels are read until two classes are found, usually in the first block. The newest span
     decides; ExampleGen checks whether older spans match it.
 
     Raises:
-      ConfigError: A path or column does not exist, or a column does not fit its configuration key.
-      DataError: The data have no rows or only one class, files differ in their columns, or a
+      ConfigError: If a path or column does not exist, or a column does not fit its configuration
+        key.
+      DataError: If the data have no rows or only one class, files differ in their columns, or a
         file cannot be read.
     """
     spans = find_span_files(data)
@@ -71,8 +72,8 @@ def _infer_from_images(spans: _Spans, data: ImageFolder, split: SplitConfig) -> 
         if empty:
             raise DataError(
                 f"The split {' and '.join(empty)} gets no class: {len(classes)} classes, "
-                f"shares {split.train}, {split.calibration}, {split.test}. Change the shares or "
-                "split.seed, or split by example."
+                f"fractions {split.train}, {split.calibration}, {split.test}. Change the fractions "
+                "or split.seed, or split by example."
             )
     return InputSpec(kind="image", size=data.size, channels=data.channels)
 
@@ -109,7 +110,8 @@ def _infer_from_pair_table(spans: _Spans, data: PairTable) -> InputSpec:
     if left != right:
         raise ConfigError(
             f"data.left and data.right must have the same widths, got {len(left)} columns with "
-            f"{sum(left)} values and {len(right)} columns with {sum(right)} values."
+            f"{sum(left)} values and {len(right)} columns with {sum(right)} values. "
+            "Correct one of them."
         )
     by_position = any(
         isinstance(choice, int) or _has_wildcard(choice) for choice in (data.left, data.right)
@@ -137,12 +139,12 @@ def _check_same_column(spans: _Spans, data: PairTable) -> None:
     if positive not in seen:
         raise ConfigError(
             f"data.same_value: {data.same_value!r} never occurs in the column {data.same!r}. "
-            f"Its values are: {format_names(sorted(seen), 5)}."
+            f"Its values are: {format_names(sorted(seen), 5)}. Choose one of them."
         )
     if len(seen) < 2:
         raise DataError(
             f"The column {data.same!r} has only one value, {positive!r}. "
-            "Training needs positive and negative pairs."
+            "Training needs positive and negative pairs. Check data.same."
         )
 
 
@@ -185,7 +187,9 @@ def _check_features(batch: pa.RecordBatch, data: TFRecords) -> None:
             require_column(feature, batch.schema.names, f"data.{key}")
     if data.vector is not None:
         if data.vector == data.label:
-            raise ConfigError(f"data.vector: the feature {data.vector!r} is already data.label.")
+            raise ConfigError(
+                f"data.vector: the feature {data.vector!r} is already data.label. Name another feature."
+            )
         if data.vector in RESERVED:
             raise ConfigError(
                 f"data.vector: the name {data.vector!r} is reserved ({', '.join(RESERVED)}). "
@@ -193,12 +197,16 @@ def _check_features(batch: pa.RecordBatch, data: TFRecords) -> None:
             )
         data_type = batch.schema.field(data.vector).type
         if not values.is_list(data_type) or not values.is_number(data_type.value_type):
-            raise ConfigError(f"data.vector: the feature {data.vector!r} does not contain numbers.")
+            raise ConfigError(
+                f"data.vector: the feature {data.vector!r} must hold numbers, got {data_type}. "
+                "Name another feature."
+            )
     if data.image is not None:
         cells = single_values(batch, data.image)
         if not values.is_text(cells.type) or cells.null_count == len(cells):
             raise ConfigError(
-                f"data.image: the feature {data.image!r} must hold one encoded image (bytes)."
+                f"data.image: the feature {data.image!r} must hold one encoded image (bytes), got "
+                f"{cells.type}. Name another feature."
             )
 
 
@@ -206,7 +214,7 @@ def read_first_rows(span: SpanFiles) -> tuple[ColumnSample, pa.RecordBatch]:
     """Read the first rows of the first non-empty file, and infer their column types.
 
     Raises:
-      DataError: No file has rows.
+      DataError: If no file has rows.
     """
     for file in span.files:
         path = span.root / file.name
@@ -258,7 +266,7 @@ def _check_columns_of_files(
       by_position: The columns of the vector are not named one by one, so no column may differ.
 
     Raises:
-      DataError: A file has other columns.
+      DataError: If a file has other columns.
     """
     for file in span.files:
         path = span.root / file.name

@@ -136,7 +136,7 @@ def plan_work_items(span: SpanFiles, data: DataConfig) -> Iterator[str]:
     Each names the span, the folder, the files in it and, for Parquet, the row groups.
 
     Raises:
-      DataError: A Parquet file is damaged.
+      DataError: If a Parquet file is damaged.
     """
 
     def to_item(**fields: Any) -> str:

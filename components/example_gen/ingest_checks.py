@@ -45,7 +45,7 @@ def skip_unusable_spans(spans: Mapping[str, IngestCounts], max_rejected: float) 
 
     Args:
       spans: Counts by span name, newest last.
-      max_rejected: Share of its rows that may be rejected in a span.
+      max_rejected: Maximum fraction of rejected rows in a span.
     """
     *older, _ = spans
     problems = {name: _find_problem(spans[name], max_rejected) for name in older}
@@ -57,8 +57,8 @@ def check_ingest(summary: IngestSummary, max_rejected: float, split: SplitConfig
     """Stop the run if the data, or the newest span, cannot be used.
 
     Raises:
-      DataError: A file could not be read, a larger share than ``max_rejected`` was rejected, a
-        split has no examples, or no older span matches the newest.
+      DataError: If a file could not be read, more than ``max_rejected`` was rejected, a split has
+        no examples, or no older span matches the newest.
     """
     *older, newest = summary.spans
     problem = _find_problem(summary.spans[newest], max_rejected)
@@ -77,10 +77,11 @@ def check_ingest(summary: IngestSummary, max_rejected: float, split: SplitConfig
     used = summary.used
     empty = [name for name, count in zip(SPLITS, used.num_examples, strict=True) if not count]
     if empty:
-        shares = f"train {split.train}, calibration {split.calibration}, test {split.test}"
+        fractions = f"train {split.train}, calibration {split.calibration}, test {split.test}"
         raise DataError(
             f"No examples in the split {' and '.join(empty)}: {sum(used.num_examples)} examples, "
-            f"split by {split.by}, shares {shares}. Change the shares or split.seed, or add data."
+            f"split by {split.by}, fractions {fractions}. Change the fractions or split.seed, or add "
+            "data."
         )
 
 
@@ -91,11 +92,11 @@ def _find_problem(counts: IngestCounts, max_rejected: float) -> str | None:
         return counts.failures[0] + (f" ({num_more} more files failed too.)" if num_more else "")
     if not counts.num_read:
         return "The data have no rows. Check data.path and how the data were written."
-    share = counts.num_rejected / counts.num_read
-    if share > max_rejected:
+    rejected_fraction = counts.num_rejected / counts.num_read
+    if rejected_fraction > max_rejected:
         return (
             f"{counts.num_rejected} of {counts.num_read} rows or images were rejected "
-            f"({share:.2%}), above data.max_rejected ({max_rejected:.2%}): "
+            f"({rejected_fraction:.2%}), above data.max_rejected ({max_rejected:.2%}): "
             f"{_format_reasons(counts)}. "
             "Repair the data, or raise data.max_rejected if they are expected."
         )

@@ -36,7 +36,7 @@ def read_pair_table(
     Pairs of an example with itself are rejected.
 
     Raises:
-      DataError: A column is missing, or the file is damaged.
+      DataError: If a column is missing, or the file is damaged.
     """
     columns = tables.required_columns(data, [data.same], inputs.columns, inputs.right_columns)
     positive = canonical_same_value(data.same_value)

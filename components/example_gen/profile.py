@@ -66,11 +66,11 @@ class DataProfile:
 
 
 def profile_data(path: Path) -> DataProfile:
-    """Profile data by file names, headers, some first rows and the labels.
+    """Profile data from file names, headers, the first rows and the labels.
 
     Raises:
-      ConfigError: The path does not exist, or has no data of a known kind.
-      DataError: The data have no rows, or a file cannot be read.
+      ConfigError: If the path does not exist, or has no data of a known kind.
+      DataError: If the data have no rows, or a file cannot be read.
     """
     text = str(path)
     pattern = text if has_spans(text) else guess_span_pattern(text)

@@ -113,8 +113,8 @@ def find_files(data: DataConfig) -> SpanFiles:
     """Find the files of data without spans.
 
     Raises:
-      ConfigError: ``data.path`` does not exist, is of another kind, or is not on a mounted disk.
-      DataError: It has no file of the configured kind.
+      ConfigError: If ``data.path`` does not exist, is of another kind, or is not on a mounted disk.
+      DataError: If it has no file of the configured kind.
     """
     path = data.path
     _require_mounted_path(path)

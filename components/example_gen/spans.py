@@ -80,8 +80,8 @@ def find_spans(path: str, window: int | None = None) -> tuple[Span, ...]:
       The newest version of each span, newest span last; at least one.
 
     Raises:
-      ConfigError: The patterns contradict each other, or nothing matches them.
-      DataError: A name has an invalid date, or two paths are the same span.
+      ConfigError: If the patterns contradict each other, or nothing matches them.
+      DataError: If a name has an invalid date, or two paths are the same span.
     """
     digits = _parse_patterns(path)
     versions_by_number: dict[int, dict[int | None, Span]] = {}

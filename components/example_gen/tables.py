@@ -37,7 +37,7 @@ def read_vector_table(
     """Read a file of vectors; ``row_groups`` of a Parquet file, None for all.
 
     Raises:
-      DataError: A column is missing, or the file is damaged.
+      DataError: If a column is missing, or the file is damaged.
     """
     names = required_columns(data, [data.label], inputs.columns)
     for rows in read_table_rows(root / name, names, row_groups):

@@ -28,7 +28,8 @@ def read_tfrecords(
     """Read a TFRecord file, gzipped or not.
 
     Raises:
-      DataError: The file is damaged or truncated. The records after the damage cannot be located.
+      DataError: If the file is damaged or truncated. The records after the damage cannot be
+        located.
     """
     for first, records in read_records(root / name):
         for number, decoded, broken in decode_examples(records, first):
@@ -41,7 +42,7 @@ def read_records(path: Path) -> Iterator[tuple[int, list[bytes]]]:
     """Read records in lists, each with the number of its first record, counted from 1.
 
     Raises:
-      DataError: The file is damaged or truncated.
+      DataError: If the file is damaged or truncated.
     """
     import tensorflow as tf
 

@@ -128,7 +128,7 @@ def check_pair_counts(balance: SplitBalance, settings: PairsConfig) -> None:
         raise DataError(
             f"The {balance.split} split has no pairs: no batch has enough candidates for a ratio "
             f"of {settings.ratio} (positive:negative). Change pairs.ratio, raise "
-            "pairs.examples_per_class, give the split a larger share "
+            "pairs.examples_per_class, give the split a larger fraction "
             f"(split.{balance.split}), or add examples."
         )
 

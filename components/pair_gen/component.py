@@ -147,6 +147,7 @@ def _list_split_files(examples: standard_artifacts.Examples, split: str) -> list
     files = sorted(str(path) for path in paths if not path.name.startswith((".", "_")))
     if not files:
         raise DataError(
-            f"The {split} split has no files in {folder}. Give it a larger share (split.{split})."
+            f"The {split} split has no files in {folder}. Give it a larger fraction "
+            f"(split.{split})."
         )
     return files

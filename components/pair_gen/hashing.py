@@ -99,7 +99,8 @@ def permute(positions: I64, sizes: I64, keys: U64) -> I64:
         return np.zeros(0, np.int64)
     if sizes.max() > MAX_PERMUTATION_SIZE or positions.min() < 0 or (positions >= sizes).any():
         raise ValueError(
-            f"positions must lie in range(size), with sizes of at most {MAX_PERMUTATION_SIZE}"
+            f"positions must lie in range(size), with sizes of at most {MAX_PERMUTATION_SIZE}, got "
+            f"positions from {positions.min()} to {positions.max()} and sizes up to {sizes.max()}"
         )
     result = np.empty(positions.size, np.int64)
     for start in range(0, result.size, _BLOCK):

@@ -206,7 +206,7 @@ def _check_class_counts(split: str, counts: I64) -> None:
     if usable < 1 or counts.size < 2:
         raise DataError(
             f"The {split} split needs at least 2 classes, one of them with 2 examples, {got}. "
-            f"Give it a larger share (split.{split}), add examples, or try another split.seed."
+            f"Give it a larger fraction (split.{split}), add examples, or try another split.seed."
         )
 
 
@@ -214,6 +214,6 @@ def _check_given_pair_counts(split: str, counts: I64) -> None:
     if (counts == 0).any():
         raise DataError(
             f"The {split} split needs positive and negative pairs, got {counts[1]} and "
-            f"{counts[0]}. Check data.same_value, give the split a larger share (split.{split}), "
-            "or try another split.seed."
+            f"{counts[0]}. Check data.same_value, give the split a larger fraction "
+            f"(split.{split}), or try another split.seed."
         )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from diptych.components.common.row_runs import mark_run_starts, run_starts
 from diptych.components.pair_gen.hashing import I64, U64, hash_integers
 from diptych.components.pair_gen.negative_pairs import BatchGroup, sample_negative_pairs
 from diptych.components.pair_gen.sorting import argsort_columns
@@ -71,7 +72,7 @@ def sample_pairs(
     Returns:
       Pairs and triplets, as row numbers into ``rows``. A batch with a single class has neither.
     """
-    starts = np.flatnonzero(_mark_changes(rows.batch))
+    starts = run_starts(rows.batch)
     ends = np.append(starts[1:], rows.batch.size)
     pairs: list[tuple[I64, ...]] = []
     triplets: list[tuple[I64, ...]] = []
@@ -100,7 +101,7 @@ def _sample_block(
     rows: ShardRows, ratio: tuple[int, int], seed: int
 ) -> tuple[SampledPairs, SampledTriplets]:
     """Sample the pairs and triplets of a few batches."""
-    new_batch = _mark_changes(rows.batch)
+    new_batch = mark_run_starts(rows.batch)
     batch_index = new_batch.cumsum() - 1  # index of each row's batch
     starts = np.flatnonzero(new_batch)
     batch_numbers = rows.batch[starts]
@@ -128,7 +129,7 @@ def _sample_block(
 
 def _list_positive_candidates(rows: ShardRows, batch_index: I64) -> tuple[I64, I64]:
     """List all pairs of rows in a chunk that can be positive pairs."""
-    new = _mark_changes(batch_index) | _mark_changes(rows.classes) | _mark_changes(rows.chunk)
+    new = mark_run_starts(batch_index, rows.classes, rows.chunk)
     position = np.arange(batch_index.size)
     nth = position - np.maximum.accumulate(np.where(new, position, 0))
     # Pair each row with all preceding rows of its chunk.
@@ -141,7 +142,7 @@ def _list_positive_candidates(rows: ShardRows, batch_index: I64) -> tuple[I64, I
 
 def _count_negative_candidates(rows: ShardRows, batch_index: I64, num_batches: int) -> I64:
     """Count the pairs of rows of different classes in each batch, without padding."""
-    group = (_mark_changes(batch_index) | _mark_changes(rows.classes)).cumsum() - 1
+    group = mark_run_starts(batch_index, rows.classes).cumsum() - 1
     sizes = np.bincount(group[~rows.padding], minlength=group.size and int(group[-1]) + 1)
     batch_of = np.zeros(sizes.size, np.int64)
     batch_of[group] = batch_index
@@ -204,7 +205,7 @@ def _sample_triplets(
         pairs.left[pairs.same], pairs.right[pairs.same], swap_keys, bit=1
     )
     # The rows of a class are contiguous, so the rows of all other classes form two ranges.
-    new_class = _mark_changes(batch_index) | _mark_changes(rows.classes)
+    new_class = mark_run_starts(batch_index, rows.classes)
     class_starts = np.flatnonzero(new_class)
     class_sizes = np.diff(np.append(class_starts, batch_index.size))
     group = (new_class.cumsum() - 1)[anchor]
@@ -224,7 +225,7 @@ def _hash_pairs(
     Row numbers would depend on which other batches the shard contains.
     """
     batch = hash_integers(seed, purpose, batch_numbers)[batch_index[left]]
-    starts = np.flatnonzero(_mark_changes(batch_index))[batch_index[left]]
+    starts = run_starts(batch_index)[batch_index[left]]
     return hash_integers(batch, (left - starts) << np.int64(32) | (right - starts))
 
 
@@ -236,16 +237,9 @@ def _swap_sides(
     return np.where(swapped, right, left), np.where(swapped, left, right)
 
 
-def _mark_changes(values: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
-    """Mark the values that differ from the preceding one, and the first value."""
-    changes = np.ones(values.size, bool)
-    changes[1:] = values[1:] != values[:-1]
-    return changes
-
-
 def _index_in_run(*columns: I64) -> I64:
     """Return the index of each row within its run of equal rows."""
-    new = np.logical_or.reduce([_mark_changes(column) for column in columns])
+    new = mark_run_starts(*columns)
     position = np.arange(new.size)
     return position - np.maximum.accumulate(np.where(new, position, 0))
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from diptych.components.common.row_runs import run_starts
 from diptych.components.pair_gen.given_pairs import list_unique_examples, sample_pair_triplets
 from diptych.components.pair_gen.hashing import I64, ids_to_words
 from diptych.components.pair_gen.layout import Slots
@@ -110,9 +111,7 @@ def route_rows(
     shards = slots.batch % num_shards
     by_row = argsort_columns(shards, slots.row)
     row, shard = slots.row[by_row], shards[by_row]
-    new = np.ones(by_row.size, bool)
-    new[1:] = (row[1:] != row[:-1]) | (shard[1:] != shard[:-1])
-    starts = np.flatnonzero(new)
+    starts = run_starts(row, shard)
     offsets = np.append(starts, by_row.size)
     fields = [
         pa.array(getattr(slots, field.name)[by_row].astype(field.type.to_pandas_dtype()))
@@ -270,4 +269,4 @@ def _make_shard_table(schema: pa.Schema, *columns: npt.NDArray[np.generic]) -> p
 
 
 def _count_batches(batch: I64) -> int:
-    return int((np.diff(batch) != 0).sum()) + bool(batch.size)
+    return run_starts(batch).size

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from diptych.components.common.row_runs import mark_run_starts
 from diptych.components.pair_gen.hashing import I64, U64
 
 
@@ -35,8 +36,7 @@ def unique_inverse(values: I64) -> tuple[I64, I64]:
     """Return the sorted unique values and the index of each value, as ``np.unique`` does."""
     order = argsort_columns(values)
     ordered = values[order]
-    new = np.ones(values.size, bool)
-    new[1:] = ordered[1:] != ordered[:-1]
+    new = mark_run_starts(ordered)
     inverse = np.empty(values.size, np.int64)
     inverse[order] = new.cumsum() - 1
     return ordered[new], inverse

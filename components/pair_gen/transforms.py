@@ -286,14 +286,14 @@ class MakePairs(beam.PTransform):
             | "GroupCovered" >> beam.GroupByKey()
             | "CountCovered" >> beam.Map(count_unique_in_range)
         )
-        numbers = beam.pvalue.AsSingleton(num_examples), beam.pvalue.AsIter(num_covered)
+        example_counts = beam.pvalue.AsSingleton(num_examples), beam.pvalue.AsIter(num_covered)
         return (
             written.stats
             | "SumStats"
             >> beam.CombineGlobally(
                 TableSumFn(sum_shard_stats, lambda stats: stats.pairs_per_class[0].size)
             )
-            | "Finish" >> beam.Map(self._finish, plan, *numbers)
+            | "Finish" >> beam.Map(self._finish, plan, *example_counts)
         )
 
     def _plan(self, counts: KeyCounts) -> Plan:

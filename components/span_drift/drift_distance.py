@@ -19,8 +19,8 @@ class FeatureDrift:
     Attributes:
       feature: Name of the feature.
       reference: ``the previous span`` or ``the rest of the window``.
-      metric: L-infinity for labels, the largest difference of a label's share; the Jensen-Shannon
-        divergence of histograms for numbers. Both range from 0 (equal) to 1.
+      metric: For labels, L-infinity: the largest difference of a label's relative frequency. For
+        numbers, the Jensen-Shannon divergence of histograms. Both range from 0 (equal) to 1.
       value: Value of the metric; lower is more similar.
       threshold: Maximum value without drift.
     """

@@ -44,7 +44,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, list[np.nda
     """Load the progress and the arrays, or return None if no checkpoint exists.
 
     Raises:
-      TrainingError: The file is damaged.
+      TrainingError: If the file is damaged.
     """
     with _open_checkpoint(folder) as stored:
         if stored is None:

@@ -55,7 +55,7 @@ def Trainer(
     check_threshold_criterion(settings.threshold_criterion, num_negative)
     log_folder = Path(training_log.uri)
     # Outside of the outputs of this run, so that the next run resumes an interrupted training. The
-    # threshold is chosen after the training, so its criterion does not affect the checkpoints.
+    # threshold is chosen after training, so its criterion does not affect the checkpoints.
     resumable_settings = settings.model_dump_json(exclude={"threshold_criterion"})
     identity = (pairs.uri, model_settings, resumable_settings, inputs, code_hash)
     digest = hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).hexdigest()

@@ -45,15 +45,15 @@ def run_training(
       model: Encoder and loss.
       settings: Workers and schedule.
       checkpoints: Folder for the checkpoints of this training only. On a cluster, all machines must
-        share it. Training resumes from a checkpoint in it. It is removed after the training.
+        share it. Training resumes from a checkpoint in it. It is removed after training.
       on_epoch: Called at the end of each epoch; first for the epochs of an interrupted run.
 
     Returns:
       Weights of the network, and the learning curves.
 
     Raises:
-      TrainingError: Ray does not start or lacks resources, workers were lost too often, the loss is
-        not finite, or memory ran out.
+      TrainingError: If Ray does not start or lacks resources, workers were lost too often, the loss
+        is not finite, or memory ran out.
     """
     checkpoints.mkdir(parents=True, exist_ok=True)
     if load_progress(checkpoints) is not None:

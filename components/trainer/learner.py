@@ -89,7 +89,7 @@ class Learner:
                 variable.assign(value)
 
     def average_statistics(self) -> None:
-        """Average the non-trainable variables over the workers, as of batch normalization."""
+        """Average non-trainable variables, such as batch statistics, over the workers."""
         statistics = [
             variable
             for part in self.network.parts

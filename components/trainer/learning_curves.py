@@ -10,7 +10,7 @@ _progress = logging.getLogger("diptych.progress")
 
 
 def log_epoch(metrics: EpochMetrics, settings: TrainConfig) -> None:
-    """Log an epoch and the remaining time if early stopping does not end the training."""
+    """Log an epoch and the remaining time if training does not stop early."""
     remaining_s = round(metrics.seconds * (settings.epochs - metrics.epoch))
     _progress.info(
         "epoch %2d of %d  loss %.4f  calibration accuracy %.1f %%  %s examples/s%s",

@@ -74,7 +74,7 @@ def train(
       The weights of the network at the epoch with the lowest calibration loss, and the curves.
 
     Raises:
-      TrainingError: The loss is not finite, or memory ran out.
+      TrainingError: If the loss is not finite, or memory ran out.
     """
     keras.utils.set_random_seed(settings.seed)
     reader, learner, calibration = _build_training(pairs, model, settings, context)

@@ -36,7 +36,7 @@ class PairEvaluator:
         self._pairs = read_split_pairs(folder, max_rows)
 
     def threshold(self, network: Network, criterion: ThresholdCriterion = "best_accuracy") -> float:
-        """Choose the distance up to which a pair is called the same."""
+        """Choose the largest distance at which a pair is predicted positive."""
         distance = self._distances(network, self._embed(network.encoder))
         return choose_threshold(distance, self._pairs.same, criterion)
 

@@ -31,8 +31,8 @@ def ray_session(settings: TrainConfig, model: ModelConfig) -> Iterator[ResourceR
     If this process is already connected to Ray, for example in a Tune trial, that one is used.
 
     Raises:
-      TrainingError: Ray does not start, cannot be reached, rejects the token, or this machine has
-        too few CPUs.
+      TrainingError: If Ray does not start, cannot be reached, rejects the token, or this machine
+        has too few CPUs.
     """
     # Polling interval of the controller. The default of 2 s would delay every shorter epoch.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
@@ -78,7 +78,7 @@ def wait_for_resources(request: ResourceRequest, timeout_s: float) -> None:
     forever.
 
     Raises:
-      TrainingError: The workers did not fit within ``timeout_s``.
+      TrainingError: If the workers did not fit within ``timeout_s``.
     """
     import ray
 

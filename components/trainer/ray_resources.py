@@ -1,4 +1,4 @@
-"""Resources that the workers of a training request, and those that a Ray cluster has."""
+"""Resources requested for the training workers, and resources of a Ray cluster."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -46,8 +46,8 @@ def max_cpus_per_worker(nodes: Sequence[Resources], num_workers: int) -> int:
 
 def shortage_message(request: ResourceRequest, nodes: Sequence[Resources], free: Resources) -> str:
     """Describe the requested resources, those of the nodes, and those that are free."""
-    requested = [_restrict(node, request.bundle) for node in nodes]
-    per_node = ", ".join(map(_format_resources, requested)) or "no nodes"
+    restricted = [_restrict(node, request.bundle) for node in nodes]
+    per_node = ", ".join(map(_format_resources, restricted)) or "no nodes"
     available = _format_resources(_restrict(free, request.bundle))
     return (
         f"Training needs {request}. The Ray cluster has {_format_quantity(len(nodes), 'node')} "

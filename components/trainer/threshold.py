@@ -1,4 +1,4 @@
-"""Calibration of the decision threshold: pairs with a distance up to it are called the same."""
+"""Calibration of the threshold: pairs at this distance or below are predicted positive."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def choose_threshold(
 
 
 def best_threshold(distance: np.ndarray, same: np.ndarray) -> tuple[float, float]:
-    """Find the most accurate threshold, where ``distance <= threshold`` means same.
+    """Find the most accurate threshold, where ``distance <= threshold`` predicts positive.
 
     Tries every cut between the sorted distances, O(n log n). A threshold is the midpoint of two
     neighbouring distances. Ties are broken in favour of the middle threshold, which is furthest
@@ -61,7 +61,7 @@ def check_threshold_criterion(criterion: ThresholdCriterion, num_negative: int) 
       num_negative: Number of negative pairs in the calibration split.
 
     Raises:
-      DataError: A single accepted negative pair already exceeds the rate.
+      DataError: If a single accepted negative pair already exceeds the rate.
     """
     if not isinstance(criterion, FalseAcceptRate):
         return

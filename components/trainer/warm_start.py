@@ -25,8 +25,8 @@ def load_warm_start_weights(path: Path, network: Network) -> None:
       network: Network of the same architecture.
 
     Raises:
-      ConfigError: The model is missing, not one of Diptych, or of another architecture.
-      ModelError: The files differ from those that were pushed.
+      ConfigError: If the model is missing, not one of Diptych, or of another architecture.
+      ModelError: If the files differ from those that were pushed.
     """
     version = find_warm_start_model(path)
     verify_if_pushed(version)
@@ -59,7 +59,7 @@ def resolve_warm_start(settings: TrainConfig, production: Path) -> TrainConfig:
         missing, and training starts from scratch.
 
     Raises:
-      ConfigError: The model is missing.
+      ConfigError: If the model is missing.
     """
     warm_start = settings.warm_start
     if warm_start == PUSHED_MODEL:
@@ -73,7 +73,7 @@ def find_warm_start_model(path: Path) -> Path:
     """Return the model at a path: the path itself, or the newest version in the folder.
 
     Raises:
-      ConfigError: The path contains no model.
+      ConfigError: If the path contains no model.
     """
     version = newest_version(path)
     if version is None:
@@ -97,7 +97,7 @@ def read_pushed_weights(version: Path) -> list[np.ndarray]:
       The floating-point weights, without the integer states of seed generators.
 
     Raises:
-      ConfigError: The model was not pushed by Diptych.
+      ConfigError: If the model was not pushed by Diptych.
     """
     try:
         reader = tf.train.load_checkpoint(str(version / "variables" / "variables"))

@@ -73,7 +73,7 @@ def AnomalyGate(
     """Stop the run on anomalies, or warn. ExampleValidator itself never fails.
 
     Raises:
-      DataError: A split has an anomaly and ``action`` is "stop".
+      DataError: If a split has an anomaly and ``action`` is "stop".
     """
     lines = []
     for split in artifact_utils.decode_split_names(anomalies.split_names):

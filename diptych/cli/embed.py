@@ -148,7 +148,7 @@ def _beam_settings(runner: str, options: tuple[str, ...]) -> "BeamConfig":
     """Section ``beam`` of a configuration, from the command line.
 
     Raises:
-      ConfigError: An option is not ``KEY=VALUE``, or the runner requires other options.
+      ConfigError: If an option is not ``KEY=VALUE``, or the runner requires other options.
     """
     import pydantic
     import yaml

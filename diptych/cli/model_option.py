@@ -34,7 +34,7 @@ def load_pushed_model(path: Path | None) -> "PushedModel":
       path: Folder of a version or of versions; None: the only one in the working directory.
 
     Raises:
-      ModelError: There is no model or more than one, or its files have changed.
+      ModelError: If there is no model or more than one, or its files have changed.
     """
     from diptych.inference.pushed_model import PushedModel
 
@@ -45,7 +45,7 @@ def find_model(here: Path) -> Path:
     """Find the only folder of pushed versions in a directory or its subfolders.
 
     Raises:
-      ModelError: There is none, or more than one.
+      ModelError: If there is none, or more than one.
     """
     candidates = [here / "serving", *sorted(here.glob("*/serving"))]
     found = [folder for folder in candidates if list_versions(folder)]

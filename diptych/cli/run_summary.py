@@ -43,7 +43,7 @@ def print_run_summary(summary: RunSummary, report: Path | None, console: Console
 
 
 def percentage(estimate: Estimate) -> str:
-    """Format a share as a percentage, with its confidence interval if it has one."""
+    """Format a fraction as a percentage, with its confidence interval if it has one."""
     if estimate.value is None:
         return "-"
     if estimate.low is None or estimate.high is None:

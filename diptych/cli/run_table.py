@@ -69,7 +69,7 @@ def format_duration(seconds: float | None) -> str:
 
 
 def format_percent(estimate: Estimate) -> str:
-    """Format a share with its confidence interval, in per cent: 98.8 (97.6-99.7)."""
+    """Format a fraction with its confidence interval, in percent: 98.8 (97.6-99.7)."""
     if estimate.value is None:
         return "-"
     value = f"{100 * estimate.value:.1f}"

@@ -116,7 +116,7 @@ def _check_log(log: Path) -> None:
     """Check that the log can be written.
 
     Raises:
-      ServiceError: It cannot.
+      ServiceError: If it cannot.
     """
     from diptych.schemas.errors import ServiceError
 

@@ -29,7 +29,7 @@ class ExampleGallery:
       model: Model of the gallery, as returned by ``load_model``.
 
     Raises:
-      ModelError: The folder contains something else, the gallery is damaged, or another model
+      ModelError: If the folder contains something else, the gallery is damaged, or another model
         made it.
     """
 
@@ -59,7 +59,7 @@ class ExampleGallery:
             examples needs labels.
 
         Raises:
-          DataError: An example cannot be used, or labels are missing.
+          DataError: If an example cannot be used, or labels are missing.
         """
         from diptych.inference.enroll import EnrollReport, enroll_examples
 
@@ -90,7 +90,7 @@ class ExampleGallery:
           k: Number of classes.
 
         Raises:
-          DataError: The example is not of a kind that the model accepts, or cannot be used.
+          DataError: If the example is not of a kind that the model accepts, or cannot be used.
         """
         return self._gallery.identify(self._model.embed([example]), k)[0]
 
@@ -98,7 +98,7 @@ class ExampleGallery:
         """Remove a class; return the number of its examples.
 
         Raises:
-          DataError: The gallery has no such class.
+          DataError: If the gallery has no such class.
         """
         return self._gallery.remove(label)
 

@@ -30,7 +30,7 @@ class Model:
       pushed: The pushed model, which takes raw examples.
 
     Raises:
-      ModelError: There is no model, or its files have changed since it was pushed.
+      ModelError: If there is no model, or its files have changed since it was pushed.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -64,7 +64,7 @@ class Model:
           (n, size) float32.
 
         Raises:
-          DataError: An example is not of a kind that the model accepts, or cannot be used.
+          DataError: If an example is not of a kind that the model accepts, or cannot be used.
         """
         return self.pushed.embed(convert_examples(examples, self.manifest))
 
@@ -80,7 +80,7 @@ class Model:
           threshold: Replaces the calibrated threshold.
 
         Raises:
-          DataError: An example is not of a kind that the model accepts, or cannot be used.
+          DataError: If an example is not of a kind that the model accepts, or cannot be used.
         """
         embeddings = self.embed([left, right])
         (distance,) = self.pushed.distance(embeddings[:1], embeddings[1:])

@@ -35,7 +35,7 @@ class InputPartition(Protocol):
         ...
 
     def read(self) -> Iterator[RawBatch]:
-        """Read the examples in batches of up to some thousand.
+        """Read the examples in batches of up to a few thousand.
 
         Raises:
           DataError: If a file cannot be read.

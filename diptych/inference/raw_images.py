@@ -53,7 +53,7 @@ class ImageFolderPartition:
         return len(self.files) + len(self.rejected)
 
     def read(self) -> Iterator[RawBatch]:
-        """Read the images in batches of some hundred."""
+        """Read the images in batches of a few hundred."""
         rejected = list(self.rejected)
         for files in _group_files(self.files, _BATCH_FILES, _BATCH_BYTES):
             images: list[bytes] = []
@@ -100,7 +100,7 @@ def single_image_partition(path: Path, manifest: ModelManifest) -> InputPartitio
 
 
 def image_folder_partitions(path: Path, manifest: ModelManifest) -> list[InputPartition]:
-    """Split all images in a folder and its subfolders into partitions of some megabytes.
+    """Split all images in a folder and its subfolders into partitions of a few megabytes.
 
     Raises:
       DataError: If the folder contains no image.

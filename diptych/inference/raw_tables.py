@@ -1,4 +1,4 @@
-"""Read rows of tables as a stream, some thousand rows at a time."""
+"""Read rows of tables as a stream, a few thousand at a time."""
 
 import dataclasses
 import os
@@ -63,7 +63,7 @@ class TablePartition:
     num_examples: int | None = None  # the number of rows of a CSV file is unknown before reading
 
     def read(self) -> Iterator[RawBatch]:
-        """Read the rows in batches of up to some thousand.
+        """Read the rows in batches of up to a few thousand.
 
         Raises:
           DataError: If the file is damaged.

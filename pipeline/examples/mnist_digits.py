@@ -18,7 +18,7 @@ from diptych.schemas.files import atomic_folder
 _DEFAULT_SHARE = 0.75
 
 
-def main(folder: Path, share: float) -> None:
+def main(folder: Path, ratio: float) -> None:
     """Write the data set, unless the folder exists."""
     if folder.exists():
         print(f"{folder} already exists.")
@@ -28,7 +28,7 @@ def main(folder: Path, share: float) -> None:
         total = 0
         for digit in range(10):
             chosen = np.flatnonzero(labels == digit)
-            chosen = chosen[: round(len(chosen) * share**digit)]
+            chosen = chosen[: round(len(chosen) * ratio**digit)]
             (tmp_folder / str(digit)).mkdir(parents=True)
             for row in chosen:
                 image = Image.fromarray(images[row].reshape(28, 28).astype(np.uint8))

@@ -55,7 +55,7 @@ def push_metrics(registry: CollectorRegistry, gateway: str, pipeline: str) -> No
     """Send metrics to a Pushgateway; they replace those of the previous night.
 
     Raises:
-      OSError: The Pushgateway cannot be reached, or rejects the metrics.
+      OSError: If the Pushgateway cannot be reached, or rejects the metrics.
     """
     push_to_gateway(
         gateway,

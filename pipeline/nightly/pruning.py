@@ -44,8 +44,8 @@ def prune(root: Path, serving: Path, pipeline: str, config: NightlyConfig) -> Pr
       config: Section with ``keep_runs`` and ``keep_versions``.
 
     Raises:
-      ConfigError: The database cannot be read.
-      OSError: A folder cannot be moved.
+      ConfigError: If the database cannot be read.
+      OSError: If a folder cannot be moved.
     """
     production = newest_version(serving)
     version = None if production is None else production.name

@@ -30,7 +30,8 @@ def roll_back(serving: Path) -> Rollback:
       serving: Folder of pushed versions; no other process may push to it at the same time.
 
     Raises:
-      ModelError: There is no previous version, or it differs from its manifest. Nothing is changed.
+      ModelError: If there is no previous version, or it differs from its manifest. Nothing is
+        changed.
     """
     versions = list_versions(serving)
     if len(versions) < 2:
@@ -58,8 +59,8 @@ def find_serving_folder(root: Path) -> Path:
     """Find the folder that the newest run of a root with a pushed version has pushed to.
 
     Raises:
-      ModelError: No run has pushed a version.
-      ConfigError: The folder is not a pipeline root.
+      ModelError: If no run has pushed a version.
+      ConfigError: If the folder is not a pipeline root.
     """
     from diptych.pipeline.runs.outcome import find_pushed_version
     from diptych.pipeline.runs.records import read_runs

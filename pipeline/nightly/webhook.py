@@ -22,7 +22,7 @@ def webhook_url(config: Config) -> str | None:
     """Return the address of the webhook, from the environment or else the configuration.
 
     Raises:
-      ConfigError: The address does not use HTTP or HTTPS.
+      ConfigError: If the address does not use HTTP or HTTPS.
     """
     url = os.environ.get(WEBHOOK_VARIABLE) or config.nightly.webhook
     if url is None:

@@ -25,7 +25,7 @@ def write_report(run: RunRecord, path: Path) -> None:
     """Write the report of a run atomically.
 
     Raises:
-      ConfigError: The run has no evaluation, or its files are missing.
+      ConfigError: If the run has no evaluation, or its files are missing.
     """
     page = build_report(run)
     with atomic_write(path) as tmp_path:
@@ -36,7 +36,7 @@ def build_report(run: RunRecord) -> str:
     """Build the HTML page of a run. The same run results in the same page.
 
     Raises:
-      ConfigError: The run has no evaluation, or its files are missing.
+      ConfigError: If the run has no evaluation, or its files are missing.
     """
     return render_report(read_report_data(run))
 
@@ -51,7 +51,7 @@ def render_report(data: ReportData) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=format_share, metric=format_metric, interval=format_interval, png=_png_data_url
+        percent=format_fraction, metric=format_metric, interval=format_interval, png=_png_data_url
     )
     script = (_TEMPLATE_FOLDER / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -75,27 +75,27 @@ def render_report(data: ReportData) -> str:
     )
 
 
-def format_share(share: float | None, digits_of: float | None = None) -> str:
-    """Format a share as a percentage such as ``98.8 %``.
+def format_fraction(fraction: float | None, digits_of: float | None = None) -> str:
+    """Format a fraction as a percentage such as ``98.8 %``.
 
     Shares below 1 % and from 99 % have two decimals, others one.
 
     Args:
-      share: None is formatted as a dash.
-      digits_of: Share that determines the number of decimals; None: ``share`` itself.
+      fraction: None is formatted as a dash.
+      digits_of: Fraction that determines the number of decimals; None: ``fraction`` itself.
     """
-    if share is None:
+    if fraction is None:
         return "–"
-    reference = share if digits_of is None else digits_of
+    reference = fraction if digits_of is None else digits_of
     digits = 2 if 0.99 <= reference < 1 or 0 < reference < 0.01 else 1
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * fraction:.{digits}f} %"
 
 
 def format_metric(estimate: Estimate, plain: bool = False) -> str:
     """Format the value of a metric as a percentage, or as a number if ``plain``."""
     if plain and estimate.value is not None:
         return f"{estimate.value:.4f}"
-    return format_share(estimate.value)
+    return format_fraction(estimate.value)
 
 
 def format_interval(estimate: Estimate, plain: bool = False) -> str:
@@ -105,7 +105,7 @@ def format_interval(estimate: Estimate, plain: bool = False) -> str:
         return ""
     if plain:
         return f"{low:.4f} to {high:.4f}"
-    start, end = (format_share(share, estimate.value) for share in (low, high))
+    start, end = (format_fraction(fraction, estimate.value) for fraction in (low, high))
     return f"{start.removesuffix(' %')} to {end}"
 
 

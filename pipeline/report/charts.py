@@ -12,7 +12,7 @@ _NUM_BINS = 60
 _NUM_ROC_POINTS = 200
 _MIN_FAR = 1e-4  # of the logarithmic axis
 _NUM_CURVE_POINTS = 400
-_PERCENT_FORMATTER = FuncFormatter(lambda share, _: f"{100 * share:.4g} %")
+_PERCENT_FORMATTER = FuncFormatter(lambda fraction, _: f"{100 * fraction:.4g} %")
 
 
 def loss_curves(curves: LearningCurves) -> str:
@@ -65,23 +65,23 @@ def distance_histogram(same: np.ndarray, distance: np.ndarray, metrics: Verifica
             (~same, NEGATIVE, "negative"),
         ):
             counts, _ = np.histogram(distance[selected], edges)
-            shares = counts / max(selected.sum(), 1)
+            fractions = counts / max(selected.sum(), 1)
             axes.stairs(
-                shares,
+                fractions,
                 edges,
                 fill=True,
                 color=colour,
                 alpha=0.45,
                 label=f"{label} pairs",
             )
-            axes.stairs(shares, edges, color=colour, linewidth=1.5)
+            axes.stairs(fractions, edges, color=colour, linewidth=1.5)
         for at, line_style, label in (
             (metrics.calibrated, "-", "calibrated"),
             (metrics.fixed, ":", "fixed"),
         ):
             axes.axvline(at.threshold, color=INK, linestyle=line_style, label=f"{label} threshold")
         axes.yaxis.set_major_formatter(_PERCENT_FORMATTER)
-        axes.set(xlabel="distance", ylabel="share of positive or negative pairs")
+        axes.set(xlabel="distance", ylabel="fraction of positive or negative pairs")
         axes.legend()
     return chart.svg
 

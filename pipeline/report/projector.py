@@ -43,7 +43,7 @@ def write_projector(run: RunRecord, folder: Path) -> None:
     The event files of the training are copied, so the artifact of the Trainer is not modified.
 
     Raises:
-      ConfigError: The run has no evaluation.
+      ConfigError: If the run has no evaluation.
     """
     evaluation, log = run.output("Evaluator", "evaluation"), run.output("Trainer", "training_log")
     if evaluation is None or log is None:

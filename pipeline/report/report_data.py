@@ -109,8 +109,8 @@ def read_report_data(run: RunRecord) -> ReportData:
     the examples themselves.
 
     Raises:
-      ConfigError: The Evaluator of the run did not complete, or the files are missing, damaged or
-        written by another version of Diptych.
+      ConfigError: If the Evaluator of the run did not complete, or the files are missing, damaged
+        or written by another version of Diptych.
     """
     artifact = run.output("Evaluator", "evaluation")
     if artifact is None:

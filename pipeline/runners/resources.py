@@ -14,7 +14,7 @@ def check_resource_steps(nightly: NightlyConfig, steps: Sequence[str]) -> None:
     """Check that ``nightly.resources`` names only steps of the pipeline.
 
     Raises:
-      ConfigError: It names an unknown step.
+      ConfigError: If it names an unknown step.
     """
     unknown = sorted(nightly.resources.keys() - {_DEFAULT, *steps})
     if unknown:
@@ -33,7 +33,7 @@ def parse_volume(volume: str) -> tuple[str, str]:
     """Split ``CLAIM:/PATH`` into the persistent volume claim and the mount path.
 
     Raises:
-      ConfigError: The text has another format.
+      ConfigError: If the text has another format.
     """
     match = _VOLUME_PATTERN.fullmatch(volume)
     if match is None:

@@ -100,7 +100,7 @@ def read_runs(root: Path) -> list[RunRecord]:
     Takes one query per run and a constant number of queries for each pipeline.
 
     Raises:
-      ConfigError: The folder is not a pipeline root, or its database cannot be read.
+      ConfigError: If the folder is not a pipeline root, or its database cannot be read.
     """
     with _open_metadata_store(root) as store:
         contexts = [
@@ -125,7 +125,7 @@ def find_run(runs: list[RunRecord], name: str) -> RunRecord:
     """Select a run by its name or a unique prefix of it; ``latest`` selects the newest.
 
     Raises:
-      ConfigError: No run matches, or more than one.
+      ConfigError: If no run matches, or more than one.
     """
     if not runs:
         raise ConfigError("This root has no runs yet. Start one with diptych run.")

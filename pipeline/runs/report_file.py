@@ -20,7 +20,7 @@ def ensure_report(
       rebuild: Build the report even if it exists.
 
     Raises:
-      ConfigError: The run was not evaluated, or its files have been pruned.
+      ConfigError: If the run was not evaluated, or its files have been pruned.
     """
     path = (out or report_path(root, run.name)).absolute()
     if path.is_file() and not rebuild and out is None:

@@ -44,7 +44,7 @@ def run_ray_trials(
       on_end: Called for each trial that has ended.
 
     Raises:
-      TrainingError: Ray does not start, or lacks the resources of a trial.
+      TrainingError: If Ray does not start, or lacks the resources of a trial.
     """
     scheduler = make_asha_scheduler(config, jobs, earlier)
     shutil.rmtree(folder / _RAY_FOLDER, ignore_errors=True)

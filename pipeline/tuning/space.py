@@ -34,7 +34,7 @@ def sample_trials(config: Config) -> list[Trial]:
       ``tune.trials`` trials, or fewer if the choices have fewer combinations.
 
     Raises:
-      ConfigError: The search space is empty, a key does not exist, or a value is invalid.
+      ConfigError: If the search space is empty, a key does not exist, or a value is invalid.
     """
     space = config.tune.space
     if not space:
@@ -46,9 +46,9 @@ def sample_trials(config: Config) -> list[Trial]:
     trials: list[Trial] = []
     sampled = set()
     sequence = qmc.Halton(len(space), rng=config.tune.seed)
-    for shares in sequence.random(_MAX_SAMPLES_PER_TRIAL * config.tune.trials):
-        domains = zip(space.items(), shares, strict=True)
-        values = {key: domain.value_at(share) for (key, domain), share in domains}
+    for quantiles in sequence.random(_MAX_SAMPLES_PER_TRIAL * config.tune.trials):
+        domains = zip(space.items(), quantiles, strict=True)
+        values = {key: domain.value_at(quantile) for (key, domain), quantile in domains}
         if (encoded := json.dumps(values)) in sampled:
             continue
         sampled.add(encoded)

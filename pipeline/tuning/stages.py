@@ -45,8 +45,8 @@ def run_trials(
       The folder of the search, and the results of all trials, the best first.
 
     Raises:
-      TrainingError: Ray does not start or lacks the resources of a trial, or no trial completed an
-        epoch.
+      TrainingError: If Ray does not start or lacks the resources of a trial, or no trial completed
+        an epoch.
     """
     config, progress = session.config, session.progress
     folder = session.root / "tune" / _search_digest(session, pair_sets.folder(config), trials[0])

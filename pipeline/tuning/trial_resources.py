@@ -20,7 +20,7 @@ def choose_trial_resources(
       Amounts by the resource names of Ray, ``CPU`` and ``GPU``.
 
     Raises:
-      TrainingError: No machine has the resources of a trial.
+      TrainingError: If no machine has the resources of a trial.
     """
     gpus = config.tune.gpus_per_trial if any(machine.get("GPU") for machine in machines) else 0.0
     suitable = [machine for machine in machines if machine.get("GPU", 0) >= gpus]

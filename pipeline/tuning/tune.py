@@ -37,10 +37,10 @@ def tune(
       progress: Receives the progress; None: it is not reported.
 
     Raises:
-      BusyError: Another process uses the root.
-      TrainingError: No trial completed an epoch, or Ray lacks the resources of a trial.
+      BusyError: If another process uses the root.
+      TrainingError: If no trial completed an epoch, or Ray lacks the resources of a trial.
       DiptychError: As raised by a step; ``StepError`` for an unexpected error.
-      KeyboardInterrupt: The search was interrupted.
+      KeyboardInterrupt: If the search was interrupted.
     """
     root = resolve_root(config, root)
     make_encoder_importable(config)

@@ -126,7 +126,8 @@ class TFRecords(Section):
     @pydantic.model_validator(mode="after")
     def _check_input(self) -> "TFRecords":
         if (self.image is None) == (self.vector is None):
-            raise ValueError("name one feature: either 'image' or 'vector'")
+            got = "neither" if self.image is None else "both"
+            raise ValueError(f"expected either 'image' or 'vector', got {got}: name one feature")
         return self
 
 

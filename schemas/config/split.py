@@ -23,7 +23,7 @@ class SplitConfig(Section):
     )
     test: Proportion = Field(default=0.2, description="Fraction for the reported metrics.")
     seed: NonNegativeInt = Field(
-        default=0, description="Seed of the hash; another seed gives other splits."
+        default=0, description="Seed of the hash; different seeds give different splits."
     )
 
     @pydantic.model_validator(mode="after")

@@ -80,8 +80,8 @@ class TrainConfig(Section):
 
     epochs: PositiveInt = Field(
         default=40,
-        description="Maximum number of epochs. Early stopping on the calibration split may end the "
-        "training before.",
+        description="Maximum number of epochs. Early stopping on the calibration split may end "
+        "training earlier.",
     )
     patience: PositiveInt = Field(
         default=10, description="Epochs without a better calibration loss before early stopping."
@@ -126,7 +126,7 @@ class TrainConfig(Section):
     )
     warm_start: str | None = Field(
         default=None,
-        description="Initial weights: a model folder, a folder of versions, or pushed. Of a folder "
+        description="Initial weights: a model folder, a folder of versions, or pushed. In a folder "
         "of versions, the newest is used; `pushed` is the newest version of this pipeline. null: "
         "random weights.",
     )
@@ -134,7 +134,7 @@ class TrainConfig(Section):
         default=None, description="Steps between checkpoints. null: one per epoch."
     )
     max_failures: NonNegativeInt = Field(
-        default=3, description="Worker failures after which the training fails."
+        default=3, description="Worker failures after which training fails."
     )
     num_workers: NonNegativeInt = Field(
         default=1, description="Number of Ray workers. 0: train in this process, without Ray."

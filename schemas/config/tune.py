@@ -92,7 +92,9 @@ class TuneConfig(Section):
         default=1.0,
         description="GPUs per trial, if the machines have any; 0.5: two trials share one.",
     )
-    seed: NonNegativeInt = Field(default=0, description="Seed; another seed gives other trials.")
+    seed: NonNegativeInt = Field(
+        default=0, description="Seed; different seeds give different trials."
+    )
     space: dict[str, SearchDomain] = Field(
         default={},
         description="Values by key, such as {train.learning_rate: {log_uniform: [0.0001, 0.01]}}. "

@@ -30,8 +30,8 @@ def compiled(toy):
 
         words = ["compile", str(toy), "--runner", "airflow", "--out", str(folder / f"{name}.py")]
         words += ["--root", str(root), "--set", f"name={name}", *options]
-        done = CliRunner().invoke(main, words)
-        assert done.exit_code == 0, done.output
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, result.output
         return f"diptych_{name}"
 
     return compile_dag

@@ -59,20 +59,20 @@ def test_an_unusable_example_is_a_one_line_error(diptych, number_model, birds, g
         "nowhere.csv:1": "nowhere.csv:1 does not exist",
     }
     for right, message in cases.items():
-        done = diptych("compare", f"{birds}:2", right, "--model", number_model)
-        assert done.exit_code == 1
-        assert done.output.startswith("Error: ")
-        assert message in done.output
-        assert len(done.output.splitlines()) == 1
+        result = diptych("compare", f"{birds}:2", right, "--model", number_model)
+        assert result.exit_code == 1
+        assert result.output.startswith("Error: ")
+        assert message in result.output
+        assert len(result.output.splitlines()) == 1
 
 
 def test_the_error_names_a_file_that_is_not_an_image(diptych, image_model, greys, tmp_path):
     (tmp_path / "notes.png").write_text("a wren")
-    done = diptych(
+    result = diptych(
         "compare", greys / "dark" / "000.png", tmp_path / "notes.png", "--model", image_model
     )
-    assert done.exit_code == 1
-    assert "notes.png cannot be used: not a PNG, JPEG, GIF or BMP by its content" in done.output
+    assert result.exit_code == 1
+    assert "notes.png cannot be used: not a PNG, JPEG, GIF or BMP by its content" in result.output
 
 
 def test_a_changed_model_is_rejected(diptych, number_model, birds, tmp_path):
@@ -80,13 +80,13 @@ def test_a_changed_model_is_rejected(diptych, number_model, birds, tmp_path):
 
     shutil.copytree(number_model, tmp_path / "3")
     (tmp_path / "3" / "fingerprint.pb").write_bytes(b"other")
-    done = diptych("compare", f"{birds}:2", f"{birds}:3", "--model", tmp_path / "3")
-    assert (done.exit_code, "fingerprint.pb has changed" in done.output) == (1, True)
+    result = diptych("compare", f"{birds}:2", f"{birds}:3", "--model", tmp_path / "3")
+    assert (result.exit_code, "fingerprint.pb has changed" in result.output) == (1, True)
 
 
 def test_only_the_result_is_printed(number_model, birds):
     program = Path(sys.executable).with_name("diptych")
     arguments = ["compare", f"{birds}:2", f"{birds}:3", "--model", number_model, "--json"]
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
-    assert np.isclose(json.loads(done.stdout)["distance"], 5)
+    result = subprocess.run([program, *arguments], capture_output=True, text=True, check=True)
+    assert result.stderr == ""
+    assert np.isclose(json.loads(result.stdout)["distance"], 5)

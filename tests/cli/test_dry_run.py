@@ -21,14 +21,14 @@ def config(tmp_path):
 def plan(config, diptych, monkeypatch):
     """Plan a run of the toy pipeline; return the state of each step."""
 
-    def plan(**told):
+    def plan(**settings):
         monkeypatch.setattr(
             "diptych.pipeline.graph.build_pipeline",
-            lambda config, inputs, root, production: toy_pipeline(root, **told),
+            lambda config, inputs, root, production: toy_pipeline(root, **settings),
         )
-        done = diptych("run", config, "--root", config.parent / "root", "--dry-run")
-        assert done.exit_code == 0, done.output
-        first, *steps = done.stdout.splitlines()
+        result = diptych("run", config, "--root", config.parent / "root", "--dry-run")
+        assert result.exit_code == 0, result.output
+        first, *steps = result.stdout.splitlines()
         assert first == f"toy  root {config.parent / 'root'}"
         return {name: state for name, state in (line.split(maxsplit=1) for line in steps)}
 
@@ -61,10 +61,10 @@ def test_unchanged_steps_are_cached_and_the_root_stays_as_it_is(plan, config):
     ]
 
 
-def _run_again(root, launched, **told):
+def _run_again(root, launched, **settings):
     from diptych.pipeline.runs.records import read_run
 
-    launched += run_toy(root, "second", **told)
+    launched += run_toy(root, "second", **settings)
     return read_run(root, "second")
 
 
@@ -87,9 +87,9 @@ def test_an_interrupted_step_would_run(plan, config):
 
 def test_data_and_configuration_are_checked(diptych, config):
     (config.parent / "data.csv").unlink()
-    done = diptych("run", config, "--dry-run")
-    assert done.exit_code == 1
-    assert "data.path does not exist" in done.stderr
-    done = diptych("run", config, "--dry-run", "--set", "train.epochs=none")
-    assert (done.exit_code, "train.epochs" in done.stderr) == (1, True)
+    result = diptych("run", config, "--dry-run")
+    assert result.exit_code == 1
+    assert "data.path does not exist" in result.stderr
+    result = diptych("run", config, "--dry-run", "--set", "train.epochs=none")
+    assert (result.exit_code, "train.epochs" in result.stderr) == (1, True)
     assert diptych("run", config, "--dry-run", "--nightly").exit_code == 2

@@ -10,14 +10,14 @@ from pushed_model import push_images
 @pytest.fixture
 def gallery(diptych, image_model, greys, tmp_path):
     """A gallery of two classes of two images: dark (0 and 51) and light (204 and 255)."""
-    done = diptych("enroll", tmp_path / "gallery", greys, "--model", image_model)
-    assert done.exit_code == 0, done.output
+    result = diptych("enroll", tmp_path / "gallery", greys, "--model", image_model)
+    assert result.exit_code == 0, result.output
     return tmp_path / "gallery"
 
 
 @pytest.fixture
 def grey(tmp_path):
-    def draw(brightness, name="asked.png"):
+    def draw(brightness, name="query.png"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (12, 9), brightness).save(path)
@@ -37,15 +37,15 @@ def test_subfolders_are_the_labels(diptych, gallery, image_model, greys):
 
 
 def test_one_example_of_a_new_class_is_enough(diptych, gallery, image_model, grey):
-    asked = grey(128)
-    before = diptych("identify", gallery, asked, "--model", image_model)
+    query = grey(128)
+    before = diptych("identify", gallery, query, "--model", image_model)
     assert before.exit_code == 0
     assert before.stdout.splitlines()[0] == "unknown"
     enrolled = diptych(
         "enroll", gallery, grey(120, "new.png"), "--label", "mid", "--model", image_model
     )
     assert enrolled.exit_code == 0, enrolled.output
-    after = diptych("identify", gallery, asked, "--k", "2", "--model", image_model)
+    after = diptych("identify", gallery, query, "--k", "2", "--model", image_model)
     name, first, second, *_ = after.stdout.splitlines()
     assert name == "mid"
     assert first.split()[:3] == ["0.0627", "same", "mid"]  # 2 x 8 / 255
@@ -53,10 +53,10 @@ def test_one_example_of_a_new_class_is_enough(diptych, gallery, image_model, gre
 
 
 def test_json_output_of_identify(diptych, gallery, image_model, greys, grey):
-    done = diptych("identify", gallery, grey(30), "--k", "1", "--json", "--model", image_model)
-    answer = json.loads(done.stdout)
+    result = diptych("identify", gallery, grey(30), "--k", "1", "--json", "--model", image_model)
+    answer = json.loads(result.stdout)
     assert answer == {
-        "source": "asked.png",
+        "source": "query.png",
         "label": "dark",
         "candidates": [
             {
@@ -86,8 +86,8 @@ def test_identifying_a_folder_prints_a_line_per_image_or_writes_a_table(
     assert "Rejected    1" in lines.stderr
     assert "dark/bad.png: not a PNG" in lines.stderr
     out = tmp_path / "found.parquet"
-    done = diptych("identify", gallery, greys, "--out", out, "--model", image_model)
-    assert done.exit_code == 0
+    result = diptych("identify", gallery, greys, "--out", out, "--model", image_model)
+    assert result.exit_code == 0
     rows = pq.read_table(out).to_pylist()
     assert [row["label"] for row in rows] == ["dark", "dark", "light", "light"]
     assert rows[0]["nearest_labels"] == ["dark", "light"]
@@ -96,11 +96,11 @@ def test_identifying_a_folder_prints_a_line_per_image_or_writes_a_table(
 
 def test_the_label_column_of_a_table_is_used(diptych, number_model, birds, tmp_path):
     gallery = tmp_path / "gallery"
-    done = diptych("enroll", gallery, birds, "--model", number_model)
-    assert done.exit_code == 0
-    assert "Added       3" in done.stdout
-    assert "birds.csv:4: " in done.stderr  # a number is missing
-    assert "birds.csv:6: has no label" in done.stderr
+    result = diptych("enroll", gallery, birds, "--model", number_model)
+    assert result.exit_code == 0
+    assert "Added       3" in result.stdout
+    assert "birds.csv:4: " in result.stderr  # a number is missing
+    assert "birds.csv:6: has no label" in result.stderr
     found = diptych("identify", gallery, f"{birds}:6", "--model", number_model)
     name, first, *_ = found.stdout.splitlines()
     assert name == "wren"
@@ -110,25 +110,25 @@ def test_the_label_column_of_a_table_is_used(diptych, number_model, birds, tmp_p
 def test_a_newer_model_requires_re_embedding(diptych, gallery, image_model, greys):
     newer = push_images(image_model.parent, version=6, scale=2.0, threshold=0.5)
     try:
-        refused = diptych("identify", gallery, greys, "--model", image_model.parent)
-        assert refused.exit_code == 1
-        assert "version 5" in refused.stderr
-        assert "version 6" in refused.stderr
-        assert f"--model {image_model}" in refused.stderr
-        assert "--re-embed" in refused.stderr
+        rejected = diptych("identify", gallery, greys, "--model", image_model.parent)
+        assert rejected.exit_code == 1
+        assert "version 5" in rejected.stderr
+        assert "version 6" in rejected.stderr
+        assert f"--model {image_model}" in rejected.stderr
+        assert "--re-embed" in rejected.stderr
         shutil.rmtree(greys)  # the gallery stores the images
-        anew = diptych("enroll", gallery, "--re-embed", "--model", newer)
-        assert anew.exit_code == 0, anew.output
-        assert "4 examples of 2 classes, of the model birds version 6" in anew.stdout
+        re_embedded = diptych("enroll", gallery, "--re-embed", "--model", newer)
+        assert re_embedded.exit_code == 0, re_embedded.output
+        assert "4 examples of 2 classes, of the model birds version 6" in re_embedded.stdout
     finally:
         shutil.rmtree(newer)
 
 
 def test_the_same_image_under_another_label_is_reported(diptych, gallery, image_model, greys):
     path = greys / "dark/000.png"
-    done = diptych("enroll", gallery, path, "--label", "black", "--model", image_model)
-    assert done.exit_code == 1
-    assert f"{path}: dark, and now black" in done.stderr
+    result = diptych("enroll", gallery, path, "--label", "black", "--model", image_model)
+    assert result.exit_code == 1
+    assert f"{path}: dark, and now black" in result.stderr
     removed = diptych(
         "enroll", gallery, path, "--remove", "dark", "--label", "black", "--model", image_model
     )
@@ -137,24 +137,24 @@ def test_the_same_image_under_another_label_is_reported(diptych, gallery, image_
 
 
 def test_examples_without_labels_require_a_label(diptych, gallery, image_model, greys):
-    done = diptych("enroll", gallery, greys / "dark", "--model", image_model)
-    assert done.exit_code == 1
-    assert "has no labels. Pass --label NAME" in done.stderr
+    result = diptych("enroll", gallery, greys / "dark", "--model", image_model)
+    assert result.exit_code == 1
+    assert "has no labels. Pass --label NAME" in result.stderr
 
 
 def test_enroll_without_anything_to_do_is_an_error(diptych, gallery):
-    done = diptych("enroll", gallery)
-    assert done.exit_code == 2
-    assert "Pass a PATH, --remove LABEL or --re-embed" in done.stderr
+    result = diptych("enroll", gallery)
+    assert result.exit_code == 2
+    assert "Pass a PATH, --remove LABEL or --re-embed" in result.stderr
 
 
 def test_control_characters_in_labels_are_escaped(diptych, gallery, image_model, greys, grey):
     label = "\x1b[2J\nforged: line [bold]"
-    done = diptych("enroll", gallery, grey(128), "--label", label, "--model", image_model)
-    assert done.exit_code == 0
+    result = diptych("enroll", gallery, grey(128), "--label", label, "--model", image_model)
+    assert result.exit_code == 0
     found = diptych("identify", gallery, grey(128), "--model", image_model)
     assert found.stdout.splitlines()[0] == r"\x1b[2J\nforged: line [bold]"
     assert "\x1b" not in found.stdout
-    told = diptych("enroll", gallery, grey(128), "--label", "mid", "--model", image_model)
-    assert told.exit_code == 1
-    assert "\x1b" not in told.stdout + told.stderr
+    rejected = diptych("enroll", gallery, grey(128), "--label", "mid", "--model", image_model)
+    assert rejected.exit_code == 1
+    assert "\x1b" not in rejected.stdout + rejected.stderr

@@ -167,9 +167,9 @@ def test_metrics_have_intervals_and_the_verdict_lists_its_checks():
 
 
 def test_one_shot_accuracy_is_printed_for_seen_and_unseen_classes():
-    whole, shots = toy_evaluation().all, (few_shot(5, 1, 0.8), few_shot(5, 5, 0.9))
+    all_examples, shots = toy_evaluation().all, (few_shot(5, 1, 0.8), few_shot(5, 5, 0.9))
     slices = (
-        whole.model_copy(update={"retrieval": retrieval(0.7), "few_shot": shots}),
+        all_examples.model_copy(update={"retrieval": retrieval(0.7), "few_shot": shots}),
         Slice(name="seen", few_shot=(few_shot(5, 1, 0.85), few_shot(20, 1, 0.6))),
         Slice(name="unseen", few_shot=(few_shot(5, 1, 0.75),)),
     )

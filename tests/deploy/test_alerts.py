@@ -50,8 +50,8 @@ def alerts(rules, tmp_path):
         file = tmp_path / "tests.yaml"
         file.write_text(yaml.safe_dump({"rule_files": [str(rules)], "tests": [group]}))
         command = ["promtool", "test", "rules", file]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
 
     return check
 

@@ -46,9 +46,9 @@ def _validate(objects, folder):
     file = folder / "objects.yaml"
     file.write_text(yaml.safe_dump_all(objects))
     command = [VALIDATE, "--strict", "--quiet", file]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("name", [*OVERLAYS, *JOBS])

@@ -102,6 +102,6 @@ def test_checkov_finds_nothing(tmp_path):
         files[-1].write_text(text)
     command = [CHECKOV, "--config-file", Path(__file__).parent / "checkov.yaml"]
     command += [part for file in files for part in ("--file", file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    assert "Failed checks: 0" in done.stdout
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    assert "Failed checks: 0" in result.stdout

@@ -22,14 +22,14 @@ def installed(tmp_path):
 
 def test_systemd_accepts_the_units_without_warnings(installed):
     command = ["systemd-analyze", "verify", "--man=no", *installed]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 
 def test_the_service_is_sandboxed(installed):
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=35", installed[0]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
 
 
 def test_the_command_is_valid_and_its_exit_codes_are_handled():

@@ -52,14 +52,14 @@ def test_bill_of_materials_lists_every_package_and_is_valid():
         "version = SchemaVersion.from_version(sys.argv[1])\n"
         "print(JsonStrictValidator(version).validate_str(sys.stdin.read()))"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [TOOLS, "-c", program, bill["specVersion"]],
         input=text,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout == "None\n"
+    assert result.stdout == "None\n"
 
 
 def test_the_user_can_write_only_to_world_writable_folders_and_the_working_directory():

@@ -83,10 +83,10 @@ def test_the_serving_pod_serves_it(night, folders):
     try:
         for _ in range(60):
             command = ["podman", "--runtime", "runc", "exec", name, "python", "-c", health_check]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode == 0:
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            if result.returncode == 0:
                 break
             time.sleep(2)
-        assert '"status":"ok"' in done.stdout, done.stderr
+        assert '"status":"ok"' in result.stdout, result.stderr
     finally:
         subprocess.run(["podman", "--runtime", "runc", "rm", "--force", name], check=False)

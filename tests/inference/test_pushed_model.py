@@ -148,10 +148,10 @@ def test_tensorflow_is_not_loaded_before_it_is_needed(vectors):
         "from diptych.inference.pushed_model import PushedModel\n"
         "print(PushedModel(Path(sys.argv[1])).manifest.threshold, 'tensorflow' in sys.modules)"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program, vectors], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "1.0 False\n"
+    assert result.stdout == "1.0 False\n"
 
 
 def test_digests_are_those_of_sha256sum(vectors):

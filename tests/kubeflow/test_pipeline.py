@@ -59,7 +59,7 @@ def local(runs):
 
 def _compiled(folder, name, *settings):
     file = folder / f"{name}.yaml"
-    done = subprocess.run(
+    completed = subprocess.run(
         [
             *(*DIPTYCH, "compile", str(folder / "config.yaml"), "--runner=kubeflow"),
             *("--image=diptych", f"--root={folder / 'root'}", f"--out={file}"),
@@ -70,7 +70,7 @@ def _compiled(folder, name, *settings):
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     return file
 
 
@@ -117,7 +117,7 @@ def test_the_pushed_model_equals_that_of_a_local_run_and_can_be_loaded(first, lo
 def test_the_next_model_is_compared_with_the_model_in_production_and_pushed(first, folder, cluster):
     (before,) = (folder / "root" / "serving").iterdir()
     file = _compiled(folder, "second", "train.seed=1", "evaluate.max_accuracy_drop=0.5")
-    second = cluster.run(file, "second", done={"ExampleGen": first["ExampleGen"]})
+    second = cluster.run(file, "second", completed={"ExampleGen": first["ExampleGen"]})
     assert cluster.ran["second"] == ["Trainer", "Evaluator", "Pusher"]  # others from the cache
     evaluation = EvaluationReport.read(second["Evaluator"]["evaluation"]["path"])
     baseline = EvaluationReport.read(first["Evaluator"]["evaluation"]["path"])

@@ -200,8 +200,8 @@ def test_night_10_rejects_a_second_process(weeks):
 
 def test_the_model_of_night_10_is_rolled_back_and_not_pushed_again(weeks):
     *_, before, newest = [path.name for path in list_versions(weeks.serving)]
-    done = CliRunner().invoke(main, ["rollback", "--root", str(weeks.root)])
-    assert done.exit_code == 0, done.output
+    result = CliRunner().invoke(main, ["rollback", "--root", str(weeks.root)])
+    assert result.exit_code == 0, result.output
     assert weeks.production == before
     weeks.run_and_expect_no_push(0, "nothing new")
     assert [path.name for path in list_rolled_back(weeks.serving)] == [newest]
@@ -237,8 +237,8 @@ def test_night_14_pushes_and_keeps_the_configured_numbers_of_runs_and_versions(w
 
 
 def test_diptych_runs_shows_all_nights(weeks):
-    done = CliRunner().invoke(main, ["runs", "--root", str(weeks.root)])
-    assert done.exit_code == 0, done.output
+    result = CliRunner().invoke(main, ["runs", "--root", str(weeks.root)])
+    assert result.exit_code == 0, result.output
     for word in (
         "pruned",
         "failed",
@@ -248,4 +248,4 @@ def test_diptych_runs_shows_all_nights(weeks):
         "deleted",
         f"{weeks.production} *",
     ):
-        assert word in done.output
+        assert word in result.output

@@ -72,12 +72,12 @@ def test_commands_fail_at_once_if_the_root_is_locked(holder, tmp_path, command):
     config.write_text(
         json.dumps({"name": "toy", "data": {"kind": "images", "path": "data"}})  # YAML, too
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable.replace("python", "diptych"), command, config, "--root", tmp_path],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"Error: The root {tmp_path} is in use by the run night-")
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"Error: The root {tmp_path} is in use by the run night-")
     assert not (tmp_path / "runs").exists()

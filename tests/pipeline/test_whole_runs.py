@@ -60,9 +60,9 @@ def pictures(tmp_path_factory):
 
 def run_command(command, root, *arguments):
     """Run a command for a pipeline root in this process, and return its output."""
-    done = CliRunner().invoke(main, [command, "--root", str(root), *arguments])
-    assert done.exit_code == 0, done.output
-    return done.output
+    result = CliRunner().invoke(main, [command, "--root", str(root), *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +73,8 @@ def image_run(pictures):
 
 
 def test_images_on_ray_to_a_model_that_compares_raw_pictures(image_run, pictures):
-    _, root, done = image_run
-    model = pushed_version(done, root)
+    _, root, result = image_run
+    model = pushed_version(result, root)
     names = [
         str(pictures / "data" / name)
         for name in ("bars/lying/1.png", "bars/lying/2.png", "cross/3.gif")
@@ -100,8 +100,8 @@ print(json.dumps({{key: value.numpy().tolist() for key, value in out.items()}}
 def test_tensorflow_serving_returns_the_same_embeddings(image_run, pictures):
     from tensorflow_server import FakeTensorFlowServing, encode_request, to_arrays
 
-    _, root, done = image_run
-    model = pushed_version(done, root)
+    _, root, result = image_run
+    model = pushed_version(result, root)
     names = [str(pictures / "data" / name) for name in ("bars/lying/1.png", "cross/3.gif")]
     expected = run_in_fresh_process(
         model,
@@ -116,21 +116,21 @@ print(json.dumps(model.signatures["embed"](image=images)["embedding"].numpy().to
 
 
 def test_the_console_shows_steps_and_summary_without_library_output(image_run):
-    _, root, done = image_run
+    _, root, result = image_run
     for word in ("ExampleGen", "Transform", "Trainer", "triplets", "calibrated threshold"):
-        assert word in done.stdout
+        assert word in result.stdout
     for word in ("ROC AUC", "blessed", "95 % interval", str(root / "serving"), "report.html"):
-        assert word in done.stdout
-    assert done.stderr == ""
+        assert word in result.stdout
+    assert result.stderr == ""
     for noise in ("WARNING", "INFO", "oneDNN", "Traceback"):
-        assert noise not in done.stdout
-    lines = [line for line in done.stdout.splitlines() if not line.startswith("    epoch ")]
+        assert noise not in result.stdout
+    lines = [line for line in result.stdout.splitlines() if not line.startswith("    epoch ")]
     assert len(lines) < 40
 
 
 def test_the_pushed_folder_matches_its_manifest(image_run):
-    _, root, done = image_run
-    model = pushed_version(done, root)
+    _, root, result = image_run
+    model = pushed_version(result, root)
     manifest = ModelManifest.read(model)
     manifest.verify(model)
     assert (manifest.name, str(manifest.version)) == ("toy", model.name)
@@ -154,11 +154,11 @@ def test_the_threshold_is_chosen_on_calibration_and_reported_on_test(image_run):
 
 
 def test_a_run_is_listed_with_its_folder_name_and_report(image_run):
-    _, root, done = image_run
+    _, root, result = image_run
     (folder,) = (root / "runs").iterdir()
     (run,) = json.loads(run_command("runs", root, "--json"))
     assert (run["run"], run["state"], run["steps_ran"]) == (folder.name, "done", 11)
-    assert run["version"] == pushed_version(done, root).name
+    assert run["version"] == pushed_version(result, root).name
     assert run["in_production"]
     assert run_command("report", root) == f"{folder / 'report.html'}\n"
     assert (
@@ -212,11 +212,11 @@ def test_a_report_that_cannot_be_built_does_not_undo_the_run(
         raise ZeroDivisionError("in the report")
 
     monkeypatch.setattr("diptych.pipeline.report.build.write_report", fault)
-    done = run_in_process(config, root)
-    assert done.returncode == 0
-    assert "not built: ZeroDivisionError" in done.stdout
-    assert "Report        not built, see the log" in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
+    result = run_in_process(config, root)
+    assert result.returncode == 0
+    assert "not built: ZeroDivisionError" in result.stdout
+    assert "Report        not built, see the log" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
     (run,) = json.loads(run_command("runs", root, "--json", "--limit", "1"))
     assert run["report"] is None
     assert (
@@ -262,11 +262,11 @@ def test_negatives_of_similar_classes_use_the_blessed_model(image_run, run_in_pr
     pushed_version(first, root)
     requirements = ("evaluate.max_accuracy_drop=0", "evaluate.requirements.accuracy=1")
     quick = ("train.num_workers=0", "train.epochs=1")
-    done = run_in_process(config, root, "pairs.negatives=similar_classes", *quick, *requirements)
-    assert done.returncode == 0, done.stderr
-    assert "3 class centroids computed with the model in production" in done.stdout
-    assert "Negatives     similar_classes" in done.stdout
-    before, pair_gen = done.stdout.split("PairGen")
+    result = run_in_process(config, root, "pairs.negatives=similar_classes", *quick, *requirements)
+    assert result.returncode == 0, result.stderr
+    assert "3 class centroids computed with the model in production" in result.stdout
+    assert "Negatives     similar_classes" in result.stdout
+    before, pair_gen = result.stdout.split("PairGen")
     assert before.count("from the cache") == 7
     assert "from the cache" not in pair_gen
 
@@ -285,9 +285,9 @@ def test_a_single_class_is_an_error_before_the_first_step(tmp_path):
 def test_a_root_that_is_not_writable_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     config = write_config(tmp_path, {"kind": "images", "path": "data"})
-    done = run_in_subprocess(config, tmp_path / "file" / "root")
-    assert done.returncode == 1
-    assert done.stderr == (
+    result = run_in_subprocess(config, tmp_path / "file" / "root")
+    assert result.returncode == 1
+    assert result.stderr == (
         f"Error: Cannot write into the root {tmp_path / 'file' / 'root'}: Not a directory.\n"
     )
 

@@ -28,7 +28,7 @@ def run_pipeline(data_set: DataSet, root: Path, *settings: str) -> float:
       Duration in seconds.
 
     Raises:
-      ChildProcessError: The run failed; the message is its standard error.
+      ChildProcessError: If the run failed; the message is its standard error.
     """
     diptych = Path(sys.executable).with_name("diptych")
     command = [str(diptych), "run", str(data_set.config), "--root", str(root)]

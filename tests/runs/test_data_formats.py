@@ -119,10 +119,10 @@ def test_pairs_in_spans_with_an_invalid_older_span_and_drift_in_the_newest(
         stopped, "The newest span, 2026-03-01, has drifted: v", "Jensen-Shannon", "warn"
     )
 
-    done = run_in_process(config, tmp_path / "root")
-    model = pushed_version(done, tmp_path / "root")
-    assert "Skipped       span 2026-02-28: 10 of 100 rows" in done.stdout
-    assert "Newest span   2026-03-01, largest drift: " in done.stdout
+    result = run_in_process(config, tmp_path / "root")
+    model = pushed_version(result, tmp_path / "root")
+    assert "Skipped       span 2026-02-28: 10 of 100 rows" in result.stdout
+    assert "Newest span   2026-03-01, largest drift: " in result.stdout
     data_manifest = ModelManifest.read(model).data
     assert data_manifest["span"] == 20513  # days from 1970-01-01 to 2026-03-01
     assert data_manifest["spans"] == [
@@ -162,9 +162,9 @@ def test_tfrecords_with_a_custom_encoder(tmp_path, run_in_process, monkeypatch):
         "import keras\n\n\ndef build(shape, embedding_size):\n"
         "    return keras.Sequential([keras.Input(shape), keras.layers.Dense(embedding_size)])\n"
     )
-    done = run_in_process(config, tmp_path / "root")
-    assert "Negatives     random: no model is in production yet" in done.stdout
-    model = pushed_version(done, tmp_path / "root")
-    assert "pairs.classes_per_batch is 5, but there are 3 classes: batches hold" in done.stdout
+    result = run_in_process(config, tmp_path / "root")
+    assert "Negatives     random: no model is in production yet" in result.stdout
+    model = pushed_version(result, tmp_path / "root")
+    assert "pairs.classes_per_batch is 5, but there are 3 classes: batches hold" in result.stdout
     (card,) = model.glob("assets.extra/diptych.json")
     assert json.loads(card.read_text())["embedding_size"] == 3

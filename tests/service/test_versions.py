@@ -181,7 +181,7 @@ def test_a_failed_start_is_one_line_of_error(tmp_path, arguments, messages):
             "here": tmp_path,
             "short": tmp_path / "short",
         }
-        done = subprocess.run(
+        result = subprocess.run(
             [
                 *[DIPTYCH, "serve", "--model", str(tmp_path), "--port", str(free)],
                 *["--log", str(tmp_path / "log.txt")],
@@ -193,7 +193,7 @@ def test_a_failed_start_is_one_line_of_error(tmp_path, arguments, messages):
             timeout=120,
             check=False,
         )
-    assert done.returncode == 1
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert result.returncode == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert all(message in line for message in messages)
-    assert "Traceback" not in done.stderr + done.stdout
+    assert "Traceback" not in result.stderr + result.stdout

@@ -49,7 +49,7 @@ class AirflowHome:
 
     def run(self, *words):
         """Run a command of Airflow, and return its output."""
-        done = subprocess.run(
+        result = subprocess.run(
             [AIRFLOW / "airflow", *words],
             env=self._environment,
             stdout=subprocess.PIPE,
@@ -58,12 +58,12 @@ class AirflowHome:
             timeout=600,
             check=False,
         )
-        assert done.returncode == 0, done.stdout[-5000:]
-        return done.stdout
+        assert result.returncode == 0, result.stdout[-5000:]
+        return result.stdout
 
     def read(self, program, *words):
         """Run a program with Airflow's Python, and return the JSON in its last line."""
-        done = subprocess.run(
+        result = subprocess.run(
             [AIRFLOW / "python", program, *words],
             env=self._environment,
             capture_output=True,
@@ -71,8 +71,8 @@ class AirflowHome:
             timeout=300,
             check=False,
         )
-        assert done.returncode == 0, done.stderr[-5000:]
-        return json.loads(done.stdout.splitlines()[-1])
+        assert result.returncode == 0, result.stderr[-5000:]
+        return json.loads(result.stdout.splitlines()[-1])
 
     @contextlib.contextmanager
     def running(self):

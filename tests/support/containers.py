@@ -18,7 +18,7 @@ _SCRATCH = ["--tmpfs", "/tmp:mode=1777", "--tmpfs", "/home/diptych:mode=1777"]
 
 def run_in_image(*command, options=(), entrypoint=None, read_only=True):
     """Run a command of the image, or of another entry point, in a new container."""
-    done = subprocess.run(
+    result = subprocess.run(
         [
             *["podman", "--runtime", "runc", "run", "--rm", "--timeout", "500"],  # in seconds
             *[*_LIMITS, *_UNPRIVILEGED],
@@ -32,8 +32,10 @@ def run_in_image(*command, options=(), entrypoint=None, read_only=True):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    assert result.returncode == 0, (
+        f"exit code {result.returncode}\n{result.stdout}\n{result.stderr}"
+    )
+    return result.stdout
 
 
 def owned_by_its_user(folder):

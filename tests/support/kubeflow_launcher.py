@@ -26,7 +26,7 @@ class Kubeflow:
         self._cache = {}
         self.ran = {}  # run -> names of the steps that were not cached
 
-    def run(self, file, run, done=None):
+    def run(self, file, run, result=None):
         """Run a pipeline, one step after the other.
 
         Args:
@@ -39,7 +39,7 @@ class Kubeflow:
         """
         spec = next(yaml.safe_load_all(file.read_text()))
         tasks = spec["root"]["dag"]["tasks"]
-        outputs = dict(done or {})
+        outputs = dict(result or {})
         self.ran[run] = []
         while waiting := [name for name in tasks if name not in outputs]:
             name = next(one for one in waiting if outputs.keys() >= _upstream(tasks[one]))
@@ -100,7 +100,7 @@ class Kubeflow:
         command = [arg.replace("{{$}}", text) for arg in container["command"] + container["args"]]
         log = disk / "log.txt"
         with log.open("w") as file:
-            done = subprocess.run(
+            result = subprocess.run(
                 [*command, f"--mounts={disk}"],
                 cwd=disk,
                 env={
@@ -112,7 +112,7 @@ class Kubeflow:
                 timeout=300,
                 check=False,
             )
-        assert done.returncode == 0, log.read_text()[-3000:]
+        assert result.returncode == 0, log.read_text()[-3000:]
 
     def _record(self, name, uri, reported, disk):
         """Upload an output and record the metadata that the step reported."""

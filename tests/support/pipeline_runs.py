@@ -36,9 +36,9 @@ def run_in_subprocess(config, root):
     )
 
 
-def pushed_version(done, root):
+def pushed_version(result, root):
     """Assert that a run succeeded, and return the only version that it pushed."""
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     versions = [path for path in (root / "serving").iterdir() if path.name.isdigit()]
     assert len(versions) == 1
     assert [path.name for path in (root / "serving").iterdir()] == [versions[0].name]
@@ -50,24 +50,24 @@ def run_in_fresh_process(model, code):
     program = (
         "import json, sys, tensorflow as tf\nmodel = tf.saved_model.load(sys.argv[1])\n" + code
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program, str(model)],
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
-    return json.loads(done.stdout)
+    return json.loads(result.stdout)
 
 
-def assert_run_fails(done, *words):
+def assert_run_fails(result, *words):
     """Assert that a run failed with a one-line error that contains ``words``; return its log."""
-    assert done.returncode == 1
-    assert "Traceback" not in done.stdout + done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert result.returncode == 1
+    assert "Traceback" not in result.stdout + result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     for word in words:
         assert word in line
-    return Path(done.stderr.splitlines()[-1].removeprefix("Log: "))
+    return Path(result.stderr.splitlines()[-1].removeprefix("Log: "))
 
 
 def blobs(rows, seed):

@@ -215,13 +215,13 @@ def _write_evaluation(folder, generator, classes, each, pictures, paired, blesse
     left, right = generator.integers(0, len(numbers), (2, 4000))
     same = numbers[left] == numbers[right]
     distance = np.linalg.norm(embeddings[left] - embeddings[right], axis=1)
-    judged = {
+    scored_pairs = {
         "left": [ids[row] for row in left],
         "right": [ids[row] for row in right],
         "same": same,
         "distance": distance,
     }
-    arrays = [pa.array(judged[field.name]).cast(field.type) for field in SCORED_PAIRS_SCHEMA]
+    arrays = [pa.array(scored_pairs[field.name]).cast(field.type) for field in SCORED_PAIRS_SCHEMA]
     table = pa.table(arrays, schema=SCORED_PAIRS_SCHEMA)
     pq.write_table(table, folder / "pairs.parquet")
     worst = np.argsort(np.where(same, -distance, distance), kind="stable")[:9]
@@ -243,10 +243,10 @@ def _picture(number: int) -> bytes:
 def verification_of(same: np.ndarray, distance: np.ndarray) -> Verification:
     def at(threshold: float) -> AtThreshold:
         called = distance <= threshold
-        share = float(np.mean(called == same))
+        accuracy = float(np.mean(called == same))
         return AtThreshold(
             threshold=threshold,
-            accuracy=estimate(share),
+            accuracy=estimate(accuracy),
             precision=estimate(0.91),
             recall=estimate(0.92),
             f1=Estimate(value=None),

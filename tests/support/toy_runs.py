@@ -192,8 +192,8 @@ def run_toy(root, name, last=None, **options):
       The launched steps.
 
     Raises:
-      ValueError: ``end`` is "failed".
-      KeyboardInterrupt: ``end`` is "interrupted".
+      ValueError: If ``end`` is "failed".
+      KeyboardInterrupt: If ``end`` is "interrupted".
     """
     launched = []
     pipeline = toy_pipeline(root, **options)

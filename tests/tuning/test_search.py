@@ -87,15 +87,15 @@ def search(tmp_path_factory):
         read_checkpoint_curves(root),
         set(read_trial_results(search_folder(root) / "trials")),
     )
-    done = subprocess.run(
+    completed = subprocess.run(
         [*DIPTYCH, "tune", str(config), "--root", str(root)],
         capture_output=True,
         text=True,
         timeout=500,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return config, root, (unfinished, ended), done
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return config, root, (unfinished, ended), completed
 
 
 def test_an_interrupted_search_is_resumed_without_repeating_epochs(search):
@@ -137,11 +137,11 @@ def test_the_status_of_each_trial_matches_its_values(search):
 
 
 def test_the_console_is_quiet_and_shows_the_best_trial(search):
-    _, root, (_, ended), done = search
-    assert done.stderr == ""
+    _, root, (_, ended), completed = search
+    assert completed.stderr == ""
     for noise in ("WARNING", "INFO", "Traceback", "ray::", "TuneError"):
-        assert noise not in done.stdout
-    lines = done.stdout.splitlines()
+        assert noise not in completed.stdout
+    lines = completed.stdout.splitlines()
     assert len(lines) < 35
     assert sum(line.startswith("  Trial ") for line in lines) == TRIALS - len(ended)
     (best,) = [line for line in lines if line.startswith("Best ")]
@@ -156,7 +156,7 @@ def test_the_console_is_quiet_and_shows_the_best_trial(search):
 def test_a_second_call_shows_the_result_and_can_add_trials(search, capfd):
     from diptych.cli.main import main
 
-    config, root, _, done = search
+    config, root, _, completed = search
     best = (search_folder(root) / "best.yaml").read_text()
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["tune", str(config), "--root", str(root)])
@@ -164,7 +164,7 @@ def test_a_second_call_shows_the_result_and_can_add_trials(search, capfd):
     assert f"{TRIALS} of them from an earlier call" in again
     assert "  Trial " not in again
     assert len(table_rows(again)) == TRIALS
-    assert table_rows(again) == table_rows(done.stdout)
+    assert table_rows(again) == table_rows(completed.stdout)
     assert (search_folder(root) / "best.yaml").read_text() == best
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["tune", str(config), "--root", str(root), "--set", "tune.trials=6"])
@@ -178,9 +178,9 @@ def test_the_best_configuration_reproduces_its_trial(search, run_in_process):
     results = read_trial_results(search_folder(root) / "trials")
     with (search_folder(root) / "trials.csv").open() as file:
         number = int(next(csv.DictReader(file))["trial"])
-    done = run_in_process(search_folder(root) / "best.yaml", root)
-    assert done.returncode == 0, done.stderr
-    before, trainer = done.stdout.split("Trainer", 1)
+    completed = run_in_process(search_folder(root) / "best.yaml", root)
+    assert completed.returncode == 0, completed.stderr
+    before, trainer = completed.stdout.split("Trainer", 1)
     assert before.count("unchanged, from the cache") == 8
     assert "from the cache" not in trainer
     (curves,) = root.glob("artifacts/Trainer/training_log/*/curves.json")

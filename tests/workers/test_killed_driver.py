@@ -114,9 +114,9 @@ def test_an_interrupted_pipeline_run_is_resumed_by_the_next(
         assert run.wait(120) == 1
         assert "Error: Interrupted." in log.read_text()
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
-    pushed_version(done, root)
-    assert "resuming from epoch " in done.stdout
+    result = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    pushed_version(result, root)
+    assert "resuming from epoch " in result.stdout
     (curves,) = root.glob("artifacts/Trainer/training_log/*/curves.json")
     assert [metrics.epoch for metrics in LearningCurves.read(curves.parent).epochs] == [
         *range(1, 41)

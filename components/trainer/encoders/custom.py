@@ -32,7 +32,8 @@ def build_custom_encoder(
     if tuple(embedding.shape) != (None, embedding_size):
         raise ConfigError(
             f"model.encoder {name} must return embeddings of shape "
-            f"(batch, {embedding_size}), got {tuple(embedding.shape)}."
+            f"(batch, {embedding_size}), got {tuple(embedding.shape)}. Use the size that the "
+            "function receives."
         )
     return embedding
 

@@ -20,9 +20,9 @@ from diptych.components.trainer.losses.pairs import ElementwiseLoss
 
 @keras.saving.register_keras_serializable(package="diptych")
 class TripletLoss(ElementwiseLoss):
-    """Place the positive nearer to the anchor than the negative, by ``margin``; given triplets.
+    """Keep the positive closer to the anchor than the negative by ``margin``, for given triplets.
 
-    With the anchor's distances to both: ``max(positive - negative + margin, 0)``.
+    With the anchor's distances to both, the loss is ``max(positive - negative + margin, 0)``.
 
     Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition and
     Clustering", CVPR 2015, eq. 3. One difference: the caller chooses squared or plain distances.
@@ -60,9 +60,9 @@ class TripletLoss(ElementwiseLoss):
 
 @keras.saving.register_keras_serializable(package="diptych")
 class BatchTripletLoss(InBatchLoss):
-    """Place the positive nearer to the anchor than the negative, by ``margin``; mined triplets.
+    """Keep the positive closer to the anchor than the negative by ``margin``, for mined triplets.
 
-    A term is ``max(positive - negative + margin, 0)`` of the anchor's distances to both.
+    With the anchor's distances to both, a term is ``max(positive - negative + margin, 0)``.
     ``mining`` selects the terms:
 
     ``all``: every triplet of the batch with a loss above 0; the others do not count. Takes

@@ -26,7 +26,7 @@ def compile_dag(request: CompileRequest) -> str:
     """Compile the pipeline to the text of a DAG file.
 
     Raises:
-      ConfigError: The configuration, the volumes or the resources are invalid.
+      ConfigError: If the configuration, the volumes or the resources are invalid.
     """
     from diptych.pipeline.graph import build_pipeline
 
@@ -43,7 +43,7 @@ def render_dag(request: CompileRequest, steps: Sequence[str]) -> str:
     All external values are rendered with ``repr``, so none of them is executed as code.
 
     Raises:
-      ConfigError: The volumes or the resources are invalid.
+      ConfigError: If the volumes or the resources are invalid.
     """
     config, file, root = request.config, request.file.absolute(), _resolve_dag_root(request)
     set_options = _repeat_option("--set", request.settings)

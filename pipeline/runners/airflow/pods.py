@@ -33,7 +33,8 @@ def parse_pod_volumes(volumes: Sequence[str], written: Sequence[Path]) -> list[P
       written: Folders that must outlive a pod; the first is the pipeline root.
 
     Raises:
-      ConfigError: A volume has another format, two have the same path, or none contains the root.
+      ConfigError: If a volume has another format, two have the same path, or none contains the
+        root.
     """
     by_path: dict[str, PodVolume] = {}
     for volume in volumes:
@@ -63,7 +64,7 @@ def build_pod_resources(
     a step can use idle ones.
 
     Raises:
-      ConfigError: ``nightly.resources`` names an unknown step.
+      ConfigError: If ``nightly.resources`` names an unknown step.
     """
     check_resource_steps(nightly, steps)
     return {step: _requests_and_limits(step_resources(step, nightly)) for step in steps}

@@ -34,8 +34,8 @@ def compile_kubeflow_pipeline(request: CompileRequest) -> str:
     """Compile the pipeline to YAML: the pipeline spec, and the volumes as a second document.
 
     Raises:
-      ConfigError: kfp is not installed, the image is missing, a volume or a resource is invalid, or
-        the columns must be inferred and the data cannot be reached.
+      ConfigError: If kfp is not installed, the image is missing, a volume or a resource is invalid,
+        or the columns must be inferred and the data cannot be reached.
     """
     check_kfp_installed()
     if request.image is None:

@@ -9,7 +9,7 @@ def check_kfp_installed() -> None:
     """Check that the package kfp is installed.
 
     Raises:
-      ConfigError: It is missing.
+      ConfigError: If it is missing.
     """
     if importlib.util.find_spec("kfp") is None:
         raise ConfigError(

@@ -52,7 +52,7 @@ def read_compiled_pipeline(path: Path) -> CompiledPipeline:
     """Read a file written by ``diptych compile --runner kubeflow``.
 
     Raises:
-      ConfigError: The file cannot be read, or is not a compiled pipeline.
+      ConfigError: If the file cannot be read, or is not a compiled pipeline.
     """
     try:
         content = path.read_bytes()
@@ -80,8 +80,8 @@ class KubeflowClient:
           namespace: Namespace of the user; None for a single-user installation.
 
         Raises:
-          ConfigError: kfp is not installed, or the token cannot be read.
-          ServiceError: The server does not respond, or rejects the request.
+          ConfigError: If kfp is not installed, or the token cannot be read.
+          ServiceError: If the server does not respond, or rejects the request.
         """
         check_kfp_installed()
         self._host, self._namespace, token = host.rstrip("/"), namespace, _read_kubeflow_token()
@@ -96,7 +96,7 @@ class KubeflowClient:
         """Start a run.
 
         Raises:
-          ServiceError: The server rejects the request.
+          ServiceError: If the server rejects the request.
         """
         with _translate_api_errors(self._host):
             pipeline, version = self._upload(compiled)
@@ -119,7 +119,7 @@ class KubeflowClient:
           schedule: Cron expression with five fields.
 
         Raises:
-          ServiceError: The server rejects the request.
+          ServiceError: If the server rejects the request.
         """
         cron = f"0 {' '.join(schedule.split())}"  # the first field of Kubeflow is the second
         with _translate_api_errors(self._host):

@@ -162,7 +162,7 @@ def _run_implementation(
     share = 1.0
     if (
         name == "copied_examples"
-    ):  # writes a share of the pairs only, so scale the number of examples
+    ):  # writes only part of the pairs, so scale the number of examples
         share = min(pairs / implementation.count_pairs(examples, settings), 1.0)
     return {
         "pairs": pairs,

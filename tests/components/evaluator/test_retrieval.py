@@ -38,12 +38,12 @@ CLASSES = np.array([7, 7, 7, 3, 3, 5])
 def test_metrics_by_hand():
     results = evaluate_retrieval(EMBEDDINGS, CLASSES, "euclidean")
     assert results.query.tolist() == [0, 1, 2, 3, 4]  # c has one example
-    assert (results.gallery, results.classes) == (6, 3)
+    assert (results.gallery_size, results.num_classes) == (6, 3)
     # Query 0 ranks a at 1, b, b, a at 9. Query 1 ranks b at 2 before a at 0, because of the tie.
     # Query 9 ranks b, b, a at 1, a at 0. Query 2 ranks a at 1, then a at 0 before b at 4, because
     # of the tie. Query 4 ranks b at 2 first.
-    assert results.at_1.tolist() == [1, 0, 0, 0, 1]
-    assert results.at_5.tolist() == [1, 1, 1, 1, 1]
+    assert results.recall_at_1.tolist() == [1, 0, 0, 0, 1]
+    assert results.recall_at_5.tolist() == [1, 1, 1, 1, 1]
     assert results.map_at_r.tolist() == [1 / 2, 1 / 4, 0, 0, 1]
 
 
@@ -74,7 +74,7 @@ def test_results_equal_those_of_a_slow_loop(sizes, distance_name, seed):
         assert results is None
         return
     assert results.query.tolist() == list(expected)
-    values = np.stack([results.at_1, results.at_5, results.map_at_r], axis=1)
+    values = np.stack([results.recall_at_1, results.recall_at_5, results.map_at_r], axis=1)
     assert values == pytest.approx(np.array(list(expected.values())))
 
 
@@ -99,8 +99,8 @@ def test_clusters_are_retrieved_only_if_they_match_the_classes(distance_name):
     weights = weights_for(distance_name)
     perfect = evaluate_retrieval(clusters, matching, distance_name, weights)
     failed = evaluate_retrieval(clusters, crossed, distance_name, weights)
-    assert perfect.at_1.tolist() == perfect.map_at_r.tolist() == [1, 1, 1, 1]
-    assert failed.at_1.tolist() == failed.map_at_r.tolist() == [0, 0, 0, 0]
+    assert perfect.recall_at_1.tolist() == perfect.map_at_r.tolist() == [1, 1, 1, 1]
+    assert failed.recall_at_1.tolist() == failed.map_at_r.tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("distance_name", sorted(SLOW_DISTANCES))
@@ -109,20 +109,20 @@ def test_a_collapsed_model_retrieves_nothing(distance_name):
     results = evaluate_retrieval(
         equal, np.arange(60) % 2, distance_name, weights_for(distance_name)
     )
-    assert results.at_1.sum() == results.at_5.sum() == results.map_at_r.sum() == 0
+    assert results.recall_at_1.sum() == results.recall_at_5.sum() == results.map_at_r.sum() == 0
 
 
 def test_a_query_does_not_retrieve_itself_but_its_duplicate():
     with_duplicate = np.array([[5, 5], [5, 5], [9, 0], [5, 6]], np.float32)
     results = evaluate_retrieval(with_duplicate, np.array([0, 0, 1, 1]), "euclidean")
-    assert results.at_1.tolist() == [1, 1, 0, 0]
+    assert results.recall_at_1.tolist() == [1, 1, 0, 0]
 
 
 def test_near_duplicates_far_from_the_origin_are_distinguished():
     step = np.float32(2**-10)
     embeddings = np.array([[0], [2], [5], [6]], np.float32) * step + 1000
     results = evaluate_retrieval(embeddings, np.array([0, 0, 1, 1]), "squared_euclidean")
-    assert results.at_1.tolist() == [1, 1, 1, 1]
+    assert results.recall_at_1.tolist() == [1, 1, 1, 1]
 
 
 def test_results_do_not_depend_on_the_order_of_the_examples():

@@ -253,6 +253,6 @@ def test_too_many_rejected_images_stop_the_run_with_the_reasons(tmp_path, ingest
 def test_a_split_without_examples_stops_the_run(tmp_path, ingest):
     root = make_folder(tmp_path / "data", count=2)
     with pytest.raises(
-        DataError, match=r"No examples .* test: 4 examples.*shares train.*split.seed"
+        DataError, match=r"No examples .* test: 4 examples.*fractions train.*split.seed"
     ):
         ingest(images(root), SplitConfig(train=0.6, calibration=0.399999, test=0.000001))

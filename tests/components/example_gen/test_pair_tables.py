@@ -9,14 +9,14 @@ from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import ConfigError, DataError
 
 
-def pairs(path, **options):
+def pair_table(path, **options):
     defaults = {"same": "same", "left": "left_*", "right": "right_*"}
     return PairTable(kind="pairs", path=str(path), **{**defaults, **options})
 
 
-def make(path, same, columns):
-    random = np.random.default_rng(1)
-    vectors = {name: random.random(len(same)) for name in columns}
+def write_table(path, same, columns):
+    generator = np.random.default_rng(1)
+    vectors = {name: generator.random(len(same)) for name in columns}
     pq.write_table(pa.table({**vectors, "same": same}), path)
     return path
 
@@ -25,8 +25,8 @@ LEFT_RIGHT = ["left_b", "left_a", "right_b", "right_a"]
 
 
 def test_a_table_of_pairs_becomes_examples(tmp_path, ingest):
-    path = make(tmp_path / "t.parquet", ["no", "yes"] * 30, LEFT_RIGHT)
-    run = ingest(pairs(path, same_value="yes"))
+    path = write_table(tmp_path / "t.parquet", ["no", "yes"] * 30, LEFT_RIGHT)
+    run = ingest(pair_table(path, same_value="yes"))
     source = pq.read_table(path).to_pylist()
     examples = run.all_examples()
     assert len(examples) == 60
@@ -49,30 +49,30 @@ def test_a_pair_of_an_example_with_itself_is_rejected(tmp_path, ingest):
         }
     )
     pq.write_table(table, tmp_path / "t.parquet")
-    run = ingest(pairs(tmp_path / "t.parquet", max_rejected=0.05))
+    run = ingest(pair_table(tmp_path / "t.parquet", max_rejected=0.05))
     reason = "left and right are identical"
     assert run.reasons() == {"t.parquet:61": reason, "t.parquet:62": reason}
     assert len(run.all_examples()) == 61
 
 
 def test_column_counts_select_the_first_and_second_half(tmp_path):
-    path = make(tmp_path / "t.parquet", [0, 1, 1], [f"v{i}" for i in range(400)])
-    inputs = infer_input_spec(pairs(path, left=200, right=200), SplitConfig())
+    path = write_table(tmp_path / "t.parquet", [0, 1, 1], [f"v{i}" for i in range(400)])
+    inputs = infer_input_spec(pair_table(path, left=200, right=200), SplitConfig())
     assert [column.name for column in inputs.columns] == [f"v{i}" for i in range(200)]
     assert [column.name for column in inputs.right_columns] == [f"v{i}" for i in range(200, 400)]
     assert inputs.paired and inputs.shape.shape == (200,)
 
 
 def test_column_counts_skip_columns_named_for_the_other_side(tmp_path):
-    path = make(tmp_path / "t.parquet", [0, 1, 1], ["a", "b", "c", "d"])
-    inputs = infer_input_spec(pairs(path, left=2, right=["a", "c"]), SplitConfig())
+    path = write_table(tmp_path / "t.parquet", [0, 1, 1], ["a", "b", "c", "d"])
+    inputs = infer_input_spec(pair_table(path, left=2, right=["a", "c"]), SplitConfig())
     assert [column.name for column in inputs.columns] == ["b", "d"]
 
 
 @pytest.mark.parametrize("same", [[0, 1, 1], [0.0, 1.0, 1.0], [False, True, True], ["0", "1", "1"]])
 def test_same_value_matches_any_column_type(tmp_path, same):
     assert infer_input_spec(
-        pairs(make(tmp_path / "t.parquet", same, LEFT_RIGHT)), SplitConfig()
+        pair_table(write_table(tmp_path / "t.parquet", same, LEFT_RIGHT)), SplitConfig()
     ).paired
 
 
@@ -95,6 +95,6 @@ def test_same_value_matches_any_column_type(tmp_path, same):
     ],
 )
 def test_invalid_columns_raise_an_error_before_the_run(tmp_path, same, options, error, match):
-    path = make(tmp_path / "t.parquet", same, LEFT_RIGHT)
+    path = write_table(tmp_path / "t.parquet", same, LEFT_RIGHT)
     with pytest.raises(error, match=match):
-        infer_input_spec(pairs(path, **options), SplitConfig())
+        infer_input_spec(pair_table(path, **options), SplitConfig())

@@ -180,7 +180,7 @@ def test_negatives_are_random_with_a_reason_without_centroids(tmp_path):
 
 def test_a_split_without_pairs_raises_and_writes_nothing(generate, tmp_path):
     sizes = {"train": [3, 3], "calibration": [3, 3], "test": [1, 1]}
-    message = r"^The test split needs.*larger share \(split\.test\).*split\.seed\.$"
+    message = r"^The test split needs.*larger fraction \(split\.test\).*split\.seed\.$"
     with pytest.raises(DataError, match=message):
         generate({name: make_labelled(size, name) for name, size in sizes.items()}, VECTOR)
     assert not list(tmp_path.glob("out/*")) + list(tmp_path.glob("balance/*"))

@@ -38,13 +38,13 @@ def test_ranks_do_not_depend_on_the_partitions(counts, max_rows, seed):
     plan = make_test_plan(sizes, max_rows, seed)
     partitions = plan.find_partitions(classes, hashes)
     assert partitions.max() < plan.partitions.num_partitions
-    quotas = np.bincount(partitions, minlength=plan.partitions.num_partitions)
+    partition_sizes = np.bincount(partitions, minlength=plan.partitions.num_partitions)
     for partition in np.unique(partitions).tolist():
         rows = np.flatnonzero(partitions == partition)
         rows = rows[np.lexsort((hashes[rows], classes[rows]))]
         first = np.searchsorted(classes[rows], classes[rows])
         ranks = np.arange(rows.size) - first
-        ranks += plan.first_ranks(partition, quotas)[classes[rows]]
+        ranks += plan.first_ranks(partition, partition_sizes)[classes[rows]]
         assert ranks.tolist() == expected[rows].tolist()
 
 
@@ -62,11 +62,11 @@ def test_no_partition_is_larger_than_the_limit(counts, max_rows, seed):
     plan = make_test_plan(sizes, max_rows, seed)
     classes = np.repeat(np.arange(sizes.size), sizes)
     partitions = plan.find_partitions(classes, hash_integers(seed, 5, np.arange(classes.size)))
-    quotas = np.bincount(partitions, minlength=plan.partitions.num_partitions)
-    assert quotas.size == plan.partitions.num_partitions
-    assert quotas.max() <= max_rows
+    partition_sizes = np.bincount(partitions, minlength=plan.partitions.num_partitions)
+    assert partition_sizes.size == plan.partitions.num_partitions
+    assert partition_sizes.max() <= max_rows
     assert (
-        quotas.size <= 4 * sizes.sum() / max_rows + 2
+        partition_sizes.size <= 4 * sizes.sum() / max_rows + 2
     )  # all but the last are at least a quarter full
 
 

@@ -72,8 +72,8 @@ def test_pixels_are_scaled_to_0_to_1_for_any_image_size():
         x[1], x[2, :4] = 255, 51
         noise = np.zeros((3, 3), np.float32)
         losses = decoder.compute_losses(x, np.ones((3, 5), np.float32), noise).numpy()
-        share = 4 / shape.shape[0]
-        expected = [0.25, 0.25, share * 0.09 + (1 - share) * 0.25]
+        fraction = 4 / shape.shape[0]
+        expected = [0.25, 0.25, fraction * 0.09 + (1 - fraction) * 0.25]
         np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
 

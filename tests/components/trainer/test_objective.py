@@ -52,35 +52,35 @@ def make_objective(loss):
 def sum_terms(objective, batches):
     """Sum over batches whose normalized inputs serve as embeddings."""
     embeddings = (tf.math.l2_normalize(batch.x, axis=1) for batch in batches)
-    pairs = [objective(x, batch.terms) for x, batch in zip(embeddings, batches, strict=True)]
-    return tuple(float(sum(part)) for part in zip(*pairs, strict=True))
+    results = [objective(x, batch.terms) for x, batch in zip(embeddings, batches, strict=True)]
+    return tuple(float(sum(values)) for values in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_sums_do_not_depend_on_the_partitioning_of_the_batches(folder, loss):
     objective = make_objective(loss)
 
-    def steps(rank, workers, at_once):
-        return list(
-            ShardReader(folder, objective.term_kind, at_once, rank, workers).iter_sequential()
-        )
+    def read_steps(rank, workers, batches_per_step):
+        reader = ShardReader(folder, objective.term_kind, batches_per_step, rank, workers)
+        return list(reader.iter_sequential())
 
-    total, number = sum_terms(objective, steps(0, 1, 1))
-    assert number > 0
+    total, num_terms = sum_terms(objective, read_steps(0, 1, 1))
+    assert num_terms > 0
     assert total > 0
-    assert sum_terms(objective, steps(0, 1, 4)) == pytest.approx((total, number), rel=1e-5)
-    first, second = (sum_terms(objective, steps(rank, 2, 4)) for rank in range(2))
-    assert (first[0] + second[0], first[1] + second[1]) == pytest.approx((total, number), rel=1e-5)
+    assert sum_terms(objective, read_steps(0, 1, 4)) == pytest.approx((total, num_terms), rel=1e-5)
+    first, second = (sum_terms(objective, read_steps(rank, 2, 4)) for rank in range(2))
+    both = (first[0] + second[0], first[1] + second[1])
+    assert both == pytest.approx((total, num_terms), rel=1e-5)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_weights_scale_the_sum_but_not_the_number_of_terms(folder, loss):
     objective = make_objective(loss)
     batches = list(ShardReader(folder, objective.term_kind, 1).iter_sequential())
-    total, number = sum_terms(objective, batches)
+    total, num_terms = sum_terms(objective, batches)
     for batch in batches:
         batch.terms["weight"] = 3 * batch.terms["weight"]
-    assert sum_terms(objective, batches) == pytest.approx((3 * total, number), rel=1e-5)
+    assert sum_terms(objective, batches) == pytest.approx((3 * total, num_terms), rel=1e-5)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -88,5 +88,5 @@ def test_a_compiled_step_accepts_an_empty_batch(folder, loss):
     objective = make_objective(loss)
     *_, batch = ShardReader(folder, objective.term_kind, 4, rank=3, world_size=4).iter_sequential()
     assert len(batch.x) == 0  # the second step has three of four batches
-    total, number = tf.function(objective)(tf.zeros([0, 6]), batch.terms)
-    assert (float(total), float(number)) == (0, 0)
+    total, num_terms = tf.function(objective)(tf.zeros([0, 6]), batch.terms)
+    assert (float(total), float(num_terms)) == (0, 0)

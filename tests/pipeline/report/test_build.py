@@ -11,7 +11,7 @@ from synthetic_runs import HOSTILE, make_run, truncate_run
 from diptych.pipeline.report.build import (
     build_report,
     format_interval,
-    format_share,
+    format_fraction,
     write_report,
 )
 from diptych.schemas.errors import ConfigError
@@ -233,7 +233,7 @@ def test_a_missing_or_outdated_evaluation_is_an_error(tmp_path):
 
 
 def test_shares_near_0_and_1_have_two_decimals():
-    formatted = [format_share(share) for share in (None, 0, 0.0042, 0.5, 0.9887, 0.99551, 1)]
+    formatted = [format_fraction(fraction) for fraction in (None, 0, 0.0042, 0.5, 0.9887, 0.99551, 1)]
     assert formatted == ["–", "0.0 %", "0.42 %", "50.0 %", "98.9 %", "99.55 %", "100.0 %"]
     assert format_interval(Estimate(value=0.988, low=0.976, high=0.99676)) == "97.6 to 99.7 %"
     assert format_interval(Estimate(value=0.992, low=0.976, high=0.99676)) == "97.60 to 99.68 %"

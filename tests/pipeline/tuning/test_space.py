@@ -11,7 +11,7 @@ from diptych.schemas.config.loading import load_config
 from diptych.schemas.config.tune import SearchDomain
 from diptych.schemas.errors import ConfigError
 
-SHARES = st.floats(0, 1, exclude_max=True)
+QUANTILES = st.floats(0, 1, exclude_max=True)
 RATE = {"train.learning_rate": {"log_uniform": [1e-4, 1e-2]}}
 
 
@@ -25,7 +25,7 @@ def sample_values(space, trials=20, seed=0):
 
 
 @pytest.mark.parametrize(
-    ("domain", "share", "value"),
+    ("domain", "quantile", "value"),
     [
         ({"uniform": [0, 10]}, 0.25, 2.5),
         ({"uniform": [1, 2]}, 1 / 3, 1.333),
@@ -38,20 +38,20 @@ def sample_values(space, trials=20, seed=0):
         ({"choice": ["a", None]}, 0.5, None),
     ],
 )
-def test_a_share_of_a_domain_is_a_value(domain, share, value):
-    assert SearchDomain.model_validate(domain).value_at(share) == value
+def test_a_quantile_of_a_domain_is_a_value(domain, quantile, value):
+    assert SearchDomain.model_validate(domain).value_at(quantile) == value
 
 
-@given(low=st.floats(1e-9, 1e9), span=st.floats(1e-3, 1e3), share=SHARES)
+@given(low=st.floats(1e-9, 1e9), span=st.floats(1e-3, 1e3), quantile=QUANTILES)
 @pytest.mark.parametrize("kind", ["uniform", "log_uniform"])
-def test_floats_lie_between_the_bounds(kind, low, span, share):
+def test_floats_lie_between_the_bounds(kind, low, span, quantile):
     high = low * (1 + span)
-    assert low <= SearchDomain.model_validate({kind: [low, high]}).value_at(share) <= high
+    assert low <= SearchDomain.model_validate({kind: [low, high]}).value_at(quantile) <= high
 
 
-@given(low=st.integers(-100, 100), span=st.integers(1, 100), share=SHARES)
-def test_integers_lie_between_the_bounds(low, span, share):
-    value = SearchDomain.model_validate({"int_uniform": [low, low + span]}).value_at(share)
+@given(low=st.integers(-100, 100), span=st.integers(1, 100), quantile=QUANTILES)
+def test_integers_lie_between_the_bounds(low, span, quantile):
+    value = SearchDomain.model_validate({"int_uniform": [low, low + span]}).value_at(quantile)
     assert isinstance(value, int)
     assert low <= value <= low + span
 

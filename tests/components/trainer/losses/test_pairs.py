@@ -55,19 +55,20 @@ def test_triplet_loss_equals_hand_computed_values():
 def test_losses_equal_slow_loops():
     generator = np.random.default_rng(3)
     same = generator.integers(0, 2, 50)
-    numbers, others = generator.uniform(0, 2, (2, 50)).astype(np.float32)
+    predictions, negative_distances = generator.uniform(0, 2, (2, 50)).astype(np.float32)
     slow = {"contrastive": [], "cosine_embedding": [], "binary_cross_entropy": [], "triplet": []}
-    for y, d, other in zip(same, numbers.astype(float), others.astype(float), strict=True):
+    columns = same, predictions.astype(float), negative_distances.astype(float)
+    for y, d, negative_distance in zip(*columns, strict=True):
         slow["contrastive"].append(d * d if y == 1 else max(0.7 - d, 0) ** 2)
         slow["cosine_embedding"].append(d if y == 1 else max((1 - d) - 0.2, 0))
         probability = 1 / (1 + math.exp(-d))
         slow["binary_cross_entropy"].append(-math.log(probability if y == 1 else 1 - probability))
-        slow["triplet"].append(max(d - other + 0.7, 0))
+        slow["triplet"].append(max(d - negative_distance + 0.7, 0))
     fast = {
-        "contrastive": ContrastiveLoss(0.7, reduction="none")(same, numbers),
-        "cosine_embedding": CosineEmbeddingLoss(0.2, reduction="none")(same, numbers),
-        "binary_cross_entropy": BinaryCrossEntropyLoss(reduction="none")(same, numbers),
-        "triplet": TripletLoss(0.7, reduction="none")(numbers, others),
+        "contrastive": ContrastiveLoss(0.7, reduction="none")(same, predictions),
+        "cosine_embedding": CosineEmbeddingLoss(0.2, reduction="none")(same, predictions),
+        "binary_cross_entropy": BinaryCrossEntropyLoss(reduction="none")(same, predictions),
+        "triplet": TripletLoss(0.7, reduction="none")(predictions, negative_distances),
     }
     for name, values in slow.items():
         assert np.asarray(fast[name]) == pytest.approx(values, rel=1e-5, abs=1e-6), name
@@ -76,11 +77,12 @@ def test_losses_equal_slow_loops():
 @every_loss
 def test_the_weighted_loss_is_the_weighted_sum_divided_by_the_number_of_rows(loss):
     generator = np.random.default_rng(5)
-    same, numbers = generator.integers(0, 2, 9), generator.uniform(0, 2, 9).astype(np.float32)
+    same, predictions = generator.integers(0, 2, 9), generator.uniform(0, 2, 9).astype(np.float32)
     weight = generator.uniform(0.5, 3, 9).astype(np.float32)
-    values = np.asarray(loss(reduction="none")(same, numbers), np.float64)
+    values = np.asarray(loss(reduction="none")(same, predictions), np.float64)
     expected = sum(w * value for w, value in zip(weight, values, strict=True)) / 9
-    assert float(loss()(same, numbers, sample_weight=weight)) == pytest.approx(expected, rel=1e-5)
+    weighted = float(loss()(same, predictions, sample_weight=weight))
+    assert weighted == pytest.approx(expected, rel=1e-5)
 
 
 @every_loss
@@ -93,8 +95,8 @@ def test_shapes_that_would_broadcast_raise(loss, shape):
 
 @every_loss
 def test_nan_in_gives_nan_out(loss):
-    numbers = np.array([np.nan, 1, np.nan], np.float32)
-    values = np.asarray(loss(reduction="none")(np.array([1, 1, 0]), numbers))
+    predictions = np.array([np.nan, 1, np.nan], np.float32)
+    values = np.asarray(loss(reduction="none")(np.array([1, 1, 0]), predictions))
     assert np.isnan(values).tolist() == [True, False, True]
 
 
@@ -104,16 +106,16 @@ def test_graphs_accept_any_number_of_pairs(loss):
     loss = loss(reduction="none")
     graph = tf.function(loss, input_signature=specs)
     for rows in (1, 7):
-        numbers = np.linspace(0, 2, rows, dtype=np.float32)
-        eager = np.asarray(loss(SAME[:rows], numbers))
-        assert graph(SAME[:rows], numbers).numpy() == pytest.approx(eager)
+        predictions = np.linspace(0, 2, rows, dtype=np.float32)
+        eager = np.asarray(loss(SAME[:rows], predictions))
+        assert graph(SAME[:rows], predictions).numpy() == pytest.approx(eager)
 
 
 @every_loss
 def test_float16_inputs_are_computed_in_float32(loss):
-    numbers = np.linspace(0, 2, 7).astype(np.float16)
-    values = loss(reduction="none")(SAME, tf.constant(numbers))
-    expected = loss(reduction="none")(SAME, numbers.astype(np.float32))
+    predictions = np.linspace(0, 2, 7).astype(np.float16)
+    values = loss(reduction="none")(SAME, tf.constant(predictions))
+    expected = loss(reduction="none")(SAME, predictions.astype(np.float32))
     assert values.dtype == tf.float32
     assert np.asarray(values).tolist() == np.asarray(expected).tolist()
 
@@ -159,5 +161,6 @@ def test_serialization_keeps_the_settings(loss):
     loaded = keras.losses.deserialize(keras.losses.serialize(loss))
     assert type(loaded) is type(loss)
     assert loaded.get_config() == loss.get_config()
-    numbers = np.linspace(0, 2, 7, dtype=np.float32)
-    assert np.asarray(loaded(SAME, numbers)).tolist() == np.asarray(loss(SAME, numbers)).tolist()
+    predictions = np.linspace(0, 2, 7, dtype=np.float32)
+    expected = np.asarray(loss(SAME, predictions)).tolist()
+    assert np.asarray(loaded(SAME, predictions)).tolist() == expected
