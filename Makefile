@@ -104,7 +104,7 @@ docs: setup $(DOCS_TOOLS)/ready ## Build the documentation site into build/site;
 test-docs: docs ## Run every command in README and docs as written
 	$(PYTHON) -m pytest tests/docs
 
-# A separate environment: the site generator needs nothing of Diptych, whose sources it only reads.
+# A separate environment: the site generator only reads the sources of Diptych and needs none of its packages.
 $(DOCS_TOOLS)/ready: deploy/docs-tools.lock
 	rm -rf $(DOCS_TOOLS)
 	deploy/uv.sh venv --quiet --python $(PYTHON) $(DOCS_TOOLS)

@@ -65,7 +65,7 @@ class Elf:
       data: Content of the file.
 
     Raises:
-      ElfError: If the file is of another kind, or truncated.
+      ElfError: If the file is not a 64-bit little-endian ELF file, or truncated.
     """
 
     def __init__(self, data: bytes | mmap.mmap) -> None:

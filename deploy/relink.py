@@ -6,7 +6,7 @@ two modules.
 
 - A symbol with an older equivalent gets its name and version (``_RENAMED``).
 - A symbol that is never called becomes weak: the loader leaves it undefined (``_WEAKENED``).
-- Versions that no symbol needs any more become weak: the loader no longer requires them.
+- Versions that no symbol needs anymore become weak: the loader no longer requires them.
 
 Run it with the Python of the packages after every installation::
 
@@ -32,7 +32,7 @@ from pathlib import Path
 from elf import STB_WEAK, SYMBOL, VER_FLG_WEAK, VERSION_INDEX, Elf, ElfError, VersionNeed
 
 PACKAGES = ("ml_metadata", "tensorflow_data_validation")
-REQUIRED_GLIBC = (2, 39)  # of the wheels (manylinux_2_39)
+REQUIRED_GLIBC = (2, 39)  # required by the wheels (manylinux_2_39)
 
 _RENAMED = {
     # The C23 variants only differ in accepting binary numbers such as "0b101" with base 0 or 2.
@@ -43,7 +43,7 @@ _RENAMED = {
     # Called when an exception escapes a noexcept function: std::terminate, which aborts.
     "__cxa_call_terminate": "abort",
 }
-_REPLACEMENT_VERSION = ("libc.so.6", "GLIBC_2.2.5")  # of all replacements; the first on x86-64
+_REPLACEMENT_VERSION = ("libc.so.6", "GLIBC_2.2.5")  # of all replacements; the oldest on x86-64
 
 _WEAKENED = frozenset(
     {
@@ -67,7 +67,7 @@ _SYSTEM_LIBRARIES = frozenset(
 )
 
 Provided = Callable[[str], frozenset[str]]
-"""Map a library name, such as ``libc.so.6``, to the versions that it has on this system."""
+"""Map a library name, such as ``libc.so.6``, to the versions that it defines on this system."""
 
 
 class RelinkError(Exception):

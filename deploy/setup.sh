@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Creates .venv with the locked packages, relinked if the system is older than their wheels expect,
-# and with Diptych. Fast if nothing has changed; an interrupted setup starts again. Writes nothing
+# Creates .venv with the locked packages and Diptych, and relinks the packages if glibc is older than
+# their wheels expect. Fast if nothing has changed; an interrupted setup starts again. Writes nothing
 # outside this folder except the cache of uv.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -37,7 +37,7 @@ find_python() {
 is_current $ready all_inputs && exit
 
 [[ "$(uname -sm)" == "Linux x86_64" ]] || fail "TFX supports only Linux on x86_64," \
-    "this is $(uname -sm). Use such a machine or a container."
+    "got $(uname -sm). Use such a machine or a container."
 
 exec 9<deploy/setup.sh
 flock 9 # another setup may be running in this folder

@@ -32,13 +32,13 @@ class BlessingDetails(JsonModel):
         """Parse the custom properties; the blessing of another evaluator has none of them.
 
         Raises:
-          ValueError: If a property is not JSON, or has another format.
+          ValueError: If a property is not JSON, or has an unexpected format.
         """
         present = {name: properties[name] for name in cls.model_fields if properties.get(name)}
         try:
             return cls(**{name: json.loads(text) for name, text in present.items()})
         except pydantic.ValidationError as error:
             raise ValueError(
-                f"The custom properties of the blessing have another format: {error}. Evaluate the "
-                "model again."
+                f"The custom properties of the blessing have an unexpected format: {error}. "
+                "Evaluate the model again."
             ) from error

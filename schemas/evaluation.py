@@ -1,7 +1,7 @@
 """Results of an evaluation: the metrics in ``evaluation.json``, and the tables next to it.
 
 ``pairs.parquet`` contains all scored pairs, ``embeddings.parquet`` the distinct examples of the
-test split, and ``worst_pairs.parquet`` the pairs furthest on the wrong side of the calibrated
+test split, and ``worst_pairs.parquet`` the pairs farthest on the wrong side of the calibrated
 threshold, with thumbnails.
 """
 

@@ -13,8 +13,8 @@ class EpochMetrics(JsonModel):
 
     epoch: int  # from 1
     loss: float  # mean over the steps
-    # Of the first training pairs, without augmentation, at the calibration threshold of this
-    # epoch; None if these rows contain no pair
+    # Accuracy on the first training pairs, without augmentation, at the calibration threshold of
+    # this epoch; None if these rows contain no pair
     accuracy: float | None
     calibration_loss: float
     calibration_accuracy: float  # at the most accurate threshold of this epoch

@@ -54,7 +54,7 @@ class ModelManifest(JsonModel):
         """Read the manifest without verifying the other files.
 
         Raises:
-          ModelError: If the manifest is missing or has another format.
+          ModelError: If the manifest is missing or has an unexpected format.
         """
         try:
             content = (folder / _MANIFEST_PATH).read_bytes()

@@ -17,9 +17,8 @@ import numpy as np
 from diptych.schemas.evaluation import Estimate
 
 _LOW, _HIGH = 0.025, 0.975
-_CELLS_PER_BATCH = (
-    2**18
-)  # of a resamples x width table; a few such tables, 2 MB each, are in memory
+# Cells of a resamples x width table. A few such tables, 2 MB each, are in memory.
+_CELLS_PER_BATCH = 2**18
 
 
 def draw_bootstrap_counts(

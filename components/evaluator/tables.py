@@ -84,7 +84,7 @@ def write_evaluation_tables(
 
 
 def find_worst_pairs(pairs: ScoredPairs, threshold: float) -> I64:
-    """Find the misclassified pairs that are furthest from the threshold.
+    """Find the misclassified pairs that are farthest from the threshold.
 
     At most 12 false accepts come first, followed by at most 12 false rejects. Duplicate pairs are
     returned once. Each example is in at most two of the pairs: only its two worst misclassified

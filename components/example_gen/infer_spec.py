@@ -188,7 +188,8 @@ def _check_features(batch: pa.RecordBatch, data: TFRecords) -> None:
     if data.vector is not None:
         if data.vector == data.label:
             raise ConfigError(
-                f"data.vector: the feature {data.vector!r} is already data.label. Name another feature."
+                f"data.vector: the feature {data.vector!r} is already data.label. "
+                "Name another feature."
             )
         if data.vector in RESERVED:
             raise ConfigError(
@@ -266,7 +267,7 @@ def _check_columns_of_files(
       by_position: The columns of the vector are not named one by one, so no column may differ.
 
     Raises:
-      DataError: If a file has other columns.
+      DataError: If the columns of a file differ from those of the first.
     """
     for file in span.files:
         path = span.root / file.name
@@ -277,8 +278,8 @@ def _check_columns_of_files(
         differing = sorted(set(names) ^ set(sample.names))
         if by_position and differing:
             raise DataError(
-                f"{path} has other columns than the first file: {format_names(differing)} are in "
-                "only one of them. Name the columns of the vector, or write the same columns to "
+                f"{path} has different columns than the first file: {format_names(differing)} are "
+                "in only one of them. Name the columns of the vector, or write the same columns to "
                 "all files."
             )
 

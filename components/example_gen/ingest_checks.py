@@ -80,8 +80,8 @@ def check_ingest(summary: IngestSummary, max_rejected: float, split: SplitConfig
         fractions = f"train {split.train}, calibration {split.calibration}, test {split.test}"
         raise DataError(
             f"No examples in the split {' and '.join(empty)}: {sum(used.num_examples)} examples, "
-            f"split by {split.by}, fractions {fractions}. Change the fractions or split.seed, or add "
-            "data."
+            f"split by {split.by}, fractions {fractions}. Change the fractions or split.seed, or "
+            "add data."
         )
 
 

@@ -113,7 +113,8 @@ def find_files(data: DataConfig) -> SpanFiles:
     """Find the files of data without spans.
 
     Raises:
-      ConfigError: If ``data.path`` does not exist, is of another kind, or is not on a mounted disk.
+      ConfigError: If ``data.path`` does not exist, is a file instead of a folder, or is not on a
+        mounted disk.
       DataError: If it has no file of the configured kind.
     """
     path = data.path

@@ -166,8 +166,8 @@ def compute_class_weights(quotas: ClassQuotas, sampling: Sampling) -> npt.NDArra
     """Compute the weight of each class's pairs, which corrects what sampling leaves unequal.
 
     ``natural``: 1. ``inverse_frequency``: N / (C * n). ``oversample`` and ``undersample``: the rows
-    of the largest class in a round, divided by those of this class. This is 1 for a class with as
-    many rows, and more for one that ``max_repeats`` or its size (fewer than K examples) keeps
+    of the largest class in a round, divided by those of this class. This is 1 for a class with the
+    same number, and more for one that ``max_repeats`` or its size (fewer than K examples) keeps
     smaller. The same formula applies to classes with one example, which occur in negative pairs
     only.
     """

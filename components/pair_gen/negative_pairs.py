@@ -62,12 +62,12 @@ def sample_negative_pairs(batches: BatchGroup, seed: int) -> tuple[I64, I64, I64
     ):
         if not chosen.size:
             continue
-        some = BatchGroup(
+        subgroup = BatchGroup(
             batches.batch_numbers[chosen], batches.classes[chosen], batches.needed[chosen]
         )
-        circle = _order_on_circle(some, sizes[chosen], seed, interleaved)
+        circle = _order_on_circle(subgroup, sizes[chosen], seed, interleaved)
         step, lowest = num_classes[chosen], largest[chosen]
-        batch, first, second = sample(some, seed, circle, step if interleaved else None, lowest)
+        batch, first, second = sample(subgroup, seed, circle, step if interleaved else None, lowest)
         parts.append((chosen[batch], circle[batch, first], circle[batch, second]))
     if not parts:
         nothing = np.zeros(0, np.int64)

@@ -44,8 +44,8 @@ def run_training(
       pairs: Folder of the pair set. On a cluster, every worker must be able to read it.
       model: Encoder and loss.
       settings: Workers and schedule.
-      checkpoints: Folder for the checkpoints of this training only. On a cluster, all machines must
-        share it. Training resumes from a checkpoint in it. It is removed after training.
+      checkpoints: Folder for the checkpoints of this training run only. On a cluster, all machines
+        must share it. Training resumes from a checkpoint in it. It is removed after training.
       on_epoch: Called at the end of each epoch; first for the epochs of an interrupted run.
 
     Returns:

@@ -68,7 +68,7 @@ def train(
       settings: Schedule.
       context: This process among the workers; ``world_size`` divides ``batches_per_step``.
       on_epoch: Called at the end of each epoch, on every worker.
-      checkpoints: Folder to resume from and to save checkpoints in, used by this training only.
+      checkpoints: Folder to resume from and to save checkpoints in, used by this run only.
 
     Returns:
       The weights of the network at the epoch with the lowest calibration loss, and the curves.

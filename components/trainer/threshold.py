@@ -37,7 +37,7 @@ def best_threshold(distance: np.ndarray, same: np.ndarray) -> tuple[float, float
     """Find the most accurate threshold, where ``distance <= threshold`` predicts positive.
 
     Tries every cut between the sorted distances, O(n log n). A threshold is the midpoint of two
-    neighbouring distances. Ties are broken in favour of the middle threshold, which is furthest
+    neighbouring distances. Ties are broken in favour of the middle threshold, which is farthest
     from both ends of the plateau.
 
     Args:

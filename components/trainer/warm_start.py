@@ -18,14 +18,14 @@ _EXPORTED_VARIABLES = ("variables_of_encoder", "variables_of_distance")
 def load_warm_start_weights(path: Path, network: Network) -> None:
     """Load the weights of a pushed model into the network.
 
-    Seed generator states stay as they are, and so does the decoder, which is not pushed.
+    Seed generator states do not change, nor does the decoder, which is not pushed.
 
     Args:
       path: A pushed model, or a folder of versions, of which the newest is used.
       network: Network of the same architecture.
 
     Raises:
-      ConfigError: If the model is missing, not one of Diptych, or of another architecture.
+      ConfigError: If the model is missing, was not pushed by Diptych, or has another architecture.
       ModelError: If the files differ from those that were pushed.
     """
     version = find_warm_start_model(path)

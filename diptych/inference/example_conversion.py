@@ -37,7 +37,7 @@ def convert_examples(examples: Iterable[Example], manifest: ModelManifest) -> np
       manifest: Manifest of the model, which defines the inputs and the limits of images.
 
     Raises:
-      DataError: If an example is of another kind, or cannot be used.
+      DataError: If an example is not of a kind that the model accepts, or cannot be used.
     """
     if isinstance(examples, np.ndarray):
         dimensions = 4 if manifest.inputs.kind == "image" else 2

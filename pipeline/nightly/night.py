@@ -17,7 +17,7 @@ _COMPLETE: tuple[NightOutcome, ...] = ("pushed", "not blessed")
 def newest_night(root: Path, pipeline: str) -> Night | None:
     """Read the night of a pipeline that started last.
 
-    A file that cannot be read, or that has another format, is ignored.
+    A file that cannot be read, or that has an unexpected format, is ignored.
     """
     nights = []
     for path in (root / NIGHTS_FOLDER).glob("*.json"):

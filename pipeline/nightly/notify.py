@@ -52,7 +52,7 @@ def _last_success(history: Path, pipeline: str) -> float:
     for line in history.read_bytes().splitlines():
         try:
             night = Night.model_validate_json(line)
-        except pydantic.ValidationError:  # an incomplete line, or another format
+        except pydantic.ValidationError:  # an incomplete line, or an unexpected format
             continue
         if (
             night.pipeline == pipeline

@@ -33,7 +33,7 @@ def parse_volume(volume: str) -> tuple[str, str]:
     """Split ``CLAIM:/PATH`` into the persistent volume claim and the mount path.
 
     Raises:
-      ConfigError: If the text has another format.
+      ConfigError: If the text has an unexpected format.
     """
     match = _VOLUME_PATTERN.fullmatch(volume)
     if match is None:

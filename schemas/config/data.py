@@ -94,7 +94,9 @@ class PairTable(Section):
         description="Columns of the left side: a list, a prefix such as left_*, or a number of "
         "columns."
     )
-    right: ColumnChoice = Field(description="Columns of the right side, as many as on the left.")
+    right: ColumnChoice = Field(
+        description="Columns of the right side, the same number as on the left."
+    )
     id: _Id = None
     group: _Group = None
     max_rejected: _MaxRejected = 0.01

@@ -155,7 +155,7 @@ def test_tfrecords_with_a_custom_encoder(tmp_path, run_in_process, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("PYTHONPATH", "")
     failed = run_in_process(config, tmp_path / "root")
-    assert_run_fails(failed, "model.encoder own_encoder:build: there is no module own_encoder")
+    assert_run_fails(failed, "model.encoder own_encoder:build: the module own_encoder was not found")
     assert not (tmp_path / "root" / "artifacts").exists()
 
     (tmp_path / "own_encoder.py").write_text(

@@ -2,7 +2,7 @@ import pytest
 from browsing import console_errors, requested_urls, start_browser, view
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-from service_runs import b64, grey
+from service_runs import TOKEN, b64, grey
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +83,32 @@ def test_without_a_token_the_page_prompts_for_it(service, browser, images):
     choose(browser, "right", images["similar"])
     browser.find_element(By.ID, "token").send_keys(service.page.partition("token=")[2] + "\n")
     wait_for_verdict(browser, "Same")
+
+
+def test_swagger_ui_sends_requests_with_the_token(service, browser, tmp_path):
+    def wait_for(css):
+        return WebDriverWait(browser, 20).until(
+            lambda page: page.find_elements(By.CSS_SELECTOR, css)
+        )[0]
+
+    browser.get("about:blank")
+    requested_urls(browser)
+    console_errors(browser)
+    view(browser, width=1200)
+    browser.get(f"{service.url}/docs")
+    wait_for(".btn.authorize").click()
+    wait_for(".auth-container input").send_keys(TOKEN + "\n")
+    wait_for(".auth-btn-wrapper .btn-done").click()
+    route = "[id$=metrics_metrics_get]"
+    wait_for(f"{route} .opblock-summary-control").click()
+    wait_for(f"{route} .try-out__btn").click()
+    wait_for(f"{route} .execute").click()
+    response = wait_for(f"{route} .live-responses-table .response")
+    assert response.find_element(By.CSS_SELECTOR, ".response-col_status").text == "200"
+    assert "diptych_model_version" in response.text
+    browser.save_screenshot(str(tmp_path / "docs.png"))
+    urls = requested_urls(browser)
+    assert f"{service.url}/metrics" in urls
+    assert all(url.startswith((service.url, "blob:")) for url in urls)
+    assert not any(TOKEN in url for url in urls)
+    assert console_errors(browser) == []

@@ -77,9 +77,9 @@ def test_versions_change_without_a_failed_request(versions, tmp_path):
             push(versions, models, 2)
             wait_until(lambda: (2, 0.6) in clients.verdicts, 90)
             push_broken(versions, models, 3, "variables/variables.index", b"", in_manifest=False)
-            wait_until(lambda: "ersion 3 is refused, 2 stays" in service.console_output(), 60)
+            wait_until(lambda: "ersion 3 is refused, 2 remains" in service.console_output(), 60)
             push_broken(versions, models, 4, "saved_model.pb", b"no graph", in_manifest=True)
-            wait_until(lambda: "ersion 4 is refused, 2 stays" in service.console_output(), 90)
+            wait_until(lambda: "ersion 4 is refused, 2 remains" in service.console_output(), 90)
             shutil.copytree(versions / "1", models / ".pushing-5")
             (models / ".pushing-5").rename(models / "5")
             wait_until(

@@ -12,7 +12,7 @@ from diptych.schemas.config.train import TrainConfig
 
 @pytest.fixture(scope="module")
 def local_ray():
-    """A local Ray with two CPUs, which all trainings of the module use."""
+    """A local Ray with two CPUs, which all training runs of the module use."""
     with ray_session(
         TrainConfig(num_workers=2, batches_per_step=2, cpus_per_worker=1), ModelConfig()
     ):

@@ -33,8 +33,8 @@ def parse_pod_volumes(volumes: Sequence[str], written: Sequence[Path]) -> list[P
       written: Folders that must outlive a pod; the first is the pipeline root.
 
     Raises:
-      ConfigError: If a volume has another format, two have the same path, or none contains the
-        root.
+      ConfigError: If a volume has an unexpected format, two have the same path, or none contains
+        the root.
     """
     by_path: dict[str, PodVolume] = {}
     for volume in volumes:

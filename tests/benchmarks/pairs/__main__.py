@@ -160,9 +160,7 @@ def _run_implementation(
     written = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     share = 1.0
-    if (
-        name == "copied_examples"
-    ):  # writes only part of the pairs, so scale the number of examples
+    if name == "copied_examples":  # writes only part of the pairs, so scale the number of examples
         share = min(pairs / implementation.count_pairs(examples, settings), 1.0)
     return {
         "pairs": pairs,

@@ -86,7 +86,7 @@ def _comparison_table(measurements: dict[str, Measurement], goal: float) -> Tabl
         "examples/s",
         "input %",
         "pairs s",
-        "set-up s",
+        "setup s",
         "imports s",
     )
     for name, measurement in measurements.items():

@@ -25,7 +25,7 @@ def make_pairs(*rows):
     return ScoredPairs(30, left, right, same, distance.astype(np.float32))
 
 
-def test_the_worst_pairs_are_misclassified_and_furthest_from_the_threshold():
+def test_the_worst_pairs_are_misclassified_and_farthest_from_the_threshold():
     pairs = make_pairs(
         (0, 1, 1, 0.6),  # false reject, near the threshold
         (2, 3, 1, 0.9),  # false reject, far from it

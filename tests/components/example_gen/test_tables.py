@@ -277,7 +277,7 @@ def test_missing_paths_raise_an_error(tmp_path):
 def test_files_with_differing_columns_raise_an_error(tmp_path):
     write(tmp_path / "a.csv", "y,a\nu,1\nv,2\n")
     write(tmp_path / "b.csv", "y,a,b\nu,1,1\n")
-    with pytest.raises(DataError, match=r"b\.csv has other columns than the first file: 'b'"):
+    with pytest.raises(DataError, match=r"b\.csv has different columns than the first file: 'b'"):
         infer_input_spec(table(tmp_path), SplitConfig())
     assert len(infer_input_spec(table(tmp_path, columns=["a"]), SplitConfig()).columns) == 1
     write(tmp_path / "c.csv", "y,b\nu,1\n")

@@ -10,8 +10,8 @@ from synthetic_runs import HOSTILE, make_run, truncate_run
 
 from diptych.pipeline.report.build import (
     build_report,
-    format_interval,
     format_fraction,
+    format_interval,
     write_report,
 )
 from diptych.schemas.errors import ConfigError
@@ -148,7 +148,7 @@ def test_given_pairs_have_no_classes(tmp_path):
 def test_worst_pairs_of_vectors_have_no_thumbnails(tmp_path):
     parsed = Page(build_report(make_run(tmp_path, pictures=False)))
     assert not parsed.all("img")
-    assert "The 9 pairs furthest on the wrong side" in parsed.text
+    assert "The 9 pairs farthest on the wrong side" in parsed.text
 
 
 def test_page_reports_that_there_are_no_worst_pairs(tmp_path):
@@ -232,8 +232,8 @@ def test_a_missing_or_outdated_evaluation_is_an_error(tmp_path):
         build_report(run)
 
 
-def test_shares_near_0_and_1_have_two_decimals():
-    formatted = [format_fraction(fraction) for fraction in (None, 0, 0.0042, 0.5, 0.9887, 0.99551, 1)]
+def test_fractions_near_0_and_1_have_two_decimals():
+    formatted = list(map(format_fraction, (None, 0, 0.0042, 0.5, 0.9887, 0.99551, 1)))
     assert formatted == ["–", "0.0 %", "0.42 %", "50.0 %", "98.9 %", "99.55 %", "100.0 %"]
     assert format_interval(Estimate(value=0.988, low=0.976, high=0.99676)) == "97.6 to 99.7 %"
     assert format_interval(Estimate(value=0.992, low=0.976, high=0.99676)) == "97.60 to 99.68 %"
