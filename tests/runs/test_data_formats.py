@@ -155,7 +155,7 @@ def test_tfrecords_with_a_custom_encoder(tmp_path, run_in_process, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("PYTHONPATH", "")
     failed = run_in_process(config, tmp_path / "root")
-    assert_run_fails(failed, "model.encoder own_encoder:build: the module own_encoder was not found")
+    assert_run_fails(failed, "model.encoder own_encoder:build: the module own_encoder was not")
     assert not (tmp_path / "root" / "artifacts").exists()
 
     (tmp_path / "own_encoder.py").write_text(
@@ -165,6 +165,6 @@ def test_tfrecords_with_a_custom_encoder(tmp_path, run_in_process, monkeypatch):
     result = run_in_process(config, tmp_path / "root")
     assert "Negatives     random: no model is in production yet" in result.stdout
     model = pushed_version(result, tmp_path / "root")
-    assert "pairs.classes_per_batch is 5, but there are 3 classes: batches hold" in result.stdout
+    assert "pairs.classes_per_batch is 5, but the data have only 3 classes" in result.stdout
     (card,) = model.glob("assets.extra/diptych.json")
     assert json.loads(card.read_text())["embedding_size"] == 3
