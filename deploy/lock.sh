@@ -29,4 +29,4 @@ update() {
 update requirements.lock --all-extras pyproject.toml
 update deploy/image-tools.lock deploy/image-tools.in
 update deploy/manifest-tools.lock deploy/manifest-tools.in
-renew deploy/docs-tools.lock deploy/docs-tools.in
+update deploy/docs-tools.lock deploy/docs-tools.in

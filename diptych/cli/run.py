@@ -126,12 +126,13 @@ def _run_nightly(
 
 def _print_plan(config: Path, settings: tuple[str, ...], root: Path | None) -> None:
     from diptych.cli.console import hide_library_output
-    from diptych.pipeline.dry_run import plan_run
     from diptych.pipeline.session import resolve_root
     from diptych.schemas.config.loading import load_config
 
     with hide_library_output():
         loaded = load_config(config, settings)
+        from diptych.pipeline.dry_run import plan_run  # imports TensorFlow, whose output is hidden
+
         steps = plan_run(loaded, root)
     click.echo(f"{loaded.name}  root {resolve_root(loaded, root)}")
     for step in steps:

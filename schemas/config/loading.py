@@ -1,6 +1,7 @@
 """Read a configuration file, apply overrides and explain invalid values."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,17 @@ def checked_config(tree: dict[str, Any], source: str) -> Config:
 
 
 class _ConfigLoader(yaml.SafeLoader):
-    """Load ``ratio: 1:3`` as text; in YAML 1.1 it is 63, a sexagesimal number."""
+    """Load ``ratio: 1:3`` as text, in YAML 1.1 a sexagesimal number; and reject duplicate keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} occurs twice", key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else key)
+        return super().construct_mapping(node, deep)
 
 
 def _construct_number(loader: _ConfigLoader, node: yaml.ScalarNode) -> Any:
@@ -180,9 +191,64 @@ def _explain(error: pydantic.ValidationError) -> str:
         for union in _UNIONS:
             if len(location) > len(union) and location[: len(union)] == union:
                 del location[len(union)]
-        message = problem["msg"].removeprefix("Value error, ")
+        message = _describe(problem, location)
         # A section is too long to show; the short form of an encoder or a loss is not.
         is_section = isinstance(problem["input"], dict) and set(problem["input"]) != {"name"}
-        got = "" if is_section else f", got {problem['input']!r}"
+        got = "" if is_section or problem["type"] == "missing" else f", got {problem['input']!r}"
         problems.append(f"{'.'.join(location) or 'configuration'}: {message}{got}")
     return "; ".join(problems) + "."
+
+
+def _describe(problem: Mapping[str, Any], location: list[str]) -> str:
+    """Describe a problem in the terms of a YAML file instead of those of Python."""
+    match problem["type"]:
+        case "extra_forbidden":
+            tag = str(problem["loc"][-2]) if len(location) < len(problem["loc"]) else ""
+            return f"unknown key{_suggest_key('.'.join(location), tag)}"
+        case "missing":
+            return "this key is required"
+        case "union_tag_not_found":
+            return f"the key {problem['ctx']['discriminator']} is required"
+        case "union_tag_invalid":
+            context = problem["ctx"]
+            key = context["discriminator"].strip("'")
+            return f"expected {key} to be one of {context['expected_tags']}"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return "expected a section of keys and values"
+        case "tuple_type" | "list_type":
+            return "expected a list"
+        case "string_pattern_mismatch" if location == ["name"]:
+            return "expected at most 63 lower-case letters, digits, - and _"
+        case "string_pattern_mismatch" if location == ["nightly", "schedule"]:
+            return "expected a cron expression of five fields, such as 0 2 * * *"
+    message: str = problem["msg"].removeprefix("Value error, ")
+    return message.replace("Input should be", "expected", 1)
+
+
+def _suggest_key(unknown: str, tag: str) -> str:
+    """Suggest similar keys of the same section, or keys of the same name in other sections."""
+    keys = list(_known_keys(Config.model_json_schema()))
+    if unknown in keys:  # of another kind of data, or of another loss
+        return f" for {tag}" if tag else ""
+    section, _, name = unknown.rpartition(".")
+    siblings = [key.rpartition(".")[2] for key in keys if key.rpartition(".")[0] == section]
+    prefix = f"{section}." if section else ""
+    similar = [prefix + key for key in difflib.get_close_matches(name, siblings, 1)] or [
+        key for key in keys if key.rpartition(".")[2] == name
+    ]
+    return f" (did you mean {' or '.join(similar[:3])}?)" if similar else ""
+
+
+def _known_keys(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the dotted keys of all levels, including those of all variants of a section."""
+
+    def walk(node: Mapping[str, Any], prefix: str) -> Iterator[str]:
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+        for key, value in node.get("properties", {}).items():
+            yield prefix + key
+            yield from walk(value, f"{prefix}{key}.")
+        for variant in (*node.get("anyOf", ()), *node.get("oneOf", ())):
+            yield from walk(variant, prefix)
+
+    return iter(dict.fromkeys(walk(schema, "")))

@@ -26,20 +26,20 @@ class Kubeflow:
         self._cache = {}
         self.ran = {}  # run -> names of the steps that were not cached
 
-    def run(self, file, run, result=None):
+    def run(self, file, run, completed=None):
         """Run a pipeline, one step after the other.
 
         Args:
           file: Compiled pipeline.
           run: Name of the run.
-          done: Outputs of steps that are not run, by step.
+          completed: Outputs of steps that are not run, by step.
 
         Returns:
           Outputs of each step by name, each with its path in the bucket and its metadata.
         """
         spec = next(yaml.safe_load_all(file.read_text()))
         tasks = spec["root"]["dag"]["tasks"]
-        outputs = dict(result or {})
+        outputs = dict(completed or {})
         self.ran[run] = []
         while waiting := [name for name in tasks if name not in outputs]:
             name = next(one for one in waiting if outputs.keys() >= _upstream(tasks[one]))

@@ -114,7 +114,7 @@ def test_a_truncated_file_raises_an_error(tmp_path):
             "data.vector: the data have no column 'w'",
         ),
         ([{"v": [1.0], "label": 1}], {"image": "v"}, ConfigError, "must hold one encoded image"),
-        ([{"v": b"x", "label": 1}], {"vector": "v"}, ConfigError, "does not contain numbers"),
+        ([{"v": b"x", "label": 1}], {"vector": "v"}, ConfigError, "must hold numbers, got"),
         ([{"source": [1.0], "label": 1}], {"vector": "source"}, ConfigError, "is reserved"),
         ([{"v": [1.0], "y": 1}], {"vector": "v"}, ConfigError, "no column 'label'"),
     ],

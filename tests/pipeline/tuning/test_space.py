@@ -132,7 +132,7 @@ def test_numbers_without_a_decimal_point_are_accepted(tmp_path):
         ),
         (
             {"model.embedding_size": {"uniform": [8, 64]}},
-            r"embedding_size: Input should be a valid in",
+            r"embedding_size: expected a valid in",
         ),
     ],
 )

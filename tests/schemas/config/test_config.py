@@ -37,9 +37,16 @@ def test_paths_of_settings_start_at_the_working_directory(write, tmp_path, monke
     ("change", "message"),
     [
         ({"name": "Not A Name"}, "name: .*got 'Not A Name'"),
-        ({"nmae": "x"}, "nmae: Extra inputs are not permitted"),
+        ({"nmae": "x"}, r"nmae: unknown key \(did you mean name\?\), got 'x'"),
+        ({"epochs": 3}, r"epochs: unknown key \(did you mean train\.epochs\?\), got 3"),
+        ({"train": {"epoch": 3}}, r"train\.epoch: .*\(did you mean train\.epochs\?\), got 3"),
+        ({"model": {"loss": {"name": "triplet", "scale": 1}}}, "loss.scale: .*key for triplet, "),
+        ({"train": {"wheels": 4}}, "train.wheels: unknown key, got 4"),
+        ({"train": None}, "train: expected a section of keys and values, got None"),
+        ({"model": {"loss": {"margin": 1}}}, "model.loss: the key 'name' is required"),
+        ({"nightly": {"schedule": "daily"}}, "schedule: expected a cron .* 0 2 .*, got 'daily'"),
         ({"data": {"kind": "video", "path": "x"}}, "data: .*'images', 'table', 'pairs'"),
-        ({"data": {"kind": "table", "path": "x"}}, "data.label: Field required"),
+        ({"data": {"kind": "table", "path": "x"}}, "data.label: this key is required"),
         ({"pairs": {"classes_per_batch": 1}}, "pairs.classes_per_batch: .*2, got 1"),
         ({"pairs": {"examples_per_class": 1}}, "pairs.examples_per_class: .*2, got 1"),
         (
@@ -122,7 +129,7 @@ def test_paths_of_settings_start_at_the_working_directory(write, tmp_path, monke
         ({"train": {"num_workers": 3, "batches_per_step": 3}}, "pairs.num_shards"),
         (
             {"data": {"kind": "tfrecord", "path": "x"}},
-            "name one feature: either 'image' or 'vector'",
+            "expected either 'image' or 'vector', got neither: name one feature",
         ),
     ],
 )
