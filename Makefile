@@ -84,7 +84,7 @@ $(AIRFLOW)/ready: tests/airflow/requirements.txt
 	touch $@
 
 # An isolation and a network for machines on which a build can create neither.
-test-image: build $(IMAGE_TOOLS)/ready ## Build the image with Podman, and test a run in it without rights or network
+test-image: build $(IMAGE_TOOLS)/ready ## Build the image with Podman, and test a run in it without capabilities or network
 	$(IMAGE_TOOLS)/bin/hadolint deploy/Dockerfile
 	@deploy/podman.sh
 	tests/image/base.sh

@@ -50,7 +50,7 @@ class Run:
 
     @property
     def blessed(self) -> bool:
-        """True if the model fulfilled all requirements."""
+        """Whether the model passed every check, so that it may be pushed."""
         return self.evaluation.blessed
 
     @property
@@ -63,7 +63,7 @@ class Run:
 
     @functools.cached_property
     def model(self) -> "Model | None":
-        """Model that the run has pushed, or None."""
+        """Model that the run pushed, or None if it pushed none."""
         from diptych.pipeline.runs.outcome import find_pushed_version
 
         pushed = find_pushed_version(self.record)
@@ -111,7 +111,7 @@ def run(
       progress: Receives the progress. Default: it is not reported.
 
     Raises:
-      ConfigError: If the configuration is wrong.
+      ConfigError: If the configuration is invalid.
       DataError: If the data cannot be used.
       BusyError: If another process uses the root.
       DiptychError: As raised by a step; ``StepError`` for an unexpected error.
@@ -189,6 +189,8 @@ def read_pairs(run: Run, split: str = "train") -> PairTables:
 
     from diptych.schemas.shards import SPLITS, SplitManifest, shard_name
 
+    if not isinstance(run, Run):
+        raise ConfigError(f"Expected a run, as returned by run or open_run, got {run!r}.")
     if split not in SPLITS:
         raise ConfigError(f"There is no split {split!r}. The splits are {', '.join(SPLITS)}.")
     folder = _output_path(run.record, "PairGen", "pairs") / f"Split-{split}"
@@ -251,15 +253,18 @@ def _shift(table: "pa.Table", columns: tuple[str, ...], offset: int) -> "pa.Tabl
 
 
 def _to_setting(key: str, value: Any) -> str:
-    """Override as ``load_config`` takes it: ``key.path=value``, the value in YAML."""
+    """Format an override as ``load_config`` expects it: ``key.path=value``, the value in YAML."""
+    import numpy as np
     import yaml
 
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
     if isinstance(value, tuple):
         value = list(value)
     try:
         text = yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=True)
     except yaml.YAMLError as error:
-        raise ConfigError(f"The override {key} has no YAML form: {value!r}.") from error
+        raise ConfigError(f"The override {key} cannot be written as YAML: {value!r}.") from error
     return f"{key}={text.removesuffix('...' + chr(10)).strip()}"

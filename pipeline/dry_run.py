@@ -1,4 +1,4 @@
-"""Dry run: which steps of a run would be taken from the cache, without running any."""
+"""Dry run: find out which steps would come from the cache, without running any."""
 
 import contextlib
 import dataclasses
@@ -38,7 +38,7 @@ def plan_run(config: Config, root: Path | None = None) -> list[PlannedStep]:
     """Check configuration and data, and find out which steps would run.
 
     TFX looks up the cache in a copy of the metadata; nothing is written into the root. A step after
-    a step that would run counts as one that would run, although its inputs may turn out the same.
+    a step that would run is also listed as one that would run, although its inputs may not change.
 
     Args:
       config: Configuration of the pipeline.

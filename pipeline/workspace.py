@@ -70,7 +70,7 @@ def mark_running(folder: Path) -> Iterator[None]:
 
 
 def is_running(folder: Path) -> bool:
-    """Return whether a process of this machine works on the run."""
+    """Return whether a process on this machine is working on the run."""
     try:
         with (folder / LOG).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

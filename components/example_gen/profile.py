@@ -152,7 +152,9 @@ def _infer_image_settings(images: Iterable[Any]) -> tuple[dict[str, Any], str]:
         has_color.append(is_color)
     if not heights:
         raise DataError("None of the sampled images can be read. Check the files.")
-    note = f"of {min(heights)} x {min(widths)} to {max(heights)} x {max(widths)} pixels"
+    smallest = f"{min(heights)} x {min(widths)}"
+    largest = f"{max(heights)} x {max(widths)}"
+    note = f"of {smallest if smallest == largest else f'{smallest} to {largest}'} pixels"
     settings = {
         "size": (_choose_side_length(heights), _choose_side_length(widths)),
         "channels": 3 if any(has_color) else 1,
@@ -223,7 +225,7 @@ def _profile_table(path: str) -> DataProfile:
         data["columns"] = [name for name in numeric if name not in RESERVED]
         reserved = sorted(set(numeric) & set(RESERVED))
         notes.append(f"Columns with reserved names are not used: {format_names(reserved)}.")
-    else:
+    elif numeric:
         notes.append(f"The vector has {len(numeric)} numeric columns: {format_names(numeric, 6)}.")
     counts, is_partial = _count_labels(span_files, label)
     return _with_class_settings(data, counts, notes, is_partial)

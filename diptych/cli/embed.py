@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--threshold",
     type=click.FloatRange(min=0),
-    help="Largest distance of the verdict same. Default: the calibrated threshold of the model.",
+    help="Maximum distance for the verdict same. Default: the calibrated threshold of the model.",
 )
 @json_option
 def compare_command(
@@ -126,7 +126,8 @@ def show_progress_bar(
     """Show a progress bar if the console is a terminal.
 
     Yields:
-      A function that updates the bar with the number of examples done and the total, or None.
+      A function that updates the bar with the number of examples done and their total, which
+      is None if unknown.
     """
     from rich.progress import (
         BarColumn,

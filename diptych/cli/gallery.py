@@ -103,15 +103,18 @@ def identify_command(
     are listed, by the distance to their nearest example. If the nearest class is farther than the
     threshold of the model, the class is unknown.
 
-    Exit code 0, also for an unknown class; 1 on an error. With --json, a line for each example.
+    Exit code 0, also for an unknown class; 1 on an error. --json prints a line for each example.
     """
     from diptych.cli.console import hide_library_output
 
     rejected: list[tuple[str, str]] = []
     with hide_library_output() as console:
         from diptych.inference import identify as identification
+        from diptych.inference.embed import check_output_file
         from diptych.inference.gallery import Gallery
 
+        if out is not None:
+            check_output_file(out)
         pushed = load_pushed_model(model)
         content = Gallery.open(gallery, pushed)
         batches = identification.identify_examples(content, pushed, path, k, rejected)

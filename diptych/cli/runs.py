@@ -25,7 +25,7 @@ _WIDTH = 1000  # columns; no table is wider
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="Number of runs; the newest are listed.",
+    help="Maximum number of runs to list; older ones are omitted.",
 )
 @json_option
 def runs_command(root: Path | None, pipeline: str | None, limit: int, as_json: bool) -> None:
@@ -57,7 +57,7 @@ def runs_command(root: Path | None, pipeline: str | None, limit: int, as_json: b
 def compare_runs_command(left: str, right: str, root: Path | None, as_json: bool) -> None:
     """Compare the runs A and B: settings, code, data, metrics and verdicts.
 
-    A run is selected by its name in diptych runs, by a unique prefix of it, or as latest.
+    Select a run by its name in diptych runs, a unique prefix of the name, or latest.
     """
     with exit_on_error():
         from diptych.cli.run_comparison import print_comparison
@@ -96,8 +96,8 @@ def report_command(
 ) -> None:
     """Build the report of RUN (default: latest) if it is missing, and open it.
 
-    The report is one self-contained HTML file. A run is selected by its name in diptych runs, by a
-    unique prefix of it, or as latest.
+    The report is one self-contained HTML file. Select a run by its name in diptych runs, a unique
+    prefix of the name, or latest.
     """
     with exit_on_error():
         from diptych.pipeline.runs.records import find_run, read_runs

@@ -35,9 +35,7 @@ def embed_files(
     from diptych.inference.embedding_files import write_embeddings
     from diptych.inference.raw_examples import find_partitions
 
-    check_output_path(out)
-    if out.is_dir():
-        raise ConfigError(f"--out {out} is a folder. Pass a file name such as embeddings.parquet.")
+    check_output_file(out)
     partitions = find_partitions(path, model.manifest)
     counts = [partition.num_examples for partition in partitions]
     total = None if None in counts else sum(count or 0 for count in counts)
@@ -71,6 +69,17 @@ def check_output_path(out: Path) -> None:
         raise ConfigError(
             f"--out {out}: you have no permission to write to {folder}. Choose another folder."
         )
+
+
+def check_output_file(out: Path) -> None:
+    """Check before any work that the file ``out`` can be written.
+
+    Raises:
+      ConfigError: If it is a folder, or its folder is missing or not writable.
+    """
+    check_output_path(out)
+    if out.is_dir():
+        raise ConfigError(f"--out {out} is a folder. Pass a file name such as embeddings.parquet.")
 
 
 def rejected_path(out: Path) -> Path:

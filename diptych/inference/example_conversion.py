@@ -2,6 +2,7 @@
 
 import io
 import os
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ Example = (
 )
 """One example: a path, an encoded image, an array, a PIL image, or a row of numbers."""
 
+_SINGLE = str | bytes | bytearray | memoryview | os.PathLike | Image.Image | Mapping
 _PNG_MODES = {"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"}
 _RGB_MODES = {"CMYK", "YCbCr", "LAB", "HSV", "RGBX"}
 
@@ -46,7 +48,11 @@ def convert_examples(examples: Iterable[Example], manifest: ModelManifest) -> np
                 f"An array of examples must have {dimensions} dimensions, got the shape "
                 f"{examples.shape}. Pass a list to embed a single example. {_accepted(manifest)}"
             )
-    elif isinstance(examples, str | bytes | os.PathLike | Image.Image | Mapping):
+    elif type(examples).__name__ == "DataFrame":  # iterates over the names of its columns
+        raise DataError(
+            "Expected a list of examples, got a DataFrame. Pass frame.to_dict('records')."
+        )
+    elif isinstance(examples, _SINGLE) or not isinstance(examples, Iterable):
         raise DataError(f"Expected a list of examples, got {_kind(examples)}. Pass [example].")
     convert = _to_image if manifest.inputs.kind == "image" else _to_vector
     converted = [convert(each, f"Example {i}", manifest) for i, each in enumerate(examples)]
@@ -134,8 +140,10 @@ def _to_numbers(value: Any, name: str) -> npt.NDArray[np.float32]:
     try:
         with np.errstate(over="ignore"):
             numbers = np.asarray(value, np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} contains a value that is not a number: {value!r}.") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"{name} contains a value that is not a float32 number: {reprlib.repr(value)}."
+        ) from error
     if numbers.ndim > 1:
         raise DataError(f"{name} has the shape {numbers.shape}, expected a list of numbers.")
     return np.atleast_1d(numbers)

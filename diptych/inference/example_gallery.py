@@ -1,13 +1,15 @@
 """A gallery for Python programs: enroll and identify examples of any form."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from diptych.inference.example_conversion import Example, convert_examples
 from diptych.inference.gallery import Gallery
-from diptych.schemas.errors import DataError
+from diptych.schemas.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from diptych.inference.enroll import EnrollReport
@@ -29,11 +31,15 @@ class ExampleGallery:
       model: Model of the gallery, as returned by ``load_model``.
 
     Raises:
-      ModelError: If the folder contains something else, the gallery is damaged, or another model
-        made it.
+      ModelError: If the folder contains something else, the gallery is damaged, another model
+        made it, or ``model`` is not a model.
     """
 
     def __init__(self, folder: str | Path, model: "Model") -> None:
+        from diptych.inference.model import Model
+
+        if not isinstance(model, Model):
+            raise ModelError(f"Expected a model as returned by load_model, got {model!r}.")
         self._gallery = Gallery.create_or_open(Path(folder), model.pushed)
         self._model = model
 
@@ -68,13 +74,18 @@ class ExampleGallery:
             if labels is not None and not isinstance(labels, str):
                 raise DataError("The examples at a path take one label, got a list of labels.")
             return enroll_examples(self._gallery, pushed, [Path(examples)], labels)
-        examples = list(examples)
         if labels is None:
             raise DataError("A list of examples needs labels: one for all, or one for each.")
+        if isinstance(examples, Iterator):  # is read twice
+            examples = list(examples)
+        raw = convert_examples(examples, self._model.manifest)
+        examples = list(examples)
         labels = [labels] * len(examples) if isinstance(labels, str) else list(labels)
         if len(labels) != len(examples):
             raise DataError(f"Got {len(examples)} examples and {len(labels)} labels.")
-        raw = convert_examples(examples, self._model.manifest)
+        for label in labels:
+            if not isinstance(label, str):
+                raise DataError(f"A label is a string, got {label!r}.")
         sources = [_describe_source(each, number) for number, each in enumerate(examples)]
         result = self._gallery.enroll(labels, pushed.embed(raw), sources, raw)
         contradictions = list(result.contradictions)
@@ -90,8 +101,11 @@ class ExampleGallery:
           k: Number of classes.
 
         Raises:
-          DataError: If the example is not of a kind that the model accepts, or cannot be used.
+          DataError: If the example is not of a kind that the model accepts, or cannot be used, or
+            if k is not positive.
         """
+        if not isinstance(k, int | np.integer) or k < 1:
+            raise DataError(f"k is a number of classes, at least 1, got {k!r}.")
         return self._gallery.identify(self._model.embed([example]), k)[0]
 
     def remove(self, label: str) -> int:

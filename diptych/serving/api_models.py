@@ -287,5 +287,5 @@ def _describe_invalid_field(error: pydantic.ValidationError) -> str:
     if first["type"] == "missing":
         return f"The field {name!r} is missing."
     if first["type"] == "string_type":
-        return f"{name} must be a string, it is {json_type_name(first['input'])}."
+        return f"{name} must be a string, got {json_type_name(first['input'])}."
     return f"{name}: {first['msg']}."

@@ -41,8 +41,7 @@ def parse_json_vectors(values: object, size: int, name: str) -> np.ndarray:
         if not isinstance(item, list):
             raise ApiError(
                 400,
-                f"{name}[{index}] must be an array of {size} numbers, it is "
-                f"{json_type_name(item)}.",
+                f"{name}[{index}] must be an array of {size} numbers, got {json_type_name(item)}.",
             )
         if len(item) != size:
             raise ApiError(400, f"{name}[{index}] must have {size} numbers, it has {len(item)}.")
@@ -63,7 +62,7 @@ def parse_json_vectors(values: object, size: int, name: str) -> np.ndarray:
 
 def _check_example_array(values: object, name: str) -> Sequence[Any]:
     if not isinstance(values, list):
-        raise ApiError(400, f"{name} must be an array, it is {json_type_name(values)}.")
+        raise ApiError(400, f"{name} must be an array, got {json_type_name(values)}.")
     if not 1 <= len(values) <= MAX_EXAMPLES:
         raise ApiError(
             400, f"{name} must contain 1 to {MAX_EXAMPLES} examples, it contains {len(values)}."
@@ -79,7 +78,7 @@ def _decode_base64(value: object, name: str) -> bytes:
             else json_type_name(value)
         )
         raise ApiError(
-            400, f'{name} must be {{"b64": "..."}} with the bytes of an image, it is {got}.'
+            400, f'{name} must be {{"b64": "..."}} with the bytes of an image, got {got}.'
         )
     try:
         return base64.b64decode(value["b64"], validate=True)

@@ -124,7 +124,7 @@ class AuthAndBodyLimitMiddleware:
             raise ApiError(
                 401,
                 "The token is missing or wrong. Send the header 'Authorization: Bearer TOKEN' with "
-                "the token that the service printed at its start.",
+                "the token that the service printed at startup.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
 
@@ -192,7 +192,7 @@ class _BodyReader:
 
 
 async def _send_error(send: Send, error: ApiError) -> None:
-    """Send an error response in the form of TensorFlow Serving, without its last message."""
+    """Send an error response in the form of TensorFlow Serving, without the final ASGI message."""
     body = json.dumps({"error": error.detail}).encode()
     headers = [
         (b"content-type", b"application/json"),

@@ -133,7 +133,7 @@ def _input_names(signature: Signature, inputs: InputSpec) -> tuple[str, ...]:
 
 def _columns_of_instances(instances: object, names: tuple[str, ...]) -> dict[str, list[Any]]:
     if not isinstance(instances, list):
-        raise ApiError(400, f"instances must be an array, it is {json_type_name(instances)}.")
+        raise ApiError(400, f"instances must be an array, got {json_type_name(instances)}.")
     if len(instances) > MAX_EXAMPLES:
         raise ApiError(
             400, f"instances must contain at most {MAX_EXAMPLES}, it contains {len(instances)}."

@@ -63,7 +63,7 @@ def parse_json_object(body: bytes, limits: RequestLimits) -> dict[str, Any]:
     except ValueError as error:  # also raised for integers of more than 4,300 digits
         raise ApiError(400, f"JSON Parse error: {error}") from None
     if not isinstance(content, dict):
-        raise ApiError(400, f"The body must be a JSON object, it is {json_type_name(content)}.")
+        raise ApiError(400, f"The body must be a JSON object, got {json_type_name(content)}.")
     return content
 
 

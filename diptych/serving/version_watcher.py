@@ -31,7 +31,7 @@ class VersionWatcher(Generic[ModelT]):
     A version whose folder disappears (``diptych rollback`` moves the newest version away) is served
     until another version is available.
 
-    All methods run in one event loop, except ``load`` and ``unload``, which run in threads.
+    All methods run in one event loop; ``load`` and ``unload`` are called in threads.
 
     Args:
       path: Folder of versions, or a single version.
@@ -146,8 +146,8 @@ class VersionWatcher(Generic[ModelT]):
         if is_saved_model(self._path):
             if not self._path.name.isdecimal():
                 raise ModelError(
-                    f"The folder of the version {self._path} is not named by a number. Rename it "
-                    "to the version number, such as 1763778845."
+                    f"The name of the version folder {self._path} is not a number. Rename the "
+                    "folder to the version number, such as 1763778845."
                 )
             return [self._path]
         return list_versions(self._path)

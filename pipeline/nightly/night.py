@@ -15,7 +15,7 @@ _COMPLETE: tuple[NightOutcome, ...] = ("pushed", "not blessed")
 
 
 def newest_night(root: Path, pipeline: str) -> Night | None:
-    """Read the night of a pipeline that started last.
+    """Read the most recently started night of a pipeline.
 
     A file that cannot be read, or that has an unexpected format, is ignored.
     """
@@ -30,7 +30,7 @@ def newest_night(root: Path, pipeline: str) -> Night | None:
 def choose_night(new: Night, previous: Night | None, is_taken: Callable[[str], bool]) -> Night:
     """Choose the night to work on.
 
-    If the previous night has the same inputs, it is either complete, so nothing is new, or it is
+    If the previous night has the same inputs, it is either complete (outcome ``nothing new``) or
     resumed under its name. Otherwise a new night starts.
 
     Args:
@@ -66,6 +66,6 @@ def utc_now() -> datetime.datetime:
 
 
 def _lost_production(night: Night) -> bool:
-    """Return whether the version in production at the start was rolled back since."""
+    """Return whether the version in production at the start has been rolled back since."""
     version = night.production
     return version is not None and version.name.isdecimal() and not is_saved_model(version)

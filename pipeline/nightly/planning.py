@@ -1,4 +1,4 @@
-"""Choice of the night to work on, from names, sizes and times of files: it takes a moment."""
+"""Choice of the night to work on; no data are read, only the names, sizes and times of files."""
 
 import contextlib
 import datetime
@@ -22,7 +22,7 @@ _SECTIONS_WITHOUT_EFFECT = {"nightly", "tune", "beam"}  # they change no result
 
 
 def plan_night(config: Config, root: Path) -> Night:
-    """Choose the night to work on: a new one, an interrupted one, or one with nothing new."""
+    """Choose the night to work on: a new, an interrupted, or a complete one with nothing new."""
     today = datetime.datetime.now(zoneinfo.ZoneInfo(config.nightly.timezone)).date()
     span, fingerprint = _inspect_data(config.data)
     new = Night(

@@ -14,11 +14,11 @@ class RetentionPlan:
 
     Attributes:
       pruned: Runs to prune.
-      kept: All other runs, also of other pipelines.
+      kept: All other runs, including those of other pipelines.
       artifacts: Artifacts that only pruned runs wrote or read.
       protected_versions: Numbers of pushed versions to keep regardless of their age.
-      keep_since: Start of the oldest of the newest runs: younger files without a record are kept.
-        None keeps all of them.
+      keep_since: Start of the oldest of the ``keep_runs`` newest runs; later files without a record
+        are kept. None keeps all of them.
     """
 
     pruned: tuple[RunRecord, ...]
@@ -33,7 +33,7 @@ def plan_retention(
 ) -> RetentionPlan:
     """Choose the runs of a pipeline to prune, with the artifacts that no other run needs.
 
-    The newest runs are kept and, regardless of age, the run whose model was blessed last and the
+    The newest runs are kept and, regardless of age, the last run whose model was blessed and the
     run that pushed the version in production. Runs of other pipelines are kept as well.
 
     Args:

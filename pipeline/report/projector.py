@@ -1,4 +1,4 @@
-"""TensorBoard folder of a run: the scalars of the training, and the embeddings in the projector.
+"""TensorBoard folder of a run: the training scalars, and the embeddings for the projector.
 
 The projector reads ``projector_config.pbtxt``, which refers to the other files: ``tensors.tsv``,
 ``metadata.tsv`` and ``sprite.png``, which contains all thumbnails.

@@ -43,5 +43,5 @@ def finished_run(workplace):
 
 @pytest.fixture(scope="session")
 def image_model(tmp_path_factory):
-    """A model of images; two plain grey images are twice their difference in brightness apart."""
+    """A model of images; the distance of plain grey images is twice their brightness difference."""
     return diptych.load_model(push_images(tmp_path_factory.mktemp("images") / "serving").parent)

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from pushed_model import push_vectors
@@ -88,7 +89,8 @@ def test_a_wrong_image_is_reported_with_what_is_accepted(image_model, example, m
         ([1, 2], "Example 0 has 2 numbers, expected 3"),
         ({"a": 1}, "Example 0 has no value for 'b'"),
         ({"a": 1, "b": 2}, "the column 'b' must hold 2 numbers, got 1"),
-        ([1, 2, "x"], "a value that is not a number"),
+        ([1, 2, "x"], "a value that is not a float32 number"),
+        ([1, 2, 10**400], "a value that is not a float32 number: .1, 2, 1000"),
         ([1, 2, float("nan")], "not finite"),
         ([1, 2, 1e300], "not finite"),
         ([[1, 2, 3]], r"has the shape \(1, 3\)"),
@@ -105,6 +107,11 @@ def test_a_single_example_is_not_a_list_of_examples(image_model, vector_model):
     for example in ("a.png", b"png", Image.new("L", (2, 2))):
         with pytest.raises(diptych.DataError, match=r"Expected a list .* Pass \[example\]"):
             image_model.embed(example)
+    for example in (None, 5, bytearray(b"png"), {"a": 1}):
+        with pytest.raises(diptych.DataError, match=r"Expected a list .* Pass \[example\]"):
+            vector_model.embed(example)
+    with pytest.raises(diptych.DataError, match=r"Pass frame\.to_dict\('records'\)"):
+        vector_model.embed(pd.DataFrame({"a": [1], "b": [2]}))
     with pytest.raises(diptych.DataError, match=r"must have 4 dimensions, got the shape \(9, 12"):
         image_model.embed(np.zeros((9, 12, 3), np.uint8))
     with pytest.raises(diptych.DataError, match="must have 2 dimensions"):
@@ -143,3 +150,19 @@ def test_a_list_of_examples_needs_labels(image_model, tmp_path):
         gallery.enroll([np.zeros((8, 8), np.uint8)])
     with pytest.raises(diptych.DataError, match="Got 1 examples and 2 labels"):
         gallery.enroll([np.zeros((8, 8), np.uint8)], labels=["a", "b"])
+
+
+def test_wrong_calls_of_a_gallery_are_reported(image_model, tmp_path, pixels):
+    gallery = diptych.Gallery(tmp_path / "gallery", image_model)
+    for example in (pixels, b"png", Image.fromarray(pixels), {"a": 1}, 5):  # instead of [example]
+        with pytest.raises(diptych.DataError, match=r"Pass (\[example\]|a list)"):
+            gallery.enroll(example, labels="a")
+    for label in (5, None):
+        with pytest.raises(diptych.DataError, match=f"A label is a string, got {label}"):
+            gallery.enroll([pixels], labels=[label])
+    for k in (0, -1, "all"):
+        with pytest.raises(diptych.DataError, match="at least 1, got"):
+            gallery.identify(pixels, k=k)
+    assert gallery.enroll(iter([pixels]), labels="a").added == 1
+    with pytest.raises(diptych.ModelError, match="as returned by load_model, got 'serving'"):
+        diptych.Gallery(tmp_path / "gallery", "serving")

@@ -62,12 +62,17 @@ def test_errors_of_the_configuration_and_the_data_are_raised(workplace, tmp_path
 
     with pytest.raises(diptych.ConfigError, match=r"train\.epochs"):
         run(train__epochs="many")
-    with pytest.raises(diptych.ConfigError, match="has no YAML form"):
+    with pytest.raises(diptych.ConfigError, match="cannot be written as YAML"):
         run(train__epochs=object())
     with pytest.raises(diptych.DiptychError, match=r"data\.path does not exist"):
         run(data__path=tmp_path / "nowhere.csv")
     with lock_root(tmp_path / "root"), pytest.raises(diptych.BusyError, match="in use"):
         run()
+
+
+def test_pairs_of_a_path_are_refused(workplace):
+    with pytest.raises(diptych.ConfigError, match="Expected a run, as returned by run or open_run"):
+        diptych.read_pairs(workplace / "root")
 
 
 def test_an_unexpected_error_of_a_step_is_a_step_error_with_its_cause(

@@ -1,6 +1,9 @@
 """``diptych run --dry-run``, on the toy pipeline."""
 
 import contextlib
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -93,3 +96,9 @@ def test_data_and_configuration_are_checked(diptych, config):
     result = diptych("run", config, "--dry-run", "--set", "train.epochs=none")
     assert (result.exit_code, "train.epochs" in result.stderr) == (1, True)
     assert diptych("run", config, "--dry-run", "--nightly").exit_code == 2
+
+
+def test_the_output_of_tensorflow_is_hidden(config):
+    command = [Path(sys.executable).with_name("diptych"), "run", config, "--dry-run"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=config.parent, check=True)
+    assert result.stderr == ""

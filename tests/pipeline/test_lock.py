@@ -70,7 +70,7 @@ def test_a_file_system_without_locks_is_an_error(tmp_path, monkeypatch):
 def test_commands_fail_at_once_if_the_root_is_locked(holder, tmp_path, command):
     config = tmp_path / "config.yaml"
     config.write_text(
-        json.dumps({"name": "toy", "data": {"kind": "images", "path": "data"}})  # YAML, too
+        json.dumps({"name": "toy", "data": {"kind": "images", "path": "data"}})  # also YAML
     )
     result = subprocess.run(
         [sys.executable.replace("python", "diptych"), command, config, "--root", tmp_path],

@@ -108,7 +108,7 @@ def test_k_is_an_integer_or_its_digits(k):
     [
         (CompareRequest, {"left": VECTOR}, "The field 'right' is missing."),
         (EnrollRequest, {"examples": [VECTOR]}, "The field 'label' is missing."),
-        (EnrollRequest, {"label": 5, "examples": []}, "label must be a string, it is a number."),
+        (EnrollRequest, {"label": 5, "examples": []}, "label must be a string, got a number."),
         (EnrollRequest, {"label": " ", "examples": []}, "label: String should have at least 1"),
         *(
             (IdentifyOptions, {"k": k}, "k must be an integer from 1 to 100.")

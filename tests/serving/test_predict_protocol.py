@@ -104,7 +104,7 @@ def error_of(content, inputs=VECTORS):
         ({}, VECTORS, "either 'instances' or 'inputs', it has neither"),
         ({"instances": [], "inputs": []}, VECTORS, "it has both"),
         ({"instances": []}, VECTORS, "1 to 256 examples, it contains 0"),
-        ({"instances": 5}, VECTORS, "instances must be an array, it is a number"),
+        ({"instances": 5}, VECTORS, "instances must be an array, got a number"),
         ({"instances": [[1, 2]]}, VECTORS, r"vector[0] must have 3 numbers, it has 2"),
         ({"instances": [[1, 2, "3"]]}, VECTORS, "it contains a string"),
         ({"instances": [[1, 2, True]]}, VECTORS, "it contains a boolean"),

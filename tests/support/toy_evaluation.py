@@ -16,7 +16,7 @@ from diptych.schemas.evaluation import (
 
 
 def estimate(value):
-    """An estimate whose interval is one percentage point to both sides."""
+    """An estimate whose interval extends one percentage point to each side."""
     return Estimate(value=value, low=round(value - 0.01, 4), high=round(value + 0.01, 4))
 
 

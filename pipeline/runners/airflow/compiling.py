@@ -17,7 +17,7 @@ _DOC = """\
 Trains, evaluates and pushes a model, as configured in `{file}`, in the pipeline root `{root}`.
 
 A task runs one step, or does nothing if the step is already complete tonight. The last task is
-*skipped* if the model was trained but not pushed, because it is not better. A task fails with exit
+*skipped* if the model was trained but not blessed, and therefore not pushed. A task fails with exit
 code 1 (see its log for the error), or with 4 while another run uses the same root.
 """
 
@@ -79,7 +79,7 @@ def render_dag(request: CompileRequest, steps: Sequence[str]) -> str:
 
 
 def _resolve_dag_root(request: CompileRequest) -> Path:
-    """Return the pipeline root; by default as ``diptych run``, or the mount path in an image."""
+    """Return the pipeline root: by default that of ``diptych run``, or ``/diptych`` in an image."""
     default = "/diptych" if request.image else f"diptych-{request.config.name}"
     return (request.root or Path(default)).absolute()
 

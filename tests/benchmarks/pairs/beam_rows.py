@@ -1,4 +1,4 @@
-"""(b) The same task in typical Beam code: one element per row, classes grouped by key."""
+"""The same task in typical Beam code: one element per row, classes grouped by key."""
 
 import random
 from collections.abc import Iterable, Iterator

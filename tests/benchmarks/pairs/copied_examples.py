@@ -1,4 +1,4 @@
-"""(e) One tf.Example per pair, with copies of both inputs. Writes only part of the pairs."""
+"""One tf.Example per pair, with copies of both inputs. Writes only part of the pairs."""
 
 from pathlib import Path
 

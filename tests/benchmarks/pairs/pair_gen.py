@@ -1,4 +1,4 @@
-"""(a) PairGen on the in-process runner of Beam, with the options of `diptych run`."""
+"""PairGen on the in-process runner of Beam, with the options of `diptych run`."""
 
 from pathlib import Path
 

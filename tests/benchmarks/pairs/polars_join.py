@@ -1,4 +1,4 @@
-"""(c) The same balanced sampling with Polars, in memory: window functions, joins and a sort.
+"""The same balanced sampling with Polars, in memory: window functions, joins and a sort.
 
 Reads with PairGen's reader, because Polars cannot read TFRecords.
 """

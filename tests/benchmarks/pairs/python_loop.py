@@ -1,4 +1,4 @@
-"""(d) A typical Python loop: lists of indices by class, and ``random.choice``."""
+"""A typical Python loop: lists of indices by class, and ``random.choice``."""
 
 import random
 from collections import defaultdict

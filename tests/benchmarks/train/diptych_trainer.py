@@ -1,4 +1,4 @@
-"""(a) Diptych's trainer in one process, on PairGen's shards.
+"""Diptych's trainer in one process, on PairGen's shards.
 
 It uses the defaults with two exceptions for a fair comparison: no augmentation, because the other
 implementations have none, and one P x K batch per step, as in PyTorch.

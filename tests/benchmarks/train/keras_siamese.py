@@ -1,4 +1,4 @@
-"""(b) A typical Keras script: copied pairs, one functional model called on both sides.
+"""A typical Keras script: copied pairs, one functional model called on both sides.
 
 Architecture, pairs and settings of the Keras code example "Image similarity estimation using a
 Siamese Network with a contrastive loss" (Mehdi, 2021; keras.io, examples/vision/

@@ -1,4 +1,4 @@
-"""(c) PyTorch with the P x K sampler and a loss of pytorch-metric-learning, on the same encoder.
+"""PyTorch with the P x K sampler and a loss of pytorch-metric-learning, on the same encoder.
 
 It follows the examples of that library: ``MPerClassSampler`` in a ``DataLoader``, a loss over all
 pairs of the batch with its defaults, Adam. The encoder is Diptych's ``cnn_small``. Batches have 8

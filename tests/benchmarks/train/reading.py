@@ -1,4 +1,4 @@
-"""(e) Reading of shards of 28 x 28 x 3 images in one process, without training."""
+"""Reading of shards of 28 x 28 x 3 images in one process, without training."""
 
 import shutil
 import time

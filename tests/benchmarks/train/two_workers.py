@@ -1,4 +1,4 @@
-"""(d) Diptych's trainer on one core in this process, or with a Ray worker on each of several."""
+"""Diptych's trainer on one core in this process, or with a Ray worker on each of several."""
 
 import os
 from pathlib import Path

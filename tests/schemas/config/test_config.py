@@ -209,6 +209,13 @@ def test_a_file_without_keys_is_an_error(write, text):
         load_config(write(text))
 
 
+def test_a_key_that_occurs_twice_is_an_error(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: x\ntrain: {epochs: 1}\ntrain: {seed: 1}\n")
+    with pytest.raises(ConfigError, match="the key 'train' occurs twice .*line 3"):
+        load_config(path)
+
+
 def test_the_error_names_a_missing_file():
     with pytest.raises(ConfigError, match=r"Cannot read the configuration nowhere\.yaml"):
         load_config(Path("nowhere.yaml"))
