@@ -22,7 +22,7 @@ Example = (
 )
 """One example: a path, an encoded image, an array, a PIL image, or a row of numbers."""
 
-_SINGLE = str | bytes | bytearray | memoryview | os.PathLike | Image.Image | Mapping
+_SINGLE = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, Mapping)
 _PNG_MODES = {"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"}
 _RGB_MODES = {"CMYK", "YCbCr", "LAB", "HSV", "RGBX"}
 

@@ -161,6 +161,9 @@ def test_control_characters_in_labels_are_escaped(diptych, gallery, image_model,
 
 
 def test_the_table_of_identify_must_be_writable(diptych, gallery, image_model, greys, tmp_path):
-    for out, message in ((tmp_path / "no" / "found.parquet", "does not exist"), (greys, "a folder")):
+    for out, message in (
+        (tmp_path / "no" / "found.parquet", "does not exist"),
+        (greys, "a folder"),
+    ):
         result = diptych("identify", gallery, greys, "--out", out, "--model", image_model)
         assert (result.exit_code, message in result.stderr) == (1, True)

@@ -40,7 +40,7 @@ def test_100_000_embeddings_are_searched_in_limited_memory(capsys):
     with capsys.disabled():
         print(f"\n{QUERIES:,} queries among {TOTAL:,}: {peak >> 20} MB, {seconds:.0f} s")
     assert peak < 2**29
-    assert (result.gallery, len(result.query)) == (TOTAL, QUERIES)
+    assert (result.gallery_size, len(result.query)) == (TOTAL, QUERIES)
 
     embeddings, classes = embeddings_and_classes()
     for index in np.linspace(0, QUERIES - 1, CHECKED).astype(int):
@@ -49,8 +49,8 @@ def test_100_000_embeddings_are_searched_in_limited_memory(capsys):
         hits = classes[nearest[nearest != query]] == classes[query]
         relevant = hits.sum()
         precision = np.cumsum(hits[:relevant]) / np.arange(1, relevant + 1)
-        assert result.at_1[index] == hits[0]
-        assert result.at_5[index] == hits[:5].any()
+        assert result.recall_at_1[index] == hits[0]
+        assert result.recall_at_5[index] == hits[:5].any()
         assert (
             abs(result.map_at_r[index] - (precision * hits[:relevant]).sum() / relevant) < 1e-5
         )  # in float32, close neighbours can swap ranks
