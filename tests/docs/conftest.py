@@ -10,7 +10,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 from pages import ROOT
 
-# `make setup` would create another environment in a new folder; that of the tests is complete.
+# `make setup` would create another environment in another folder; that of the tests is complete.
 _MAKE = '#!/bin/sh\nexec /usr/bin/make -o setup "$@"\n'
 # A service in the foreground ends when the user presses Ctrl-C, here 15 s after it has started.
 _PRELUDE = """
@@ -45,33 +45,37 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def run_as_typed(photos, tmp_path_factory):
-    """Run commands in a new folder that is like a clone, with `photos` and, if given, `demo`."""
+def clone(photos, tmp_path_factory):
+    """Folder that is like a clone of the repository, with `photos`; all pages run in it."""
+    folder = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    for name in (".venv", ".tools"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "bin").mkdir()
+    (folder / "bin" / "make").write_text(_MAKE)
+    (folder / "bin" / "make").chmod(0o755)
+    shutil.copytree(photos, folder / "photos")
+    return folder
 
-    def run(script, demo=None):
-        folder = tmp_path_factory.mktemp("clone")
-        listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for name in listed.stdout.splitlines():
-            if (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
-        for name in (".venv", ".tools"):
-            (folder / name).symlink_to(ROOT / name)
-        (folder / "bin").mkdir()
-        (folder / "bin" / "make").write_text(_MAKE)
-        (folder / "bin" / "make").chmod(0o755)
-        shutil.copytree(photos, folder / "photos")
-        if demo is not None:
-            shutil.copytree(demo, folder / "demo", symlinks=True)
-        done = subprocess.run(
+
+@pytest.fixture(scope="session")
+def run_as_typed(clone):
+    """Run the commands of a page in the clone, as a user would who reads one page after another."""
+
+    def run(script):
+        return subprocess.run(
             ["bash", "-c", _PRELUDE + script],
-            cwd=folder,
+            cwd=clone,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -79,6 +83,5 @@ def run_as_typed(photos, tmp_path_factory):
             timeout=1500,
             check=False,
         )
-        return folder, done
 
     return run
