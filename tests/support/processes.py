@@ -45,7 +45,12 @@ def start_session(command, log, **options):
     """Run a command in a new session, and kill all processes of the session at the end."""
     with Path(log).open("wb") as file:
         process = subprocess.Popen(
-            command, stdout=file, stderr=file, start_new_session=True, **options
+            command,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            preexec_fn=_accept_sigint,  # noqa: PLW1509 (no threads here)
+            **options,
         )
     try:
         yield process
@@ -54,6 +59,11 @@ def start_session(command, log, **options):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
+
+
+def _accept_sigint():
+    """Undo what a shell does to commands in the background, which would ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until(condition, timeout_s, of=None):

@@ -22,8 +22,8 @@ def pairs(tmp_path_factory):
     return write_blobs(tmp_path_factory.mktemp("pairs"), batches=10)
 
 
-def _settings(**changes):
-    return TrainConfig(epochs=4, patience=4, batches_per_step=4, **changes)
+def _settings(num_workers=0, **changes):
+    return TrainConfig(epochs=4, patience=4, batches_per_step=4, num_workers=num_workers, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_worker_with_an_empty_batch_of_images_does_not_change_the_weights(tmp_
 
 
 def test_a_loss_that_is_not_finite_raises_an_error_with_the_step(pairs, tmp_path):
-    divergent = _settings(learning_rate=1e30)
+    divergent = _settings(num_workers=1, learning_rate=1e30)
     with pytest.raises(TrainingError, match=r"not finite at epoch \d, step \d of 3.*learning_rate"):
         run_training(pairs, MODEL, divergent, tmp_path)
 
@@ -96,4 +96,4 @@ def test_a_loss_that_is_not_finite_raises_an_error_with_the_step(pairs, tmp_path
 )
 def test_an_unusable_custom_encoder_raises_an_error(pairs, tmp_path, encoder, message):
     with pytest.raises(ConfigError, match=message):
-        run_training(pairs, ModelConfig(encoder=encoder), _settings(), tmp_path)
+        run_training(pairs, ModelConfig(encoder=encoder), _settings(num_workers=1), tmp_path)
