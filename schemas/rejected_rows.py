@@ -1,6 +1,11 @@
-"""Rejected rows: Arrow schema, files of ExampleGen's ``rejected`` artifact, and counts."""
+"""Rejected rows: Arrow schema, files of ExampleGen's ``rejected`` artifact, and counts.
 
-from collections.abc import Iterable
+*Rejected* rows or images are data that cannot be used. *Ignored* is what the run does not use by
+design: files that are no data, columns without a role, path levels. *Findings* are observations
+about accepted examples.
+"""
+
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,8 +17,8 @@ REJECTED_ROWS = pa.schema([("source", pa.string()), ("reason", pa.string())])
 SUMMARY_FILE = "_summary.json"  # an IngestSummary; readers of Parquet folders skip such names
 
 
-class RejectionReason(pydantic.BaseModel):
-    """Number of rows rejected for one reason, and the first source by name."""
+class ReasonCount(pydantic.BaseModel):
+    """Number of rows, files or columns with the same reason, and the first by name."""
 
     count: int
     source: str
@@ -26,14 +31,18 @@ class IngestCounts(pydantic.BaseModel):
       num_read: Rows or images read, including rejected ones.
       num_rejected: Rejected rows or images.
       num_examples: Examples written to train, calibration and test.
-      reasons: Count and source of each reason.
+      reasons: Rejected rows by reason.
+      ignored: Files, columns and path levels that are not used, by reason. They are not rejected.
+      findings: Accepted examples by observation.
       failures: Files that could not be read at all. Any failure stops the run.
     """
 
     num_read: int = 0
     num_rejected: int = 0
     num_examples: tuple[int, int, int] = (0, 0, 0)
-    reasons: dict[str, RejectionReason] = {}
+    reasons: dict[str, ReasonCount] = {}
+    ignored: dict[str, ReasonCount] = {}
+    findings: dict[str, ReasonCount] = {}
     failures: list[str] = []
 
     @classmethod
@@ -41,9 +50,6 @@ class IngestCounts(pydantic.BaseModel):
         """Add up counts. The result does not depend on their order."""
         total = cls()
         for part in parts:
-            reasons = dict(total.reasons)
-            for text, reason in part.reasons.items():
-                add_reason(reasons, text, reason)
             training, calibration, test = (
                 a + b for a, b in zip(total.num_examples, part.num_examples, strict=True)
             )
@@ -51,7 +57,9 @@ class IngestCounts(pydantic.BaseModel):
                 num_read=total.num_read + part.num_read,
                 num_rejected=total.num_rejected + part.num_rejected,
                 num_examples=(training, calibration, test),
-                reasons=reasons,
+                reasons=add_reason_counts(total.reasons, part.reasons),
+                ignored=add_reason_counts(total.ignored, part.ignored),
+                findings=add_reason_counts(total.findings, part.findings),
                 failures=sorted({*total.failures, *part.failures}),
             )
         return total
@@ -75,25 +83,48 @@ class IngestSummary(pydantic.BaseModel):
             counts for name, counts in self.spans.items() if name not in self.skipped_spans
         )
 
+    @classmethod
+    def read(cls, folder: Path) -> "IngestSummary":
+        """Read ``_summary.json`` from the folder of the artifact."""
+        return cls.model_validate_json((folder / SUMMARY_FILE).read_bytes())
 
-def add_reason(reasons: dict[str, RejectionReason], text: str, reason: RejectionReason) -> None:
-    """Add a count to ``reasons`` in place, and keep the first source by name."""
-    previous = reasons.get(text)
-    if previous is not None:
-        reason = RejectionReason(
-            count=previous.count + reason.count, source=min(previous.source, reason.source)
+
+def most_frequent(counts: Mapping[str, ReasonCount]) -> list[tuple[str, ReasonCount]]:
+    """Sort counts: the most frequent reason first, equally frequent ones by text."""
+    return sorted(counts.items(), key=lambda item: (-item[1].count, item[0]))
+
+
+def count_reasons(sources: Iterable[tuple[str, str]]) -> dict[str, ReasonCount]:
+    """Count pairs of source and reason by reason."""
+    by_reason: dict[str, list[str]] = {}
+    for source, reason in sources:
+        by_reason.setdefault(reason, []).append(source)
+    return {
+        reason: ReasonCount(count=len(named), source=min(named))
+        for reason, named in by_reason.items()
+    }
+
+
+def add_reason_counts(
+    left: Mapping[str, ReasonCount], right: Mapping[str, ReasonCount]
+) -> dict[str, ReasonCount]:
+    """Add counts by reason; keep the first source by name."""
+    total = dict(left)
+    for reason, added in right.items():
+        previous = total.get(reason)
+        total[reason] = (
+            added
+            if previous is None
+            else ReasonCount(
+                count=previous.count + added.count, source=min(previous.source, added.source)
+            )
         )
-    reasons[text] = reason
+    return total
 
 
 def rejected_rows_file(folder: Path, shard: int, num_shards: int) -> Path:
     """Path of one shard of rejected rows."""
     return folder / f"rejected-{shard:05d}-of-{num_shards:05d}.parquet"
-
-
-def list_rejected_rows_files(folder: Path) -> list[Path]:
-    """List the shards of rejected rows in the folder of the artifact, sorted by name."""
-    return sorted(folder.glob("rejected-*.parquet"))
 
 
 def to_rejected_table(rejected: Iterable[tuple[str, str]]) -> pa.Table:

@@ -34,7 +34,7 @@ from diptych.schemas.artifacts import Rejected
 from diptych.schemas.config.data import DataConfig
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.input_spec import InputSpec
-from diptych.schemas.rejected_rows import SUMMARY_FILE, IngestSummary
+from diptych.schemas.rejected_rows import IngestSummary
 from diptych.schemas.shards import SPLITS
 
 _logger = logging.getLogger("diptych")
@@ -101,9 +101,7 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
                 _ = pipeline | Ingest(spans, data, split, inputs, examples.uri, rejected.uri)
             for artifact in (examples, rejected):
                 remove_partial_files(artifact.uri)
-            summary = IngestSummary.model_validate_json(
-                Path(rejected.uri, SUMMARY_FILE).read_bytes()
-            )
+            summary = IngestSummary.read(Path(rejected.uri))
             check_ingest(summary, data.max_rejected, split)
         except BaseException:
             for artifact in (examples, rejected):

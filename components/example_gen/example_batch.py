@@ -20,11 +20,13 @@ class ExampleBatch:
       features: Usable rows: one list column per feature, as ``encode_examples`` expects.
       split_keys: One per usable row. A hash of it selects the split.
       rejected: Source and reason of each row that cannot be used.
+      findings: Source and text of each observation about a usable row.
     """
 
     features: pa.RecordBatch
     split_keys: Sequence[bytes]
     rejected: Sequence[tuple[str, str]]
+    findings: Sequence[tuple[str, str]] = ()
 
     def with_span(self, span: str) -> "ExampleBatch":
         """Return a copy whose sources start with the name of the span."""
@@ -37,6 +39,7 @@ class ExampleBatch:
             ),
             self.split_keys,
             [(prefix + source, reason) for source, reason in self.rejected],
+            [(prefix + source, text) for source, text in self.findings],
         )
 
 

@@ -8,8 +8,8 @@ from diptych.schemas.errors import DataError
 from diptych.schemas.rejected_rows import (
     IngestCounts,
     IngestSummary,
-    RejectionReason,
-    add_reason,
+    count_reasons,
+    most_frequent,
 )
 from diptych.schemas.shards import SPLITS
 
@@ -24,18 +24,17 @@ def count_batch(batch: ExampleBatch, num_examples: Iterable[int]) -> IngestCount
         update={
             "num_read": batch.features.num_rows + counts.num_rejected,
             "num_examples": (training, calibration, test),
+            "findings": count_reasons(batch.findings),
         }
     )
 
 
 def count_rejected(rejected: Iterable[tuple[str, str]]) -> IngestCounts:
     """Count rows or files that were all rejected, given as source and reason."""
-    reasons: dict[str, RejectionReason] = {}
-    num_rejected = 0
-    for source, text in rejected:
-        add_reason(reasons, text, RejectionReason(count=1, source=source))
-        num_rejected += 1
-    return IngestCounts(num_read=num_rejected, num_rejected=num_rejected, reasons=reasons)
+    rejected = list(rejected)
+    return IngestCounts(
+        num_read=len(rejected), num_rejected=len(rejected), reasons=count_reasons(rejected)
+    )
 
 
 def skip_unusable_spans(spans: Mapping[str, IngestCounts], max_rejected: float) -> IngestSummary:
@@ -105,7 +104,7 @@ def _find_problem(counts: IngestCounts, max_rejected: float) -> str | None:
 
 def _format_reasons(counts: IngestCounts) -> str:
     """Format the most frequent reasons."""
-    ordered = sorted(counts.reasons.items(), key=lambda item: (-item[1].count, item[0]))
+    ordered = most_frequent(counts.reasons)
     shown = [
         f"{reason.count} x {text} (as {reason.source})"
         for text, reason in ordered[:_MAX_REASONS_SHOWN]

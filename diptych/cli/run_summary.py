@@ -1,6 +1,7 @@
 """Summary of a run on the console."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +11,9 @@ from rich.table import Table
 from diptych.pipeline.runs.run_summary import RunSummary
 from diptych.schemas.balance import Spread
 from diptych.schemas.evaluation import Estimate, EvaluationReport
+from diptych.schemas.rejected_rows import ReasonCount, most_frequent
+
+_MAX_REASONS = 3
 
 
 def print_run_summary(summary: RunSummary, report: Path | None, console: Console) -> None:
@@ -31,6 +35,8 @@ def print_run_summary(summary: RunSummary, report: Path | None, console: Console
     reasons = f", reasons in {summary.rejected}" if summary.num_rejected else ""
     rejected = f"{summary.num_rejected:,} of {summary.num_read:,} rows or images{reasons}"
     _print_line(console, "Rejected", rejected)
+    _print_reason_counts(console, "Ignored", summary.ignored)
+    _print_reason_counts(console, "Data", summary.findings, "yellow")
     for name, reason in summary.skipped_spans.items():
         _print_line(console, "Skipped", f"span {name}: {reason}", "yellow")
     if summary.drift:
@@ -53,6 +59,19 @@ def percentage(estimate: Estimate) -> str:
 
 def _print_line(console: Console, title: str, text: str, style: str = "") -> None:
     console.print(f"{title:<14}[{style or 'none'}]{escape(text)}[/]")
+
+
+def _print_reason_counts(
+    console: Console, title: str, counts: Mapping[str, ReasonCount], style: str = ""
+) -> None:
+    """Print a line for each of the most frequent reasons; the report has the others."""
+    ordered = most_frequent(counts)
+    for reason, times in ordered[:_MAX_REASONS]:
+        example = f" (such as {times.source})" if times.count > 1 else f" ({times.source})"
+        _print_line(console, title, f"{times.count:,} x {reason}{example}", style)
+        title = ""
+    if len(ordered) > _MAX_REASONS:
+        _print_line(console, "", f"{len(ordered) - _MAX_REASONS} more reasons: see the report")
 
 
 def _describe_model(summary: RunSummary) -> str:

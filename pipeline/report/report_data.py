@@ -20,11 +20,15 @@ from diptych.schemas.errors import ConfigError, ModelError
 from diptych.schemas.evaluation import EvaluationReport
 from diptych.schemas.learning_curves import LearningCurves
 from diptych.schemas.manifest import ModelManifest
-from diptych.schemas.rejected_rows import list_rejected_rows_files
+from diptych.schemas.rejected_rows import (
+    IngestCounts,
+    IngestSummary,
+    ReasonCount,
+    most_frequent,
+)
 from diptych.schemas.shards import SPLITS, SplitManifest
 
 _MAX_WORST_PAIRS = 24
-_MAX_REASONS = 20
 _PACKAGES = (
     *("diptych", "tfx", "tensorflow", "keras", "apache-beam", "ray", "numpy"),
     *("pyarrow", "scikit-learn"),
@@ -32,16 +36,20 @@ _PACKAGES = (
 
 
 @dataclasses.dataclass(frozen=True)
-class RejectedRowsSummary:
-    """Counts of rejected rows or images.
+class IngestReport:
+    """What was done with the data.
 
-    ``reasons`` contains (reason, count, first source), the most frequent reason first.
+    Attributes:
+      counts: Counts of the spans that are used.
+      rejected: Tables of (reason, count), the most frequent reason first: rejected rows or images.
+      ignored: Files, columns and path levels without a role.
+      findings: Accepted examples by observation.
     """
 
-    num_read: int
-    num_rejected: int
-    reasons: tuple[tuple[str, int, str], ...]
-    num_reasons: int
+    counts: IngestCounts
+    rejected: list[tuple[str, ReasonCount]]
+    ignored: list[tuple[str, ReasonCount]]
+    findings: list[tuple[str, ReasonCount]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +87,7 @@ class ReportData:
     given_pairs: bool  # the data are given pairs without classes
     manifests: dict[str, SplitManifest]
     balance: dict[str, SplitBalance]
-    rejected: RejectedRowsSummary | None
+    ingest: IngestReport | None
     classes: ClassSizes | None
     curves: LearningCurves
     same: np.ndarray  # (pairs,) bool, True for positive pairs
@@ -149,7 +157,7 @@ def _read_artifacts(run: RunRecord, folder: Path) -> ReportData:
         given_pairs=given_pairs,
         manifests=manifests,
         balance=balances,
-        rejected=_read_rejected(run),
+        ingest=_read_ingest(run),
         classes=None
         if given_pairs
         else read_class_sizes(pairs / "Split-train", max(balances["train"].rounds, 1)),
@@ -185,23 +193,16 @@ def read_class_sizes(folder: Path, rounds: int) -> ClassSizes:
     )
 
 
-def _read_rejected(run: RunRecord) -> RejectedRowsSummary | None:
+def _read_ingest(run: RunRecord) -> IngestReport | None:
     artifact = run.output("ExampleGen", "rejected")
     if artifact is None:
         return None
-    files = [str(path) for path in list_rejected_rows_files(artifact.path)]
-    reasons = []
-    if files:
-        table = pa.dataset.dataset(files, format="parquet").to_table()
-        counts = table.group_by("reason").aggregate([("source", "count"), ("source", "min")])
-        counts = counts.sort_by([("source_count", "descending"), ("reason", "ascending")])
-        columns = ("reason", "source_count", "source_min")
-        reasons = list(zip(*(counts[name].to_pylist() for name in columns), strict=True))
-    return RejectedRowsSummary(
-        num_read=int(artifact.properties.get("num_read", 0)),
-        num_rejected=int(artifact.properties.get("num_rejected", 0)),
-        reasons=tuple(reasons[:_MAX_REASONS]),
-        num_reasons=len(reasons),
+    counts = IngestSummary.read(artifact.path).used
+    return IngestReport(
+        counts=counts,
+        rejected=most_frequent(counts.reasons),
+        ignored=most_frequent(counts.ignored),
+        findings=most_frequent(counts.findings),
     )
 
 

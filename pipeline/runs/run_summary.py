@@ -8,6 +8,7 @@ from diptych.pipeline.runs.outcome import PushedVersion, find_pushed_version
 from diptych.pipeline.runs.records import ArtifactRecord, RunRecord
 from diptych.schemas.balance import SplitBalance
 from diptych.schemas.evaluation import EvaluationReport
+from diptych.schemas.rejected_rows import IngestSummary, ReasonCount
 from diptych.schemas.shards import SPLITS, SplitManifest
 
 
@@ -21,6 +22,8 @@ class RunSummary:
     num_rejected: int
     num_read: int
     rejected: Path
+    ignored: dict[str, ReasonCount]  # files, columns and path levels without a role, by reason
+    findings: dict[str, ReasonCount]  # accepted examples by observation
     skipped_spans: dict[str, str]  # span -> reason
     drift: str  # of the newest span; empty if the data have no spans
     evaluation: EvaluationReport
@@ -39,6 +42,7 @@ def summarize_run(run: RunRecord) -> RunSummary:
 
     pairs, balance = output("PairGen", "pairs"), output("PairGen", "balance").path
     rejected = output("ExampleGen", "rejected")
+    ingested = IngestSummary.read(rejected.path).used
     drift = run.output("SpanDrift", "anomalies")
     return RunSummary(
         manifests={split: SplitManifest.read(pairs.path / f"Split-{split}") for split in SPLITS},
@@ -47,6 +51,8 @@ def summarize_run(run: RunRecord) -> RunSummary:
         num_rejected=rejected.properties["num_rejected"],
         num_read=rejected.properties["num_read"],
         rejected=rejected.path,
+        ignored=ingested.ignored,
+        findings=ingested.findings,
         skipped_spans=json.loads(rejected.properties.get("skipped_spans", "{}")),
         drift=drift.properties["summary"] if drift else "",
         evaluation=EvaluationReport.read(output("Evaluator", "evaluation").path),

@@ -10,6 +10,7 @@ from diptych.pipeline.runs.outcome import PushedVersion
 from diptych.pipeline.runs.run_summary import RunSummary
 from diptych.schemas.balance import ClassBalance, SplitBalance, Spread
 from diptych.schemas.evaluation import Check, Estimate, Slice
+from diptych.schemas.rejected_rows import ReasonCount
 from diptych.schemas.shards import SPLITS, InputShape, SplitManifest
 
 NOTE = "pairs.classes_per_batch is 8, but there are 5 classes: batches hold all of them."
@@ -67,6 +68,8 @@ def shown(balances, **changes):
         "num_rejected": 0,
         "num_read": 9,
         "rejected": Path("rejected"),
+        "ignored": {},
+        "findings": {},
         "skipped_spans": {},
         "drift": "",
         "evaluation": toy_evaluation(),
@@ -107,6 +110,28 @@ def test_given_pairs_have_no_class_counts():
     text = shown({split: balance(split, classes=None, coverage=1.0) for split in SPLITS})
     assert row(text, "split")[1:3] == ["-", "-"]
     assert row(text, "balance") == ["-", "-", "7.2", "/", "18", "100.0", "%"]
+
+
+def test_ignored_data_and_findings_show_count_reason_and_an_example():
+    balances = {split: balance(split) for split in SPLITS}
+    assert not lines_of("Ignored", shown(balances)) + lines_of("Data", shown(balances))
+    text = shown(
+        balances,
+        ignored={
+            "not an image": ReasonCount(count=1, source="README.md"),
+            "text column": ReasonCount(count=3, source="[b]"),
+        },
+        findings={f"finding {n}": ReasonCount(count=1200 - n, source=f"{n}.png") for n in range(5)},
+    )
+    lines = text.splitlines()
+    at = lines.index("Ignored       3 x text column (such as [b])")
+    assert lines[at + 1 : at + 6] == [
+        "              1 x not an image (README.md)",
+        "Data          1,200 x finding 0 (such as 0.png)",
+        "              1,199 x finding 1 (such as 1.png)",
+        "              1,198 x finding 2 (such as 2.png)",
+        "              2 more reasons: see the report",
+    ]
 
 
 @pytest.mark.parametrize(

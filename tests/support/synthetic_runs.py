@@ -30,6 +30,12 @@ from diptych.schemas.evaluation import (
     embeddings_schema,
 )
 from diptych.schemas.learning_curves import EpochMetrics, LearningCurves
+from diptych.schemas.rejected_rows import (
+    SUMMARY_FILE,
+    IngestCounts,
+    IngestSummary,
+    ReasonCount,
+)
 from diptych.schemas.shards import SPLITS, InputShape, SplitManifest, examples_schema, shard_name
 
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "$\\frac{", "a\tb\nc")
@@ -119,11 +125,19 @@ def _record(folders: dict[str, Path]) -> RunRecord:
 
 
 def _write_rejected(folder: Path, classes: tuple[str, ...]) -> None:
-    sources = [f"{classes[0]}.png", "b.png", "c.png"]
-    reasons = ["is no image", "is <i>too</i> large", "is no image"]
-    pq.write_table(
-        pa.table({"source": sources, "reason": reasons}), folder / "rejected-00000-of-00001.parquet"
+    counts = IngestCounts(
+        num_read=500,
+        num_rejected=3,
+        num_examples=(300, 100, 97),
+        reasons={
+            "is no image": ReasonCount(count=2, source="c.png"),
+            "is <i>too</i> large": ReasonCount(count=1, source=f"{classes[0]}.png"),
+        },
+        ignored={"not an image": ReasonCount(count=1, source="<b>.txt")},
+        findings={"is a single colour": ReasonCount(count=4, source="blank.png")},
     )
+    summary = IngestSummary(spans={"": counts}, skipped_spans={})
+    (folder / SUMMARY_FILE).write_text(summary.model_dump_json())
 
 
 def _write_shards(

@@ -21,6 +21,7 @@ from diptych.schemas.artifacts import Balance, Evaluation, PairSet, Rejected, Tr
 from diptych.schemas.balance import SplitBalance
 from diptych.schemas.evaluation import SCORED_PAIRS_SCHEMA
 from diptych.schemas.learning_curves import EpochMetrics, LearningCurves
+from diptych.schemas.rejected_rows import SUMMARY_FILE, IngestCounts, IngestSummary
 from diptych.schemas.shards import SPLITS, InputShape, SplitManifest
 
 
@@ -33,6 +34,9 @@ def ToyExamples(
 ) -> None:
     rejected.set_int_custom_property("num_read", 40)
     rejected.set_int_custom_property("num_rejected", 3)
+    counts = IngestCounts(num_read=40, num_rejected=3, num_examples=(20, 10, 7))
+    summary = IngestSummary(spans={"": counts}, skipped_spans={})
+    (Path(rejected.uri) / SUMMARY_FILE).write_text(summary.model_dump_json())
 
 
 @component

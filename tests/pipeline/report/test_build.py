@@ -101,6 +101,8 @@ def test_page_contains_verdict_metrics_and_intervals(page):
     assert "5-way 1-shot 88.0 %" in text
     assert "2026-03-01T04:30:00.000001, started 1 March 2026, 04:30 UTC" in text
     assert "3 of 500 rows or images were rejected." in text
+    assert "Observations about examples that are used." in text
+    assert "is a single colour" in text
     assert "is no image 2" in text
 
 
