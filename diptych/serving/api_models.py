@@ -12,7 +12,13 @@ _IMAGE_SCHEMA = {
     "title": "Image",
     "type": "object",
     "description": "Bytes of a PNG, JPEG, GIF or BMP file, for a model of images.",
-    "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
+    "properties": {
+        "b64": {
+            "type": "string",
+            "contentEncoding": "base64",
+            "description": "Base64, also URL-safe, unpadded or with line breaks; or a data URL.",
+        }
+    },
     "required": ["b64"],
     "additionalProperties": False,
 }

@@ -1,7 +1,5 @@
 """Convert JSON values to raw examples and embeddings."""
 
-import base64
-import binascii
 import json
 import math
 from collections.abc import Sequence
@@ -9,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from diptych.schemas.input_spec import InputSpec
+from diptych.inference.raw_images import ImageLimits
+from diptych.schemas.manifest import ModelManifest
+from diptych.serving.base64_text import decode_base64
 from diptych.serving.http_errors import ApiError
 from diptych.serving.request_limits import MAX_EXAMPLES, json_type_name
 
@@ -17,21 +17,22 @@ RawExamples = list[bytes] | np.ndarray
 """(n,) encoded images, or (n, d) float32 vectors."""
 
 
-def parse_json_examples(values: object, inputs: InputSpec, name: str) -> RawExamples:
+def parse_json_examples(values: object, manifest: ModelManifest, name: str) -> RawExamples:
     """Convert a JSON array to raw examples.
 
     Args:
       values: Parsed JSON.
-      inputs: Input spec of the model.
+      manifest: Manifest of the model.
       name: Name of the array in error messages.
 
     Raises:
       ApiError: If the values are not valid inputs of the model, or too many.
     """
-    if inputs.kind == "image":
+    if manifest.inputs.kind == "image":
         items = _check_example_array(values, name)
-        return [_decode_base64(item, f"{name}[{index}]") for index, item in enumerate(items)]
-    return parse_json_vectors(values, inputs.shape.shape[0], name)
+        max_bytes = ImageLimits.from_manifest(manifest).max_bytes
+        return [_parse_image(item, max_bytes, f"{name}[{i}]") for i, item in enumerate(items)]
+    return parse_json_vectors(values, manifest.inputs.shape.shape[0], name)
 
 
 def parse_json_vectors(values: object, size: int, name: str) -> np.ndarray:
@@ -70,7 +71,7 @@ def _check_example_array(values: object, name: str) -> Sequence[Any]:
     return values
 
 
-def _decode_base64(value: object, name: str) -> bytes:
+def _parse_image(value: object, max_bytes: int, name: str) -> bytes:
     if not isinstance(value, dict) or set(value) != {"b64"} or not isinstance(value["b64"], str):
         got = (
             f"an object with {json.dumps(sorted(value)[:5])[:80]}"
@@ -81,6 +82,6 @@ def _decode_base64(value: object, name: str) -> bytes:
             400, f'{name} must be {{"b64": "..."}} with the bytes of an image, got {got}.'
         )
     try:
-        return base64.b64decode(value["b64"], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ApiError(400, f"{name} is not valid base64: {error}.") from None
+        return decode_base64(value["b64"], max_bytes)
+    except ValueError as error:
+        raise ApiError(400, f"{name} {error}") from None

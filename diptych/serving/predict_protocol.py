@@ -52,7 +52,7 @@ def parse_predict(content: dict[str, Any], manifest: ModelManifest) -> PredictCa
     inputs = {
         name: parse_json_vectors(values, manifest.embedding_size, name)
         if signature == "measure"
-        else parse_json_examples(values, manifest.inputs, name)
+        else parse_json_examples(values, manifest, name)
         for name, values in columns.items()
     }
     if len({len(values) for values in inputs.values()}) > 1:

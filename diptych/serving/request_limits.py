@@ -31,7 +31,8 @@ class RequestLimits:
     ) -> "RequestLimits":
         """Return the limits for two images of maximum size, or for ``MAX_EXAMPLES`` vectors."""
         if inputs.kind == "image":
-            base64_bytes = max_image_bytes * 4 // 3  # 4 characters for 3 bytes
+            # 4 characters for 3 bytes, and in JSON, up to 4 for the end of a line of 64.
+            base64_bytes = max_image_bytes * 4 // 3 * 17 // 16
             return cls(
                 max_body_bytes=2 * base64_bytes
                 + _OVERHEAD_BYTES

@@ -221,7 +221,7 @@ class Routes:
                 content = parse_json_object(_body_of(request), model.request_limits)
                 body = validate_body(CompareRequest, content)
                 left, right = (
-                    parse_json_examples([example], model.manifest.inputs, name)
+                    parse_json_examples([example], model.manifest, name)
                     for name, example in (("left", body.left), ("right", body.right))
                 )
             if len(left) != 1 or len(right) != 1:
@@ -249,7 +249,7 @@ class Routes:
                 content = parse_json_object(_body_of(request), model.request_limits)
                 body = validate_body(IdentifyRequest, content)
                 raw, k = (
-                    parse_json_examples([body.example], model.manifest.inputs, "example"),
+                    parse_json_examples([body.example], model.manifest, "example"),
                     body.k,
                 )
             if len(raw) != 1:
@@ -288,7 +288,7 @@ class Routes:
             else:
                 content = parse_json_object(_body_of(request), model.request_limits)
                 body = validate_body(EnrollRequest, content)
-                raw = parse_json_examples(body.examples, model.manifest.inputs, "examples")
+                raw = parse_json_examples(body.examples, model.manifest, "examples")
                 label = body.label
             if not len(raw):
                 raise ApiError(400, "The form must have at least one image 'picture'.")

@@ -1,11 +1,13 @@
 import base64
 import json
+import textwrap
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diptych.inference.raw_images import ImageLimits
 from diptych.schemas.input_spec import Column, InputSpec
 from diptych.schemas.manifest import ModelManifest
 from diptych.serving.http_errors import ApiError
@@ -118,6 +120,7 @@ def error_of(content, inputs=VECTORS):
         ({"instances": [{"b64": "a"}]}, IMAGES, "image[0] is not valid base64"),
         ({"instances": [{"b64": 7}]}, IMAGES, "must be"),
         ({"instances": [{"b64": "é"}]}, IMAGES, "is not valid base64"),
+        ({"instances": [{"b64": "data:image/png,abc"}]}, IMAGES, "is a data URL without base64"),
         ({"instances": [[1, 2, 3]], "signature_name": "x"}, VECTORS, 'Serving signature name: "x"'),
         ({"instances": [[1, 2, 3]], "signature_name": 3}, VECTORS, "must be a string"),
         ({"instances": [[1, 2, 3]], "signature_name": "compare"}, VECTORS, "left and right"),
@@ -167,6 +170,29 @@ def test_rows_and_columns_give_the_same_examples():
 def test_images_are_decoded_from_base64():
     value = {"b64": base64.b64encode(b"\x00\xffimage").decode()}
     assert parse({"instances": [value]}, IMAGES).inputs == {"image": [b"\x00\xffimage"]}
+
+
+def test_images_are_decoded_from_a_data_url_with_wrapped_lines():
+    encoded = base64.encodebytes(b"\x00\xffimage" * 100).decode()
+    value = {"b64": f"data:image/png;base64,{encoded}"}
+    assert parse({"instances": [value]}, IMAGES).inputs == {"image": [b"\x00\xffimage" * 100]}
+
+
+def test_an_image_above_the_limit_is_rejected_before_decoding():
+    limit = ImageLimits.from_manifest(manifest(IMAGES)).max_bytes
+    value = {"b64": base64.b64encode(bytes(limit + 1)).decode()}
+    call = {"instances": [{"b64": "QQ"}, value]}
+    with pytest.raises(ApiError, match=rf"image\[1\] is larger than {limit} bytes"):
+        parse_predict(call, manifest(IMAGES))
+
+
+def test_the_limits_allow_two_images_with_wrapped_lines():
+    limits = RequestLimits.for_model(IMAGES, 2, max_image_bytes=200_000)
+    encoded = base64.b64encode(bytes(200_000)).decode()
+    lines = "\r\n".join(textwrap.wrap(encoded, 64))
+    body = json.dumps({"left": {"b64": lines}, "right": {"b64": f"data:;base64,{lines}"}})
+    assert len(body) <= limits.max_body_bytes
+    assert set(parse_json_object(body.encode(), limits)) == {"left", "right"}
 
 
 def test_responses_are_in_rows_or_columns_like_the_request():
