@@ -1,0 +1,80 @@
+"""Profile the data to propose a configuration: their kind, and the role of each column."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+
+from diptych.components.example_gen.infer_spec import infer_input_spec
+from diptych.components.example_gen.profile.data_profile import DataProfile
+from diptych.components.example_gen.profile.images import profile_images
+from diptych.components.example_gen.profile.records import profile_tfrecords
+from diptych.components.example_gen.profile.tables import profile_table
+from diptych.components.example_gen.spans import find_spans, guess_span_pattern, has_spans
+from diptych.schemas.config.data import DataConfig
+from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.errors import ConfigError, DiptychError
+
+_DATA: pydantic.TypeAdapter[DataConfig] = pydantic.TypeAdapter(
+    Annotated[DataConfig, pydantic.Field(discriminator="kind")]
+)
+
+
+def profile_data(path: Path) -> DataProfile:
+    """Profile data from file names, headers, the first rows and the labels.
+
+    Raises:
+      ConfigError: If the path does not exist, or has no data of a known kind.
+      DataError: If the data have no rows, or a file cannot be read.
+    """
+    text = str(path)
+    pattern = text if has_spans(text) else guess_span_pattern(text)
+    if pattern is None:
+        return _with_check_note(_profile_path(text))
+    *_, newest = spans = find_spans(pattern)
+    profile = _profile_path(newest.path)
+    note = f"{len(spans)} spans, see window; this profile is of the newest, {newest.name}."
+    data = {**profile.data, "path": pattern}
+    return _with_check_note(dataclasses.replace(profile, data=data, notes=[note, *profile.notes]))
+
+
+def _profile_path(path: str) -> DataProfile:
+    kind = _detect_kind(path)
+    if kind == "images":
+        return profile_images(path)
+    if kind == "tfrecord":
+        return profile_tfrecords(path)
+    return profile_table(path)
+
+
+def _with_check_note(profile: DataProfile) -> DataProfile:
+    """Add a note if the proposed configuration is invalid."""
+    try:
+        infer_input_spec(_DATA.validate_python(profile.data), SplitConfig())
+    except DiptychError as error:
+        note = " ".join(f"CHECK: {error}".split())
+        return dataclasses.replace(profile, notes=[*profile.notes, note])
+    return profile
+
+
+def _detect_kind(path: str) -> str:
+    if not os.path.isdir(path):
+        lower = path.lower()
+        return "tfrecord" if "tfrecord" in lower or _is_gzipped_tfrecord(lower) else "table"
+    names = [entry for entry in sorted(os.listdir(path)) if not entry.startswith(".")]
+    files = [name.lower() for name in names if os.path.isfile(os.path.join(path, name))]
+    if any(name.endswith((".csv", ".tsv", ".parquet", ".pq", ".csv.gz")) for name in files):
+        return "table"
+    if any("tfrecord" in name or _is_gzipped_tfrecord(name) for name in files):
+        return "tfrecord"
+    if len(files) < len(names) or files:
+        return "images"
+    raise ConfigError(
+        f"{path} is empty. Name a folder of images, or CSV, Parquet or TFRecord files."
+    )
+
+
+def _is_gzipped_tfrecord(name: str) -> bool:
+    return name.endswith((".gz", ".tfr")) and not name.endswith((".csv.gz", ".tsv.gz"))
