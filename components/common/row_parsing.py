@@ -20,9 +20,8 @@ def no_rejections(rows: TableRows) -> RejectionReasons:
 
 def parse_text_column(rows: TableRows, column: str, reasons: RejectionReasons) -> pa.Array:
     """Convert a column to canonical text, and reject rows without a value."""
-    text = values.as_text(rows.batch.column(column))
-    missing = text.is_null().to_numpy(zero_copy_only=False)
-    reject_rows(reasons, missing, values.describe_problem(column, values.MISSING))
+    text, problems = values.as_checked_text(rows.batch.column(column))
+    _reject_problems(reasons, column, problems)
     return text
 
 
@@ -40,11 +39,15 @@ def parse_vector_columns(
         else:
             matrix[:, start], problems = values.as_floats(cells)
         start += column.width
-        for problem in np.unique(problems[problems != values.OK]):
-            reject_rows(
-                reasons, problems == problem, values.describe_problem(column.name, int(problem))
-            )
+        _reject_problems(reasons, column.name, problems)
     return matrix
+
+
+def _reject_problems(
+    reasons: RejectionReasons, column: str, problems: npt.NDArray[np.int8]
+) -> None:
+    for problem in np.unique(problems[problems != values.OK]):
+        reject_rows(reasons, problems == problem, values.describe_problem(column, int(problem)))
 
 
 def split_rejected(

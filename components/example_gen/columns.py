@@ -15,7 +15,6 @@ from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.input_spec import RESERVED, Column
 
 _MIN_NUMERIC_FRACTION = 0.9  # of cells with a value; the others may be typing errors
-_MISSING_MARKERS = frozenset({b"na", b"n/a", b"null", b"none", b"nan", b"?", b"-"})
 # The index column that pandas writes by default. It is never part of a vector.
 _INDEX_COLUMNS = ("", "Unnamed: 0", "__index_level_0__")
 
@@ -49,9 +48,8 @@ def inspect_columns(batch: pa.RecordBatch, names: Sequence[str]) -> ColumnSample
             first = first.decode(errors="replace")
         example_cells[name] = repr(first)[:40]
         if values.is_list(cells.type):
-            if values.is_number(cells.type.value_type):
-                lengths = _distinct_list_lengths(cells)
-                list_widths[name] = lengths.pop() if len(lengths) == 1 else 0
+            if values.is_number_list(cells.type):
+                list_widths[name] = _find_list_width(cells)
         elif _is_numeric_column(cells):
             numeric.add(name)
     return ColumnSample(tuple(names), frozenset(numeric), list_widths, example_cells)
@@ -173,19 +171,23 @@ def _check_vector_columns(
         )
 
 
-def _distinct_list_lengths(cells: pa.Array) -> set[int]:
-    return set(pc.list_value_length(cells.drop_null()).unique().to_pylist())
+def _find_list_width(cells: pa.Array) -> int:
+    """Number of values of each list, also of nested lists; 0 if it varies."""
+    lists, is_uneven = values.flatten_lists(cells.drop_null())
+    lengths = set(pc.list_value_length(lists).unique().to_pylist())
+    return int(lengths.pop()) if len(lengths) == 1 and not is_uneven.any() else 0
 
 
 def _is_numeric_column(cells: pa.Array) -> bool:
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
-    if values.is_number(cells.type) or pa.types.is_boolean(cells.type):
-        return True
-    if not values.is_text(cells.type) or pa.types.is_large_binary(cells.type):
+    """Return whether the cells with a value are numbers, true or false, in any type."""
+    data_type = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
+    if not (
+        values.is_number(data_type)
+        or pa.types.is_boolean(data_type)
+        or (values.is_text(data_type) and not pa.types.is_large_binary(data_type))
+    ):
         return False
     _, problems = values.as_floats(cells)
-    bad = cells.filter(pa.array(problems == values.NOT_A_NUMBER)).cast(pa.binary()).to_pylist()
-    num_bad = sum(cell.strip().lower() not in _MISSING_MARKERS for cell in bad)
     num_good = int(np.sum(problems == values.OK))
+    num_bad = int(np.sum((problems != values.OK) & (problems != values.MISSING)))
     return num_good > 0 and num_good >= _MIN_NUMERIC_FRACTION * (num_good + num_bad)

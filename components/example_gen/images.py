@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from diptych.components.common.images import find_image_error, read_bounded
+from diptych.components.common.label_text import normalize_text
 from diptych.components.example_gen.example_batch import (
     ExampleBatch,
     bytes_feature,
@@ -41,7 +42,7 @@ def read_images(
             rejected.append((name, reason))
             continue
         images.append(encoded)
-        labels.append(os.path.dirname(name).encode())
+        labels.append(normalize_text(os.path.dirname(name)).encode())
         sources.append(name)
     return build_image_batch(
         images, labels, sources, rejected, labels if split.by == "class" else None

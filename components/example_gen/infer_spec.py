@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from diptych.components.common import cell_values as values
+from diptych.components.common.label_text import normalize_text
 from diptych.components.common.table_rows import (
     check_columns,
     format_names,
@@ -61,7 +62,9 @@ def infer_input_spec(data: DataConfig, split: SplitConfig) -> InputSpec:
 
 
 def _infer_from_images(spans: _Spans, data: ImageFolder, split: SplitConfig) -> InputSpec:
-    classes = sorted({os.path.dirname(file.name) for span in spans for file in span.files})
+    classes = sorted(
+        {normalize_text(os.path.dirname(file.name)) for span in spans for file in span.files}
+    )
     if len(classes) < 2:
         raise _single_class_error(f"one folder with images, {classes[0]!r}")
     if not spans[-1].num_bytes:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from diptych.components.common.images import find_image_error
+from diptych.components.common.label_text import normalize_text
 from diptych.components.common.table_rows import format_names
 from diptych.inference.gallery_changes import add_examples, remove_label, replace_embeddings
 from diptych.inference.gallery_files import (
@@ -173,7 +174,7 @@ class Gallery:
         not added. With another label, it is a contradiction and not added: remove that class first.
 
         Args:
-          labels: n labels.
+          labels: n labels; they are normalized like the labels of the training data.
           embeddings: (n, size) embeddings computed by the model.
           sources: Human-readable origin of each example.
           raw: (n,) encoded images or (n, d) vectors, stored so that another model can embed them.
@@ -182,6 +183,7 @@ class Gallery:
           DataError: If a label or source is empty or too long, or an embedding is not finite.
           ModelError: If another process has re-embedded the gallery with another model.
         """
+        labels = [normalize_text(label) for label in labels]
         _check_texts_of_examples(labels, sources)
         embeddings = self._check_embeddings(embeddings)
         digests = [compute_example_digest(example) for example in raw]
@@ -217,6 +219,8 @@ class Gallery:
           DataError: If the gallery has no such class.
         """
         with self._locked_catalog() as catalog:
+            # A gallery of an older version may hold a label that is not normalized.
+            label = label if label in self.labels else normalize_text(label)
             num_examples = self.labels.get(label, 0)
             if not num_examples:
                 raise DataError(

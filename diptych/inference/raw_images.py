@@ -8,6 +8,7 @@ import numpy as np
 
 from diptych.components.common.data_files import IMAGE_EXTENSIONS, DataFile, find_images
 from diptych.components.common.images import find_image_error, read_bounded
+from diptych.components.common.label_text import normalize_text
 from diptych.inference.raw_batch import InputPartition, RawBatch
 from diptych.schemas.config.data import ImageFolder
 from diptych.schemas.errors import DataError
@@ -65,7 +66,11 @@ class ImageFolderPartition:
                     names.append(file.name)
                 else:
                     rejected.append((file.name, problem))
-            labels = tuple(name.rpartition("/")[0] for name in names) if self.labelled else None
+            labels = (
+                tuple(normalize_text(name.rpartition("/")[0]) for name in names)
+                if self.labelled
+                else None
+            )
             yield RawBatch(_to_object_array(images), tuple(names), labels, tuple(rejected))
             rejected = []
 

@@ -196,7 +196,7 @@ def _check_table_schema(path: Path, schema: pa.Schema, columns: Sequence[Column]
 def _can_hold_vector(cell_type: pa.DataType, width: int) -> bool:
     """Return True if cells of this type may be numbers or lists of them; text may be numbers."""
     if values.is_list(cell_type):
-        return values.is_number(cell_type.value_type)
+        return values.is_number_list(cell_type)
     if pa.types.is_dictionary(cell_type):
         cell_type = cell_type.value_type
     return width == 1 and (

@@ -3,8 +3,16 @@
 from typing import Annotated, Any, TypeVar
 
 import pydantic
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
+from diptych.components.common.label_text import normalize_text
 from diptych.serving.http_errors import ApiError
 from diptych.serving.request_limits import MAX_EXAMPLES, json_type_name
 
@@ -109,6 +117,7 @@ class EnrollOptions(BaseModel):
     label: Annotated[
         str,
         StringConstraints(strict=True, strip_whitespace=True, min_length=1),
+        AfterValidator(normalize_text),
         Field(description="Name of the class."),
     ]
 

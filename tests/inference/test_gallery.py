@@ -179,6 +179,14 @@ def test_a_removed_class_leaves_no_data(gallery, model):
     assert Gallery.open(gallery.folder, model).labels == {"crow": 1, "daw": 1, "pie": 1, "rook": 2}
 
 
+def test_labels_in_another_normal_form_or_with_white_space_are_one_class(gallery, model):
+    enroll(gallery, model, ("Zoe\u0308", (20, 0)), (" Zo\u00eb ", (21, 0)))
+    assert gallery.labels["Zo\u00eb"] == 2
+    assert enroll(gallery, model, ("Zoe\u0308", (20, 0))).known == 1
+    assert gallery.remove("Zoe\u0308 ") == 2
+    assert "Zo\u00eb" not in gallery.labels
+
+
 def test_removing_an_unknown_class_is_an_error(gallery):
     with pytest.raises(DataError, match=r"no class 'jay'.*3 classes: 'crow', 'daw', 'rook'"):
         gallery.remove("jay")

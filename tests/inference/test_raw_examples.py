@@ -50,6 +50,13 @@ def test_images_are_sorted_by_name_and_their_folders_are_labels(tmp_path, image_
     assert rejected == {}
 
 
+def test_names_of_folders_are_normalized(tmp_path, image_manifest):
+    for name in ("Zoe\u0308/1.png", "Zo\u00eb/2.png"):
+        write_image(tmp_path / name)
+    *_, labels, _ = read_all(tmp_path, image_manifest)
+    assert labels == ["Zo\u00eb", "Zo\u00eb"]
+
+
 def test_images_without_folders_have_no_labels(tmp_path, image_manifest):
     write_image(tmp_path / "1.png")
     *_, labels, _ = read_all(tmp_path, image_manifest)
@@ -166,12 +173,12 @@ def test_invalid_rows_are_rejected_and_the_others_keep_their_numbers(tmp_path, n
     assert sources == ["birds.csv:2", "birds.csv:6", "birds.csv:8"]
     assert labels == ["x", "", "y"]
     assert rejected == {
-        "birds.csv:3": "column 'a' is not a number",
+        "birds.csv:3": "column 'a' has no value",
         "birds.csv:4": "column 'a' has no value",
         "birds.csv:5": "row does not have 3 fields",
-        "birds.csv:7": "column 'a' is not finite (NaN, infinite or too large)",
+        "birds.csv:7": "column 'a' is not finite (infinite or too large)",
     }
-    with pytest.raises(DataError, match=r"birds\.csv:3 cannot be used: column 'a' is not a number"):
+    with pytest.raises(DataError, match=r"birds\.csv:3 cannot be used: column 'a' has no value"):
         list(read_examples(tmp_path / "birds.csv:3", number_manifest))
 
 

@@ -121,3 +121,8 @@ def test_an_invalid_field_is_named(body_type, content, message):
         validate_body(body_type, content)
     assert raised.value.status_code == 400
     assert raised.value.detail.startswith(message)
+
+
+def test_the_label_of_a_request_is_normalized():
+    request = validate_body(EnrollRequest, {"label": " Zoe\u0308 ", "examples": [VECTOR]})
+    assert request.label == "Zo\u00eb"

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from diptych.components.common.label_text import normalize_text
 from diptych.components.example_gen.profile.data_profile import DataProfile, with_class_settings
 from diptych.components.example_gen.span_files import find_files
 from diptych.schemas.config.data import ImageFolder
@@ -25,7 +26,9 @@ def profile_images(path: str) -> DataProfile:
     settings, note = infer_image_settings(
         span_files.root / file.name for file in span_files.files[::step]
     )
-    counts = collections.Counter(os.path.dirname(file.name) for file in span_files.files)
+    counts = collections.Counter(
+        normalize_text(os.path.dirname(file.name)) for file in span_files.files
+    )
     data = {"kind": "images", "path": path, **settings}
     notes = [f"{len(span_files.files)} images, {note}"]
     if span_files.rejected:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from diptych.components.common.images import decode_image, find_image_error
+from diptych.components.example_gen.images import read_images
 from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.span_files import find_files
 from diptych.schemas.config.data import ImageFolder
@@ -256,3 +257,15 @@ def test_a_split_without_examples_stops_the_run(tmp_path, ingest):
         DataError, match=r"No examples .* test: 4 examples.*fractions train.*split.seed"
     ):
         ingest(images(root), SplitConfig(train=0.6, calibration=0.399999, test=0.000001))
+
+
+def test_folders_in_two_normal_forms_are_one_class(tmp_path):
+    for name in ("Zoe\u0308/1.png", "Zo\u00eb/2.png", "Jo/3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(GOOD["png-L"])
+    data = ImageFolder(kind="images", path=str(tmp_path))
+    names = [file.name for file in find_files(data).files]
+    batch = read_images(tmp_path, names, data, SplitConfig(by="class"))
+    labels = [label.decode() for label in batch.features.column("label").flatten().to_pylist()]
+    assert sorted(labels) == ["Jo", "Zo\u00eb", "Zo\u00eb"]
+    assert len(set(batch.split_keys)) == 2
