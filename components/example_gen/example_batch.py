@@ -21,25 +21,28 @@ class ExampleBatch:
       split_keys: One per usable row. A hash of it selects the split.
       rejected: Source and reason of each row that cannot be used.
       findings: Source and text of each observation about a usable row.
+      given_splits: Name of the split of each usable row, or None for a row without one, which is
+        assigned by its key. None if the data have no splits of their own.
     """
 
     features: pa.RecordBatch
     split_keys: Sequence[bytes]
     rejected: Sequence[tuple[str, str]]
     findings: Sequence[tuple[str, str]] = ()
+    given_splits: Sequence[str | None] | None = None
 
     def with_span(self, span: str) -> "ExampleBatch":
         """Return a copy whose sources start with the name of the span."""
         prefix = f"{span}/"
         sources = self.features.column(SOURCE).flatten().to_pylist()
         index = self.features.schema.get_field_index(SOURCE)
-        return ExampleBatch(
-            self.features.set_column(
+        return dataclasses.replace(
+            self,
+            features=self.features.set_column(
                 index, SOURCE, bytes_feature(prefix.encode() + source for source in sources)
             ),
-            self.split_keys,
-            [(prefix + source, reason) for source, reason in self.rejected],
-            [(prefix + source, text) for source, text in self.findings],
+            rejected=[(prefix + source, reason) for source, reason in self.rejected],
+            findings=[(prefix + source, text) for source, text in self.findings],
         )
 
 

@@ -1,8 +1,10 @@
 """Read the data and write the shards, in Beam.
 
 Work items are JSON: lists of image files, a table file, or Parquet row groups of one. They become
-rows of one shard: (shard number, (span name, Arrow IPC bytes)). All of these types have built-in
-coders.
+rows of one shard: (shard number, (span name, Arrow IPC bytes)). The shard number depends on the id
+alone, because the split of an example may depend on all others: compact records of all examples go
+to one step that plans the splits, and the plan is a side input of the writer, which writes one
+file of each split. All of these types have built-in coders.
 """
 
 import dataclasses
@@ -27,8 +29,10 @@ from diptych.components.example_gen.ingest_checks import (
     skip_unusable_spans,
 )
 from diptych.components.example_gen.pair_tables import read_pair_table
+from diptych.components.example_gen.records import ExampleRecords, row_keys
 from diptych.components.example_gen.span_files import SpanFiles
-from diptych.components.example_gen.splits import assign_splits, hash_keys
+from diptych.components.example_gen.split_plan import SplitPlan, plan_splits
+from diptych.components.example_gen.splits import hash_keys, initial_splits
 from diptych.components.example_gen.tables import read_vector_table
 from diptych.components.example_gen.tfrecords import read_tfrecords
 from diptych.schemas.config.data import DataConfig, ImageFolder, PairTable, Table
@@ -49,8 +53,8 @@ from diptych.schemas.shards import SPLITS
 _SHARD_BYTES = 64 << 20  # of input; a shard is sorted in memory
 _MAX_SHARDS = 1024
 _MAX_WORK_BYTES, _MAX_WORK_FILES = 16 << 20, 256  # of images in one work item
-_REJECTED = len(SPLITS)  # rejected rows are numbered like a further split
 _SHARD_SALT = 0x5EED  # any constant: the shard must not correlate with the hash of the split
+_Plan = tuple[str, bytes]  # IngestSummary as JSON, SplitPlan
 
 
 @dataclasses.dataclass(eq=False)
@@ -62,7 +66,8 @@ class Ingest(beam.PTransform):
       ``<rejected>/rejected-*.parquet`` and ``<rejected>/_summary.json`` (an ``IngestSummary``).
       Skipped spans appear in the summary only. The content does not depend on the runner: rows are
       sorted by id, and the number of shards depends on the data alone.
-    Memory: one shard per worker, about 64 MB of input.
+    Memory: one shard per worker, about 64 MB of input; one step holds a record of about 100 bytes
+      per example.
     Errors: a file that cannot be read is recorded as a failure in the summary.
     """
 
@@ -82,7 +87,7 @@ class Ingest(beam.PTransform):
         num_shards = max(1, min(_MAX_SHARDS, -(-num_bytes // _SHARD_BYTES)))
         work_items: list[str] = []
         # One element per shard, so that empty shards are written as well.
-        shard_rows = [(shard, ("", b"")) for shard in range((len(SPLITS) + 1) * num_shards)]
+        shard_rows = [(shard, ("", b"")) for shard in range(2 * num_shards)]
         initial_counts: list[tuple[str, str]] = []
         for span in self.spans:
             rejected = _list_unopened_files(span)
@@ -93,7 +98,7 @@ class Ingest(beam.PTransform):
                 failures.append(str(error))
             if rejected:
                 rows = _to_ipc_bytes(to_rejected_table(rejected))
-                shard_rows.append((_REJECTED * num_shards, (span.name, rows)))
+                shard_rows.append((num_shards, (span.name, rows)))
             counts = count_rejected(rejected).model_copy(update={"failures": failures})
             initial_counts.append((span.name, counts.model_dump_json()))
         read = (
@@ -103,7 +108,7 @@ class Ingest(beam.PTransform):
             | "Read"
             >> beam.ParDo(
                 _ReadWorkItem(self.data, self.split, self.input_spec, num_shards)
-            ).with_outputs("counts", main="rows")
+            ).with_outputs("counts", "records", main="rows")
         )
         summary = (
             (read.counts, pipeline | "InitialCounts" >> beam.Create(initial_counts))
@@ -112,6 +117,11 @@ class Ingest(beam.PTransform):
             | "Spans" >> beam.combiners.ToList()
             | "Summarize"
             >> beam.Map(_summarize, [span.name for span in self.spans], self.data.max_rejected)
+        )
+        plan = (
+            read.records
+            | "AllRecords" >> beam.combiners.ToList()
+            | "PlanSplits" >> beam.Map(_plan_splits, beam.pvalue.AsSingleton(summary))
         )
         shards = (
             (
@@ -123,10 +133,10 @@ class Ingest(beam.PTransform):
             | "Write"
             >> beam.ParDo(
                 _WriteShard(num_shards, self.examples_dir, self.rejected_dir),
-                beam.pvalue.AsSingleton(summary),
+                beam.pvalue.AsSingleton(plan),
             )
         )
-        summary_file = summary | "WriteSummary" >> beam.Map(_write_summary, self.rejected_dir)
+        summary_file = plan | "WriteSummary" >> beam.Map(_write_summary, self.rejected_dir)
         return (shards, summary_file) | "Paths" >> beam.Flatten()
 
 
@@ -185,16 +195,19 @@ class _ReadWorkItem(beam.DoFn):
         item = json.loads(element)
         span = item["span"]
         try:
-            for file_batch in self._read_batches(item):
+            for number, file_batch in enumerate(self._read_batches(item)):
                 batch = file_batch.with_span(span) if span else file_batch
-                splits = assign_splits(batch.split_keys, self.split)
-                num_examples = np.bincount(splits, minlength=len(SPLITS)).tolist()
-                counts = count_batch(batch, num_examples)
+                counts = count_batch(batch)
                 beam.metrics.Metrics.counter("example_gen", "read").inc(counts.num_read)
                 beam.metrics.Metrics.counter("example_gen", "rejected").inc(counts.num_rejected)
                 yield beam.pvalue.TaggedOutput("counts", (span, counts.model_dump_json()))
-                for shard, rows in self._shard_examples(batch, splits):
-                    yield shard, (span, rows)
+                if batch.features.num_rows:
+                    keys = row_keys(f"{number} {element}", batch.features.num_rows)
+                    splits = initial_splits(batch, self.split)
+                    records = ExampleRecords.of_batch(span, keys, splits).to_bytes()
+                    yield beam.pvalue.TaggedOutput("records", records)
+                    for shard, rows in self._shard_examples(batch, keys, splits):
+                        yield shard, (span, rows)
                 if batch.rejected:
                     rows = _to_ipc_bytes(to_rejected_table(batch.rejected))
                     yield self._rejected_shard(batch), (span, rows)
@@ -214,32 +227,35 @@ class _ReadWorkItem(beam.DoFn):
         return read_tfrecords(root, names[0], self.data, self.input_spec, self.split)
 
     def _shard_examples(
-        self, batch: ExampleBatch, splits: np.ndarray
+        self, batch: ExampleBatch, keys: np.ndarray, splits: np.ndarray
     ) -> Iterator[tuple[int, bytes]]:
-        if not batch.features.num_rows:
-            return
         ids = batch.features.column(ID).flatten()
         rows = pa.record_batch(
             {
                 "id": ids,
                 "source": batch.features.column(SOURCE).flatten(),
                 "example": pa.array(encode_examples(batch.features), pa.large_binary()),
+                "key": keys,
+                "split": splits,
             }
         )
-        within_split = hash_keys(ids.to_pylist(), _SHARD_SALT) % np.uint64(self.num_shards)
-        shards = splits * self.num_shards + within_split.astype(np.int64)
+        shards = hash_keys(ids.to_pylist(), _SHARD_SALT) % np.uint64(self.num_shards)
         for shard in np.unique(shards):
             yield int(shard), _to_ipc_bytes(rows.filter(pa.array(shards == shard)))
 
     def _rejected_shard(self, batch: ExampleBatch) -> int:
         first_source = os.fsencode(batch.rejected[0][0])
-        return _REJECTED * self.num_shards + int(
-            hash_keys([first_source], 0)[0] % np.uint64(self.num_shards)
-        )
+        number = hash_keys([first_source], 0)[0] % np.uint64(self.num_shards)
+        return self.num_shards + int(number)
 
 
 @dataclasses.dataclass(eq=False)
 class _WriteShard(beam.DoFn):
+    """Write the files of one shard number: one per split, or the rejected rows.
+
+    Numbers below ``num_shards`` are examples, the others rejected rows.
+    """
+
     num_shards: int
     examples_dir: str
     rejected_dir: str
@@ -248,29 +264,51 @@ class _WriteShard(beam.DoFn):
         super().__init__()
 
     def process(
-        self, element: tuple[int, Iterable[tuple[str, bytes]]], summary: str
+        self, element: tuple[int, Iterable[tuple[str, bytes]]], plan: _Plan
     ) -> Iterator[str]:
         shard, span_rows = element
-        split, number = divmod(shard, self.num_shards)
+        summary, split_plan = plan
         skipped = IngestSummary.model_validate_json(summary).skipped_spans
         tables = [
             pa.ipc.open_stream(rows).read_all()
             for span, rows in span_rows
             if rows and span not in skipped
         ]
-        if split == _REJECTED:
-            path = rejected_rows_file(Path(self.rejected_dir), number, self.num_shards)
-        else:
-            folder = Path(self.examples_dir, f"Split-{SPLITS[split]}")
-            path = folder / f"data_tfrecord-{number:05d}-of-{self.num_shards:05d}.gz"
+        if shard < self.num_shards:
+            yield from self._write_examples(shard, tables, SplitPlan.from_bytes(split_plan))
+            return
+        path = rejected_rows_file(Path(self.rejected_dir), shard - self.num_shards, self.num_shards)
+        table = pa.concat_tables([REJECTED_ROWS.empty_table(), *tables])
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as tmp_path:
-            if split == _REJECTED:
-                table = pa.concat_tables([REJECTED_ROWS.empty_table(), *tables])
-                pq.write_table(table.sort_by("source"), tmp_path)
-            else:
-                _write_tfrecords(tables, tmp_path)
+            pq.write_table(table.sort_by("source"), tmp_path)
         yield str(path)
+
+    def _write_examples(self, shard: int, tables: list[pa.Table], plan: SplitPlan) -> Iterator[str]:
+        # By the example as well: one source may hold the same content twice.
+        order = [("id", "ascending"), ("source", "ascending"), ("example", "ascending")]
+        rows = pa.concat_tables(tables).sort_by(order) if tables else None
+        splits = None if rows is None else plan.assign(*_row_splits(rows))
+        for split, name in enumerate(SPLITS):
+            folder = Path(self.examples_dir, f"Split-{name}")
+            path = folder / f"data_tfrecord-{shard:05d}-of-{self.num_shards:05d}.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path) as tmp_path:
+                examples = [] if rows is None else [rows["example"].filter(splits == split)]
+                _write_tfrecords(examples, tmp_path)
+            yield str(path)
+
+
+def _row_splits(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return the key and the split assigned so far of each row."""
+    return rows["key"].to_numpy(), rows["split"].to_numpy()
+
+
+def _plan_splits(records: list[bytes], summary: str) -> _Plan:
+    counted = IngestSummary.model_validate_json(summary)
+    spans = [name for name in counted.spans if name not in counted.skipped_spans]
+    plan = plan_splits([ExampleRecords.from_bytes(each) for each in records], spans)
+    return plan.count(counted).model_dump_json(), plan.to_bytes()
 
 
 def _list_unopened_files(span: SpanFiles) -> list[tuple[str, str]]:
@@ -286,22 +324,16 @@ def _to_ipc_bytes(rows: pa.RecordBatch | pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _write_tfrecords(tables: list[pa.Table], path: Path) -> None:
+def _write_tfrecords(examples: Iterable[pa.ChunkedArray], path: Path) -> None:
     import tensorflow as tf
 
     # Level 1: the default, 6, takes several times as long as the rest of the step.
     options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
     with tf.io.TFRecordWriter(str(path), options) as writer:
-        if not tables:
-            return
-        table = pa.concat_tables(tables)
-        # By the example as well: one source may hold the same content twice.
-        ordered = table.sort_by(
-            [("id", "ascending"), ("source", "ascending"), ("example", "ascending")]
-        )
-        for batch in ordered.to_batches(max_chunksize=4096):
-            for example in batch.column("example").to_pylist():
-                writer.write(example)
+        for column in examples:
+            for first in range(0, len(column), 4096):
+                for example in column.slice(first, 4096).to_pylist():
+                    writer.write(example)
 
 
 def remove_partial_files(folder: str) -> None:
@@ -323,7 +355,8 @@ def _summarize(
     return skip_unusable_spans(spans, max_rejected).model_dump_json()
 
 
-def _write_summary(summary: str, rejected_dir: str) -> str:
+def _write_summary(plan: _Plan, rejected_dir: str) -> str:
+    summary, _ = plan
     path = Path(rejected_dir, SUMMARY_FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as tmp_path:

@@ -16,14 +16,12 @@ from diptych.schemas.shards import SPLITS
 _MAX_REASONS_SHOWN = 5
 
 
-def count_batch(batch: ExampleBatch, num_examples: Iterable[int]) -> IngestCounts:
-    """Count the rows of a batch; ``num_examples`` per split, in the order of ``SPLITS``."""
-    training, calibration, test = num_examples
+def count_batch(batch: ExampleBatch) -> IngestCounts:
+    """Count the rows of a batch. The examples of each split are counted when it is known."""
     counts = count_rejected(batch.rejected)
     return counts.model_copy(
         update={
             "num_read": batch.features.num_rows + counts.num_rejected,
-            "num_examples": (training, calibration, test),
             "findings": count_reasons(batch.findings),
         }
     )

@@ -6,7 +6,25 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from diptych.components.example_gen.example_batch import ExampleBatch
 from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.shards import SPLITS
+
+
+def initial_splits(batch: ExampleBatch, split: SplitConfig) -> npt.NDArray[np.uint8]:
+    """Assign the examples of a batch to the given split, or by a hash of their key.
+
+    The plan of all splits may still change it; see ``split_plan``.
+
+    Returns:
+      (n,) indices into ``SPLITS``.
+    """
+    splits = assign_splits(batch.split_keys, split).astype(np.uint8)
+    if batch.given_splits is not None:
+        for row, name in enumerate(batch.given_splits):
+            if name is not None:
+                splits[row] = SPLITS.index(name)
+    return splits
 
 
 def assign_splits(keys: Sequence[bytes], split: SplitConfig) -> npt.NDArray[np.int64]:

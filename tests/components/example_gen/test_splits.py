@@ -1,9 +1,11 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.components.example_gen.splits import assign_splits
+from diptych.components.example_gen.example_batch import ExampleBatch, bytes_feature
+from diptych.components.example_gen.splits import assign_splits, initial_splits
 from diptych.schemas.config.split import SplitConfig
 
 
@@ -36,6 +38,14 @@ def test_another_seed_gives_other_splits(seed):
         assign_splits(keys, SplitConfig(seed=seed)).tolist()
         != assign_splits(keys, SplitConfig()).tolist()
     )
+
+
+def test_a_given_split_replaces_the_hash_and_rows_without_one_keep_it():
+    keys = [f"key{i}".encode() for i in range(12)]
+    features = pa.record_batch({"id": bytes_feature(keys)})
+    given = ["test", None, "train", "calibration", *[None] * 8]
+    batch = ExampleBatch(features, keys, (), given_splits=given)
+    assert initial_splits(batch, SplitConfig()).tolist() == [2, GOLDEN[1], 0, 1, *GOLDEN[4:]]
 
 
 GOLDEN = [2, 0, 1, 2, 0, 0, 0, 0, 2, 0, 0, 1]
