@@ -30,6 +30,7 @@ from diptych.components.example_gen.span_files import (
     compute_fingerprint,
     find_span_files,
 )
+from diptych.components.example_gen.split_scan import find_given_splits
 from diptych.schemas.artifacts import Rejected
 from diptych.schemas.config.data import DataConfig
 from diptych.schemas.config.split import SplitConfig
@@ -97,8 +98,9 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         started = time.monotonic()
         try:
             spans = find_span_files(data)
+            given = find_given_splits(spans, data, split)
             with self._make_beam_pipeline() as pipeline:
-                _ = pipeline | Ingest(spans, data, split, inputs, examples.uri, rejected.uri)
+                _ = pipeline | Ingest(spans, data, split, inputs, given, examples.uri, rejected.uri)
             for artifact in (examples, rejected):
                 remove_partial_files(artifact.uri)
             summary = IngestSummary.read(Path(rejected.uri))

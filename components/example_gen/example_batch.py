@@ -21,15 +21,14 @@ class ExampleBatch:
       split_keys: One per usable row. A hash of it selects the split.
       rejected: Source and reason of each row that cannot be used.
       findings: Source and text of each observation about a usable row.
-      given_splits: Name of the split of each usable row, or None for a row without one, which is
-        assigned by its key. None if the data have no splits of their own.
+      given_splits: Split of each usable row, one of ``SPLITS``; None unless the data state it.
     """
 
     features: pa.RecordBatch
     split_keys: Sequence[bytes]
     rejected: Sequence[tuple[str, str]]
     findings: Sequence[tuple[str, str]] = ()
-    given_splits: Sequence[str | None] | None = None
+    given_splits: Sequence[str] | None = None
 
     def with_span(self, span: str) -> "ExampleBatch":
         """Return a copy whose sources start with the name of the span."""

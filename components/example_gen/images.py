@@ -1,19 +1,23 @@
 """Read image files: check file size and header before decoding, then decode to find damage."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from diptych.components.common.images import find_image_error, read_bounded
-from diptych.components.common.label_text import normalize_text
 from diptych.components.example_gen.example_batch import (
     ExampleBatch,
     bytes_feature,
     compute_ids,
     list_feature,
 )
+from diptych.components.example_gen.given_splits import (
+    describe_unknown_split,
+    parse_split_name,
+    select_split_keys,
+)
+from diptych.components.example_gen.path_levels import parse_path
 from diptych.schemas.config.data import ImageFolder
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.input_spec import ID, IMAGE, LABEL, SOURCE
@@ -22,15 +26,20 @@ from diptych.schemas.input_spec import ID, IMAGE, LABEL, SOURCE
 def read_images(
     root: Path, names: Sequence[str], data: ImageFolder, split: SplitConfig
 ) -> ExampleBatch:
-    """Read and check image files. The label is the folder.
+    """Read and check image files. The folders state label, group and split, see ``data.levels``.
 
     Args:
       root: Data folder.
       names: Paths inside ``root``, separated by ``/``.
-      data: Size limits.
-      split: If split by class, the split key is the label; otherwise it is the id.
+      data: Folder levels and size limits.
+      split: Unit that stays together.
     """
-    images, labels, sources, rejected = [], [], [], []
+    images: list[bytes] = []
+    labels: list[bytes] = []
+    groups: list[bytes] = []
+    given_splits: list[str] = []
+    sources: list[str] = []
+    rejected: list[tuple[str, str]] = []
     for name in names:
         try:
             encoded = read_bounded(root / name, data.max_bytes)
@@ -41,11 +50,24 @@ def read_images(
         if reason is not None:
             rejected.append((name, reason))
             continue
+        roles = parse_path(name, data.levels)
+        if split.by == "given":
+            given_split = parse_split_name(str(roles.split))
+            if given_split is None:
+                rejected.append((name, describe_unknown_split(str(roles.split))))
+                continue
+            given_splits.append(given_split)
         images.append(encoded)
-        labels.append(normalize_text(os.path.dirname(name)).encode())
+        labels.append(roles.label.encode())
+        groups.append(str(roles.group).encode())
         sources.append(name)
     return build_image_batch(
-        images, labels, sources, rejected, labels if split.by == "class" else None
+        images,
+        labels,
+        sources,
+        rejected,
+        select_split_keys(split, labels, groups if data.states("group") else None),
+        given_splits=given_splits if split.by == "given" else None,
     )
 
 
@@ -56,6 +78,7 @@ def build_image_batch(
     rejected: Sequence[tuple[str, str]],
     split_keys: Sequence[bytes] | None,
     ids: Sequence[str] | None = None,
+    given_splits: Sequence[str] | None = None,
 ) -> ExampleBatch:
     """Build a batch of checked images.
 
@@ -73,4 +96,4 @@ def build_image_batch(
     )
     if split_keys is None:
         split_keys = [example_id.encode() for example_id in ids]
-    return ExampleBatch(features, split_keys, rejected)
+    return ExampleBatch(features, split_keys, rejected, given_splits=given_splits)

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from diptych.components.common import cell_values as values
-from diptych.components.common.label_text import normalize_text
 from diptych.components.common.table_rows import (
     check_columns,
     format_names,
@@ -24,7 +23,9 @@ from diptych.components.example_gen.columns import (
     select_columns,
 )
 from diptych.components.example_gen.pair_tables import canonical_same_value
+from diptych.components.example_gen.path_levels import parse_path
 from diptych.components.example_gen.span_files import SpanFiles, find_span_files
+from diptych.components.example_gen.split_scan import find_given_splits
 from diptych.components.example_gen.splits import assign_splits
 from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
 from diptych.schemas.config.data import DataConfig, ImageFolder, PairTable, Table, TFRecords
@@ -36,6 +37,8 @@ from diptych.schemas.shards import SPLITS
 _T = TypeVar("_T")
 _Spans = tuple[SpanFiles, ...]  # newest last
 _SAMPLE_ROWS = 1000
+_MAX_SEEDS = 1000
+_PLURALS = {"class": "classes", "group": "groups"}
 _MAX_SCANNED_ROWS = 1_000_000
 
 
@@ -52,6 +55,12 @@ def infer_input_spec(data: DataConfig, split: SplitConfig) -> InputSpec:
         file cannot be read.
     """
     spans = find_span_files(data)
+    inputs = _infer_from_files(spans, data, split)
+    find_given_splits(spans, data, split)
+    return inputs
+
+
+def _infer_from_files(spans: _Spans, data: DataConfig, split: SplitConfig) -> InputSpec:
     if isinstance(data, ImageFolder):
         return _infer_from_images(spans, data, split)
     if isinstance(data, Table):
@@ -62,23 +71,44 @@ def infer_input_spec(data: DataConfig, split: SplitConfig) -> InputSpec:
 
 
 def _infer_from_images(spans: _Spans, data: ImageFolder, split: SplitConfig) -> InputSpec:
-    classes = sorted(
-        {normalize_text(os.path.dirname(file.name)) for span in spans for file in span.files}
-    )
+    folders = {os.path.dirname(file.name) for span in spans for file in span.files}
+    roles = {parse_path(f"{folder}/", data.levels) for folder in folders}
+    classes = sorted({role.label for role in roles})
     if len(classes) < 2:
         raise _single_class_error(f"one folder with images, {classes[0]!r}")
     if not spans[-1].num_bytes:
         raise DataError(f"All images in {spans[-1].root} are empty (0 bytes). Copy the data again.")
     if split.by == "class":
-        used = np.unique(assign_splits([name.encode() for name in classes], split))
-        empty = [name for number, name in enumerate(SPLITS) if number not in used]
-        if empty:
-            raise DataError(
-                f"The split {' and '.join(empty)} gets no class: {len(classes)} classes, "
-                f"fractions {split.train}, {split.calibration}, {split.test}. Change the fractions "
-                "or split.seed, or split by example."
-            )
+        _check_splits_are_used(classes, "class", split)
+    elif split.by == "group":
+        _check_splits_are_used(sorted({str(role.group) for role in roles}), "group", split)
     return InputSpec(kind="image", size=data.size, channels=data.channels)
+
+
+def _check_splits_are_used(units: Sequence[str], name: str, split: SplitConfig) -> None:
+    """Check that every split gets a class or a group.
+
+    Raises:
+      DataError: If a split gets none.
+    """
+    keys = [unit.encode() for unit in units]
+    used = np.unique(assign_splits(keys, split))
+    empty = [name for number, name in enumerate(SPLITS) if number not in used]
+    if not empty:
+        return
+    seeds = range(_MAX_SEEDS if len(units) >= len(SPLITS) else 0)
+    filling = (
+        seed
+        for seed in seeds
+        if len(np.unique(assign_splits(keys, split.model_copy(update={"seed": seed})))) == 3
+    )
+    seed = next(filling, None)
+    remedy = "Change the fractions or split.seed" if seed is None else f"Set split.seed: {seed}"
+    raise DataError(
+        f"The split {' and '.join(empty)} gets no {name}: {len(units)} {_PLURALS[name]}, "
+        f"fractions {split.train}, {split.calibration}, {split.test}. {remedy}, or split by "
+        "example."
+    )
 
 
 def _infer_from_table(spans: _Spans, data: Table) -> InputSpec:
@@ -184,7 +214,7 @@ def _infer_from_tfrecords(spans: _Spans, data: TFRecords) -> InputSpec:
 
 def _check_features(batch: pa.RecordBatch, data: TFRecords) -> None:
     features = {"label": data.label, "image": data.image, "vector": data.vector}
-    features |= {"id": data.id, "group": data.group}
+    features |= {"id": data.id, "group": data.group, "split": data.split}
     for key, feature in features.items():
         if feature is not None:
             require_column(feature, batch.schema.names, f"data.{key}")
@@ -238,7 +268,9 @@ def _collect_assigned_columns(
     data: Table | PairTable, columns: dict[str, str], sample: ColumnSample
 ) -> dict[str, str]:
     """Map each column with a role other than the vector to its configuration key."""
-    columns |= {f"data.{key}": getattr(data, key) for key in ("id", "group") if getattr(data, key)}
+    columns |= {
+        f"data.{key}": getattr(data, key) for key in ("id", "group", "split") if getattr(data, key)
+    }
     assigned: dict[str, str] = {}
     for key, name in columns.items():
         require_column(name, sample.names, key)

@@ -10,7 +10,7 @@ file of each split. All of these types have built-in coders.
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from diptych.components.common.table_rows import is_parquet, row_group_sizes
 from diptych.components.example_gen.encoding import encode_examples
 from diptych.components.example_gen.example_batch import ExampleBatch
+from diptych.components.example_gen.given_splits import uses_group
 from diptych.components.example_gen.images import read_images
 from diptych.components.example_gen.ingest_checks import (
     count_batch,
@@ -29,13 +30,14 @@ from diptych.components.example_gen.ingest_checks import (
     skip_unusable_spans,
 )
 from diptych.components.example_gen.pair_tables import read_pair_table
+from diptych.components.example_gen.path_levels import list_ignored_levels
 from diptych.components.example_gen.records import ExampleRecords, row_keys
 from diptych.components.example_gen.span_files import SpanFiles
 from diptych.components.example_gen.split_plan import SplitPlan, plan_splits
 from diptych.components.example_gen.splits import hash_keys, initial_splits
 from diptych.components.example_gen.tables import read_vector_table
 from diptych.components.example_gen.tfrecords import read_tfrecords
-from diptych.schemas.config.data import DataConfig, ImageFolder, PairTable, Table
+from diptych.schemas.config.data import DataConfig, ImageFolder, LevelRole, PairTable, Table
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import DataError
 from diptych.schemas.files import PARTIAL_SUFFIX, atomic_write
@@ -45,6 +47,7 @@ from diptych.schemas.rejected_rows import (
     SUMMARY_FILE,
     IngestCounts,
     IngestSummary,
+    count_reasons,
     rejected_rows_file,
     to_rejected_table,
 )
@@ -75,6 +78,7 @@ class Ingest(beam.PTransform):
     data: DataConfig
     split: SplitConfig
     input_spec: InputSpec
+    given_splits: Collection[str]  # that occur in the data; empty unless split as given
     examples_dir: str
     rejected_dir: str
 
@@ -99,7 +103,10 @@ class Ingest(beam.PTransform):
             if rejected:
                 rows = _to_ipc_bytes(to_rejected_table(rejected))
                 shard_rows.append((num_shards, (span.name, rows)))
-            counts = count_rejected(rejected).model_copy(update={"failures": failures})
+            ignored = count_reasons(self._list_ignored_levels(span))
+            counts = count_rejected(rejected).model_copy(
+                update={"failures": failures, "ignored": ignored}
+            )
             initial_counts.append((span.name, counts.model_dump_json()))
         read = (
             pipeline
@@ -107,7 +114,7 @@ class Ingest(beam.PTransform):
             | "SpreadWorkItems" >> beam.Reshuffle()
             | "Read"
             >> beam.ParDo(
-                _ReadWorkItem(self.data, self.split, self.input_spec, num_shards)
+                _ReadWorkItem(self.data, self.split, self.input_spec, self.given_splits, num_shards)
             ).with_outputs("counts", "records", main="rows")
         )
         summary = (
@@ -138,6 +145,13 @@ class Ingest(beam.PTransform):
         )
         summary_file = plan | "WriteSummary" >> beam.Map(_write_summary, self.rejected_dir)
         return (shards, summary_file) | "Paths" >> beam.Flatten()
+
+    def _list_ignored_levels(self, span: SpanFiles) -> Iterator[tuple[str, str]]:
+        if isinstance(self.data, ImageFolder):
+            names = (file.name for file in span.files)
+            used: list[LevelRole] = ["group"] if uses_group(self.split) else []
+            used += ["split"] if self.split.by == "given" else []
+            yield from list_ignored_levels(names, self.data.levels, used)
 
 
 def plan_work_items(span: SpanFiles, data: DataConfig) -> Iterator[str]:
@@ -186,6 +200,7 @@ class _ReadWorkItem(beam.DoFn):
     data: DataConfig
     split: SplitConfig
     input_spec: InputSpec
+    given_splits: Collection[str]
     num_shards: int
 
     def __post_init__(self) -> None:
@@ -203,7 +218,7 @@ class _ReadWorkItem(beam.DoFn):
                 yield beam.pvalue.TaggedOutput("counts", (span, counts.model_dump_json()))
                 if batch.features.num_rows:
                     keys = row_keys(f"{number} {element}", batch.features.num_rows)
-                    splits = initial_splits(batch, self.split)
+                    splits = initial_splits(batch, self.split, self.given_splits)
                     records = ExampleRecords.of_batch(span, keys, splits).to_bytes()
                     yield beam.pvalue.TaggedOutput("records", records)
                     for shard, rows in self._shard_examples(batch, keys, splits):

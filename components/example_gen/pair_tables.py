@@ -16,6 +16,11 @@ from diptych.components.example_gen.example_batch import (
     compute_ids,
     list_feature,
 )
+from diptych.components.example_gen.given_splits import (
+    parse_given_splits,
+    select_usable_splits,
+    uses_group,
+)
 from diptych.schemas.config.data import PairTable
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.input_spec import ID, LEFT_ID, RIGHT_ID, SAME, SOURCE, InputSpec
@@ -44,8 +49,9 @@ def read_pair_table(
         reasons = row_parsing.no_rejections(rows)
         row_parsing.parse_text_column(rows, data.same, reasons)
         key = row_parsing.parse_text_column(rows, data.id, reasons) if data.id else None
-        by_group = split.by == "group" and data.group is not None
+        by_group = data.group is not None and uses_group(split)
         group = row_parsing.parse_text_column(rows, str(data.group), reasons) if by_group else None
+        given = parse_given_splits(rows, data.split, split, reasons)
         left = row_parsing.parse_vector_columns(rows, inputs.columns, reasons)
         right = row_parsing.parse_vector_columns(rows, inputs.right_columns, reasons)
         # Their distance is 0 for every model: a positive pair has no loss, a negative pair is
@@ -73,7 +79,12 @@ def read_pair_table(
         split_keys = (
             [i.encode() for i in ids] if group is None else row_parsing.encode_text(group, usable)
         )
-        yield ExampleBatch(pa.record_batch(features), split_keys, rejected)
+        yield ExampleBatch(
+            pa.record_batch(features),
+            split_keys,
+            rejected,
+            given_splits=select_usable_splits(given, usable),
+        )
 
 
 def canonical_same_value(same_value: int | str | bool) -> str:

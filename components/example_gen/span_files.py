@@ -13,8 +13,9 @@ from diptych.components.common.data_files import (
     find_images,
     has_table_extension,
 )
+from diptych.components.example_gen.path_levels import check_levels_are_clear, find_level_problem
 from diptych.components.example_gen.spans import Span, find_spans, has_spans
-from diptych.schemas.config.data import DataConfig, ImageFolder, TFRecords
+from diptych.schemas.config.data import DataConfig, ImageFolder, LevelRole, TFRecords
 from diptych.schemas.errors import ConfigError, DataError, DiptychError
 
 
@@ -77,8 +78,16 @@ def find_span_files(data: DataConfig) -> tuple[SpanFiles, ...]:
 
     Raises:
       ConfigError: See ``find_files`` and ``find_spans``; also if a window is set without spans.
-      DataError: See there; also if the newest span has no usable file.
+      DataError: See there; also if the newest span has no usable file, or if the role of nested
+        folders is not clear.
     """
+    spans = _find_span_files(data)
+    if isinstance(data, ImageFolder) and data.levels is None:
+        check_levels_are_clear([file.name for span in spans for file in span.files])
+    return spans
+
+
+def _find_span_files(data: DataConfig) -> tuple[SpanFiles, ...]:
     if not has_spans(data.path):
         if data.window is not None:
             raise ConfigError(
@@ -120,7 +129,7 @@ def find_files(data: DataConfig) -> SpanFiles:
     path = data.path
     _require_mounted_path(path)
     if isinstance(data, ImageFolder):
-        return _find_images_of_classes(path)
+        return _find_images(path, data.levels)
     extensions = "*.tfrecord*, *.gz" if isinstance(data, TFRecords) else "*.csv, *.tsv, *.parquet"
     if os.path.isfile(path):
         root, names = os.path.dirname(path) or ".", [os.path.basename(path)]
@@ -177,7 +186,7 @@ def _root_of_pattern(pattern: str) -> str:
     return str(Path(*parts[:num_fixed])) if num_fixed else "."
 
 
-def _find_images_of_classes(path: str) -> SpanFiles:
+def _find_images(path: str, levels: Sequence[LevelRole] | None) -> SpanFiles:
     if not os.path.exists(path):
         raise ConfigError(f"data.path does not exist: {path}. Check the configuration.")
     if not os.path.isdir(path):
@@ -185,8 +194,9 @@ def _find_images_of_classes(path: str) -> SpanFiles:
             f"data.path must be a folder with one subfolder per class, got a file: {path}."
         )
     images, rejected = find_images(path)
-    files = tuple(file for file in images if "/" in file.name)
-    rejected += [(file.name, "not in a class folder") for file in images if "/" not in file.name]
+    problems = [(file, find_level_problem(file.name, levels)) for file in images]
+    files = tuple(file for file, problem in problems if problem is None)
+    rejected += [(file.name, problem) for file, problem in problems if problem is not None]
     rejected.sort()
     if not files:
         example = f" Rejected: {rejected[0][0]}: {rejected[0][1]}." if rejected else ""

@@ -21,6 +21,12 @@ from diptych.components.example_gen.example_batch import (
     compute_ids,
     list_feature,
 )
+from diptych.components.example_gen.given_splits import (
+    parse_given_splits,
+    select_split_keys,
+    select_usable_splits,
+    uses_group,
+)
 from diptych.schemas.config.data import PairTable, Table
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.input_spec import ID, LABEL, SOURCE, Column, InputSpec
@@ -46,9 +52,10 @@ def read_vector_table(
         key = parse_text_column(rows, data.id, reasons) if data.id else None
         group = (
             parse_text_column(rows, data.group, reasons)
-            if split.by == "group" and data.group
+            if data.group and uses_group(split)
             else None
         )
+        given = parse_given_splits(rows, data.split, split, reasons)
         vector = parse_vector_columns(rows, inputs.columns, reasons)
         usable, sources, rejected = split_rejected(name, rows, reasons)
         vector = vector[usable]
@@ -60,19 +67,20 @@ def read_vector_table(
             ID: bytes_feature(ids),
             SOURCE: bytes_feature(sources),
         }
-        split_keys = [i.encode() for i in ids]
-        if split.by == "class":
-            split_keys = labels
-        elif group is not None:
-            split_keys = encode_text(group, usable)
-        yield ExampleBatch(pa.record_batch(features), split_keys, rejected)
+        groups = None if group is None else encode_text(group, usable)
+        yield ExampleBatch(
+            pa.record_batch(features),
+            select_split_keys(split, labels, groups) or [i.encode() for i in ids],
+            rejected,
+            given_splits=select_usable_splits(given, usable),
+        )
 
 
 def required_columns(
     data: Table | PairTable, first: Sequence[str], *columns: Sequence[Column]
 ) -> list[str]:
     """List the columns to read, each once."""
-    optional = [name for name in (data.id, data.group) if name]
+    optional = [name for name in (data.id, data.group, data.split) if name]
     return list(
         dict.fromkeys([*first, *optional, *(column.name for group in columns for column in group)])
     )

@@ -13,6 +13,12 @@ from diptych.components.common.images import find_image_error
 from diptych.components.common.table_rows import TableRows
 from diptych.components.example_gen import tables
 from diptych.components.example_gen.example_batch import ExampleBatch, bytes_feature, compute_ids
+from diptych.components.example_gen.given_splits import (
+    parse_given_splits,
+    select_split_keys,
+    select_usable_splits,
+    uses_group,
+)
 from diptych.components.example_gen.images import build_image_batch
 from diptych.schemas.config.data import TFRecords
 from diptych.schemas.config.split import SplitConfig
@@ -120,7 +126,8 @@ def _to_example_batch(
     split: SplitConfig,
     rejected: list[tuple[str, str]],
 ) -> ExampleBatch:
-    names = [data.label, *(feature for feature in (data.id, data.group) if feature)]
+    optional = (data.id, data.group, data.split)
+    names = [data.label, *(feature for feature in optional if feature)]
     text = TableRows(
         pa.record_batch({feature: single_values(rows.batch, feature) for feature in names}),
         rows.row_numbers,
@@ -129,8 +136,9 @@ def _to_example_batch(
     reasons = row_parsing.no_rejections(text)
     label = row_parsing.parse_text_column(text, data.label, reasons)
     key = row_parsing.parse_text_column(text, data.id, reasons) if data.id else None
-    by_group = split.by == "group" and data.group is not None
+    by_group = data.group is not None and uses_group(split)
     group = row_parsing.parse_text_column(text, str(data.group), reasons) if by_group else None
+    given = parse_given_splits(text, data.split, split, reasons)
     if data.image is not None:
         cells = single_values(rows.batch, data.image)
         images = (
@@ -156,12 +164,15 @@ def _to_example_batch(
             vector = np.empty((len(reasons), inputs.shape.shape[0]), np.float32)
     usable, sources, rejected_rows = row_parsing.split_rejected(name, rows, reasons)
     labels = row_parsing.encode_text(label, usable)
-    split_keys = labels if split.by == "class" else None
-    split_keys = split_keys if group is None else row_parsing.encode_text(group, usable)
+    groups = None if group is None else row_parsing.encode_text(group, usable)
+    split_keys = select_split_keys(split, labels, groups)
+    given_splits = select_usable_splits(given, usable)
     ids = None if key is None else compute_ids(row_parsing.encode_text(key, usable))
     if data.image is not None:
         kept = [image for image, keep in zip(images, usable, strict=True) if keep]
-        return build_image_batch(kept, labels, sources, rejected + rejected_rows, split_keys, ids)
+        return build_image_batch(
+            kept, labels, sources, rejected + rejected_rows, split_keys, ids, given_splits
+        )
     ids = compute_ids(vector[usable]) if ids is None else ids
     features = {
         **tables.vector_features(vector[usable], inputs.columns),
@@ -171,4 +182,9 @@ def _to_example_batch(
     }
     if split_keys is None:
         split_keys = [i.encode() for i in ids]
-    return ExampleBatch(pa.record_batch(features), split_keys, rejected + rejected_rows)
+    return ExampleBatch(
+        pa.record_batch(features),
+        split_keys,
+        rejected + rejected_rows,
+        given_splits=given_splits,
+    )

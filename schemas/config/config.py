@@ -47,8 +47,16 @@ class Config(Section):
 
     @pydantic.model_validator(mode="after")
     def _check_consistency(self) -> "Config":
-        if self.split.by == "group" and getattr(self.data, "group", None) is None:
-            raise ValueError("split.by = group needs data.group, the column that names the group")
+        levels = ", or for folders of images a level group in data.levels"
+        if self.split.by == "group" and not self.data.states("group"):
+            raise ValueError(
+                f"split.by = group needs data.group, the column that names the group{levels}"
+            )
+        if self.split.by == "given" and not self.data.states("split"):
+            raise ValueError(
+                "split.by = given needs data.split, the column that names the split"
+                f"{levels.replace('group', 'split')}"
+            )
         if self.split.by == "class" and self.data.kind == "pairs":
             raise ValueError(
                 "split.by = class needs classes; given pairs have none: use example or group"

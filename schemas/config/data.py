@@ -10,6 +10,9 @@ from diptych.schemas.config.section import Proportion, Section
 ColumnChoice = str | list[str] | PositiveInt
 """Columns by name (``embedding``), by prefix (``pixel_*``), as a list, or as a number."""
 
+LevelRole = Literal["label", "group", "split", "ignore"]
+"""What the name of a folder states about the images in it."""
+
 _Path = Annotated[
     str,
     Field(
@@ -48,22 +51,54 @@ _Group = Annotated[
     str | None,
     Field(description="Column with a group such as the writer or patient, for `split.by: group`."),
 ]
+_Split = Annotated[
+    str | None,
+    Field(
+        description="Column with the split: train, val or calibration, and test; for "
+        "`split.by: given`."
+    ),
+]
 
 
-class ImageFolder(Section):
-    """A folder of images with one subfolder per class; nested ones give labels such as ``a/b``."""
+class _DataSection(Section):
+    def states(self, role: Literal["group", "split"]) -> bool:
+        """Return whether a column or a folder level states the group or the split."""
+        levels = getattr(self, "levels", None) or ()
+        return getattr(self, role, None) is not None or role in levels
+
+
+class ImageFolder(_DataSection):
+    """A folder of images with one subfolder per class, or with the folder levels of ``levels``."""
 
     kind: Literal["images"] = Field(description="Kind of data: images, table, pairs or tfrecord.")
     path: _Path
     window: _Window = None
+    levels: Annotated[list[LevelRole], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Role of each folder level, from the top: label, group, split or ignore, such "
+        "as [split, label] or [label, group]. Several label levels are joined with /. null: the "
+        "folders are the label; folder names that may be something else stop the run.",
+    )
     size: _Size = (28, 28)
     channels: _Channels = 3
     max_bytes: _MaxBytes = 20_000_000
     max_pixels: _MaxPixels = 25_000_000
     max_rejected: _MaxRejected = 0.01
 
+    @pydantic.field_validator("levels")
+    @classmethod
+    def _check_levels(cls, levels: list[LevelRole] | None) -> list[LevelRole] | None:
+        if levels is None:
+            return None
+        if "label" not in levels:
+            raise ValueError("expected at least one level with the role label")
+        for role in ("group", "split"):
+            if levels.count(role) > 1:
+                raise ValueError(f"expected at most one level with the role {role}")
+        return levels
 
-class Table(Section):
+
+class Table(_DataSection):
     """CSV or Parquet files with a label column, and numeric columns or one list column."""
 
     kind: Literal["table"] = Field(description="Kind of data: images, table, pairs or tfrecord.")
@@ -77,10 +112,11 @@ class Table(Section):
     )
     id: _Id = None
     group: _Group = None
+    split: _Split = None
     max_rejected: _MaxRejected = 0.01
 
 
-class PairTable(Section):
+class PairTable(_DataSection):
     """CSV or Parquet files of given pairs: columns of both sides, and a column that labels them."""
 
     kind: Literal["pairs"] = Field(description="Kind of data: images, table, pairs or tfrecord.")
@@ -99,10 +135,11 @@ class PairTable(Section):
     )
     id: _Id = None
     group: _Group = None
+    split: _Split = None
     max_rejected: _MaxRejected = 0.01
 
 
-class TFRecords(Section):
+class TFRecords(_DataSection):
     """TFRecord files, also ``.gz``, of tf.Examples with a label and an image or a float vector."""
 
     kind: Literal["tfrecord"] = Field(description="Kind of data: images, table, pairs or tfrecord.")
@@ -119,6 +156,7 @@ class TFRecords(Section):
     )
     id: _Id = None
     group: _Group = None
+    split: _Split = None
     size: _Size = (28, 28)
     channels: _Channels = 3
     max_bytes: _MaxBytes = 20_000_000

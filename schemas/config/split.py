@@ -9,13 +9,18 @@ from diptych.schemas.config.section import Proportion, Section
 
 
 class SplitConfig(Section):
-    """Sizes of the splits. The split of an example is a hash of its key, so it never moves."""
+    """Splits of the data. The split of an example is a hash of its key, so it never moves.
 
-    by: Literal["example", "class", "group"] = Field(
+    With ``by: given``, the data state the splits. The fractions then only divide the training data
+    into training and calibration, if the data have no third split.
+    """
+
+    by: Literal["example", "class", "group", "given"] = Field(
         default="example",
         description="Unit that stays together in one split: example, class (evaluates on classes "
         "not seen in training) or group. With `class`, the threshold is calibrated on a third set "
-        "of classes. `group` requires `data.group`.",
+        "of classes. `group` requires `data.group`, or the level group in `data.levels`. `given` "
+        "uses the splits of the data: `data.split`, or the level split in `data.levels`.",
     )
     train: Proportion = Field(default=0.6, description="Fraction for training.")
     calibration: Proportion = Field(

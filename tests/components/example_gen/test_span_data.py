@@ -51,9 +51,10 @@ def test_a_span_of_images_gives_the_examples_of_a_plain_folder(ingest, tmp_path)
             if folder == "plain":
                 pixels = generator.integers(0, 256, (4, 4), np.uint8)
             Image.fromarray(pixels).save(path)
-    plain = ingest(ImageFolder(kind="images", path=str(tmp_path / "plain")))
+    levels = ["label", "label"]
+    plain = ingest(ImageFolder(kind="images", path=str(tmp_path / "plain"), levels=levels))
     path = str(tmp_path / "span-{YYYY}-{MM}-{DD}/v{VERSION}")
-    spans = ingest(ImageFolder(kind="images", path=path))
+    spans = ingest(ImageFolder(kind="images", path=path, levels=levels))
     assert {e["label"] for e in spans.all_examples()} == {b"a/c", b"b/c"}
     for split in ("train", "calibration", "test"):
         before, after = plain.split(split), spans.split(split)

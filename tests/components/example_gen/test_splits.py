@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from diptych.components.example_gen.example_batch import ExampleBatch, bytes_feature
 from diptych.components.example_gen.splits import assign_splits, initial_splits
 from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.shards import SPLITS
 
 
 @given(
@@ -40,12 +41,12 @@ def test_another_seed_gives_other_splits(seed):
     )
 
 
-def test_a_given_split_replaces_the_hash_and_rows_without_one_keep_it():
+def test_a_given_split_replaces_the_hash():
     keys = [f"key{i}".encode() for i in range(12)]
     features = pa.record_batch({"id": bytes_feature(keys)})
-    given = ["test", None, "train", "calibration", *[None] * 8]
+    given = ["test", "train", "calibration"] * 4
     batch = ExampleBatch(features, keys, (), given_splits=given)
-    assert initial_splits(batch, SplitConfig()).tolist() == [2, GOLDEN[1], 0, 1, *GOLDEN[4:]]
+    assert initial_splits(batch, SplitConfig(), SPLITS).tolist() == [2, 0, 1] * 4
 
 
 GOLDEN = [2, 0, 1, 2, 0, 0, 0, 0, 2, 0, 0, 1]

@@ -1,0 +1,162 @@
+"""Read label, group and split of an image from the folders of its path, by ``data.levels``."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from diptych.components.common.label_text import normalize_text
+from diptych.components.common.table_rows import format_names
+from diptych.components.example_gen.given_splits import parse_split_name
+from diptych.schemas.config.data import LevelRole
+from diptych.schemas.errors import DataError
+
+_MEANINGS: dict[tuple[LevelRole, LevelRole], str] = {
+    ("label", "label"): "{first}/{second} is a class of its own",
+    ("label", "group"): "{first} is a class, and {second} is a group of its images, such as a "
+    "session or a camera",
+    ("group", "label"): "{second} is a class, and {first} is a group of images, such as a writer",
+    ("split", "label"): "{second} is a class, and {first} is the split of its images",
+    ("label", "split"): "{first} is a class, and {second} is the split of its images",
+    ("label", "ignore"): "{first} is a class, and {second} has no meaning",
+    ("ignore", "label"): "{second} is a class, and {first} has no meaning",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class PathRoles:
+    """What the folders of a path state; None if no level has the role."""
+
+    label: str
+    group: str | None = None
+    split: str | None = None
+
+
+def parse_path(name: str, levels: Sequence[LevelRole] | None) -> PathRoles:
+    """Read the roles of the folders of a path.
+
+    Args:
+      name: Path inside the data folder, separated by ``/``.
+      levels: Role of each folder; None: all folders together are the label.
+    """
+    folders = [normalize_text(folder) for folder in name.split("/")[:-1]]
+    if levels is None:
+        return PathRoles("/".join(folders))
+    by_role: dict[str, list[str]] = defaultdict(list)
+    for folder, role in zip(folders, levels, strict=True):
+        by_role[role].append(folder)
+    group, split = (next(iter(by_role[role]), None) for role in ("group", "split"))
+    return PathRoles("/".join(by_role["label"]), group, split)
+
+
+def find_level_problem(name: str, levels: Sequence[LevelRole] | None) -> str | None:
+    """Return why a path does not fit ``data.levels``, or None."""
+    depth = name.count("/")
+    if levels is None:
+        return None if depth else "not in a class folder"
+    if depth == len(levels):
+        return None
+    return f"in {depth} folder levels instead of the {len(levels)} of data.levels"
+
+
+def list_ignored_levels(
+    names: Iterable[str], levels: Sequence[LevelRole] | None, used: Iterable[LevelRole]
+) -> Iterator[tuple[str, str]]:
+    """List the folders of the levels that a run does not use, with the reason.
+
+    Args:
+      names: Paths that fit ``levels``.
+      levels: Role of each folder.
+      used: Roles that the run uses.
+    """
+    unused = {
+        index: role for index, role in enumerate(levels or ()) if role not in {"label", *used}
+    }
+    folders: dict[int, set[str]] = {index: set() for index in unused}
+    for name in names:
+        parts = name.split("/")
+        for index in unused:
+            folders[index].add(parts[index])
+    for index, role in unused.items():
+        reason = f"path level {index + 1} is not used (role {role} in data.levels)"
+        yield from ((folder, reason) for folder in sorted(folders[index]))
+
+
+def check_levels_are_clear(names: Sequence[str]) -> None:
+    """Check that nested folders can only be labels, if ``data.levels`` is not set.
+
+    Raises:
+      DataError: If a folder name recurs under different folders, or if folders are named like
+        splits.
+    """
+    paths = sorted({tuple(name.split("/")[:-1]) for name in names})
+    depth = max((len(path) for path in paths), default=0)
+    for level in range(depth):
+        folders = sorted({path[level] for path in paths if len(path) > level})
+        if is_split_level(folders):
+            raise DataError(_describe_split_level(folders, level, depth, paths))
+    for level in range(1, depth):
+        parents: dict[str, str] = {}
+        for path in paths:
+            if len(path) <= level:
+                continue
+            parent = path[level - 1]
+            first = parents.setdefault(path[level], parent)
+            if first != parent:
+                raise DataError(_describe_recurring_folder(path, first, level, depth))
+
+
+def is_split_level(folders: Sequence[str]) -> bool:
+    """Return whether all folders of a level are named like splits, one of them like training."""
+    splits = {parse_split_name(folder) for folder in folders}
+    return "train" in splits and None not in splits and len(splits) > 1
+
+
+def _describe_split_level(
+    folders: Sequence[str], level: int, depth: int, paths: Sequence[tuple[str, ...]]
+) -> str:
+    found = f"The folders {format_names(folders, 5)} are named like splits"
+    if depth == 1:
+        return (
+            f"{found}, and contain images but no class folders. If they are classes, set "
+            "data.levels: [label]. Otherwise put the images of each class into a separate "
+            "subfolder, or list the labels in a table (data.table)."
+        )
+    example = next(path for path in paths if len(path) == depth)
+    roles: list[LevelRole] = ["label"] * depth
+    roles[level] = "split"
+    separate: list[LevelRole] = ["label"] * depth
+    return (
+        f"{found}, so a class may occur in several of them. Set one of:\n"
+        f"{_format_choice(roles, example)}, with split.by: given\n"
+        f"{_format_choice(separate, example)}"
+    )
+
+
+def _describe_recurring_folder(path: tuple[str, ...], other: str, level: int, depth: int) -> str:
+    pairs: list[tuple[LevelRole, LevelRole]] = [
+        ("label", "group"),
+        ("group", "label"),
+        ("label", "label"),
+        ("label", "ignore"),
+    ]
+    if parse_split_name(path[level - 1]):
+        pairs.insert(0, ("split", "label"))
+    lines = []
+    for pair in pairs:
+        levels: list[LevelRole] = ["label"] * depth
+        levels[level - 1 : level + 1] = pair
+        lines.append(_format_choice(levels, path))
+    return (
+        f"The folder {path[level]!r} occurs in {other!r} and in {path[level - 1]!r}, so its role "
+        "is not clear. Set one of:\n" + "\n".join(lines)
+    )
+
+
+def _format_choice(levels: Sequence[LevelRole], example: Sequence[str]) -> str:
+    text = f"  data.levels: [{', '.join(levels)}]"
+    if len(levels) == 2 and len(example) >= 2:
+        first, second = levels
+        meaning = _MEANINGS[first, second].format(first=repr(example[0]), second=repr(example[1]))
+        return f"{text}  # {meaning}"
+    roles = ", ".join(f"{folder!r}: {role}" for folder, role in zip(example, levels, strict=False))
+    return f"{text}  # {roles}"

@@ -1,0 +1,81 @@
+"""Find which splits the data state, before the examples are read.
+
+Whether calibration is taken from the training examples depends on all data, so it cannot be decided
+while a part of them is read. One column, or the names of the files, is read for it.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from diptych.components.common import cell_values as values
+from diptych.components.common.table_rows import read_table_rows
+from diptych.components.example_gen.given_splits import check_given_splits, parse_split_name
+from diptych.components.example_gen.path_levels import parse_path
+from diptych.components.example_gen.span_files import SpanFiles
+from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
+from diptych.schemas.config.data import DataConfig, ImageFolder, TFRecords
+from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.errors import DataError
+
+_MAX_NAMES = 1000  # more are an id or a label; the first ones are enough for the message
+
+
+def find_given_splits(
+    spans: Sequence[SpanFiles], data: DataConfig, split: SplitConfig
+) -> frozenset[str]:
+    """Find the splits that occur in the data; empty unless ``split.by`` is given.
+
+    Unknown names in older spans are ignored here; ExampleGen rejects their rows.
+
+    Raises:
+      DataError: If the newest span has a name that is no split; or if the data have no training
+        split, or no other.
+    """
+    if split.by != "given":
+        return frozenset()
+    *older, newest = spans
+    if isinstance(data, ImageFolder):
+        origin = f"The level split of data.levels ({', '.join(data.levels or ())})"
+    else:
+        origin = f"The column {data.split!r} (data.split)"
+    found: set[str] = set(_collect_names(newest, data))
+    for span in older:
+        with contextlib.suppress(DataError):
+            found |= {name for name in _collect_names(span, data) if parse_split_name(name)}
+    return check_given_splits(found, origin)
+
+
+def _collect_names(span: SpanFiles, data: DataConfig) -> set[str]:
+    """Collect the distinct names of splits in a span."""
+    found: set[str] = set()
+    for names in _iter_names(span, data):
+        found |= names
+        if len(found) > _MAX_NAMES:
+            break
+    return found
+
+
+def _iter_names(span: SpanFiles, data: DataConfig) -> Iterator[set[str]]:
+    if isinstance(data, ImageFolder):
+        for file in span.files:
+            yield {str(parse_path(file.name, data.levels).split)}
+        return
+    column = str(data.split)
+    for file in span.files:
+        path = span.root / file.name
+        if not file.size:
+            continue
+        if isinstance(data, TFRecords):
+            for number, records in read_records(path):
+                for _, rows, _ in decode_examples(records, number):
+                    if rows is not None:
+                        yield _distinct_texts(single_values(rows.batch, column))
+        else:
+            for rows in read_table_rows(path, [column], batch_size=65536):
+                yield _distinct_texts(rows.batch.column(column))
+
+
+def _distinct_texts(cells: pa.Array) -> set[str]:
+    return set(values.as_text(cells).unique().drop_null().to_pylist())
