@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from diptych.components.common.label_text import normalize_text
 from diptych.components.common.table_rows import format_names
@@ -88,15 +88,19 @@ def check_levels_are_clear(names: Sequence[str]) -> None:
       DataError: If a folder name recurs under different folders, or if folders are named like
         splits.
     """
-    paths = sorted({tuple(name.split("/")[:-1]) for name in names})
+    paths = {tuple(name.split("/")[:-1]) for name in names}
     depth = max((len(path) for path in paths), default=0)
     for level in range(depth):
         folders = sorted({path[level] for path in paths if len(path) > level})
         if is_split_level(folders):
             raise DataError(_describe_split_level(folders, level, depth, paths))
+    for path in sorted(paths):
+        for level in range(1, len(path)):
+            if path[:level] in paths:
+                raise DataError(_describe_mixed_folder(path, level))
     for level in range(1, depth):
         parents: dict[str, str] = {}
-        for path in paths:
+        for path in sorted(paths):
             if len(path) <= level:
                 continue
             parent = path[level - 1]
@@ -112,7 +116,7 @@ def is_split_level(folders: Sequence[str]) -> bool:
 
 
 def _describe_split_level(
-    folders: Sequence[str], level: int, depth: int, paths: Sequence[tuple[str, ...]]
+    folders: Sequence[str], level: int, depth: int, paths: Collection[tuple[str, ...]]
 ) -> str:
     found = f"The folders {format_names(folders, 5)} are named like splits"
     if depth == 1:
@@ -121,7 +125,7 @@ def _describe_split_level(
             "data.levels: [label]. Otherwise put the images of each class into a separate "
             "subfolder, or list the labels in a table (data.table)."
         )
-    example = next(path for path in paths if len(path) == depth)
+    example = min(path for path in paths if len(path) == depth)
     roles: list[LevelRole] = ["label"] * depth
     roles[level] = "split"
     separate: list[LevelRole] = ["label"] * depth
@@ -129,6 +133,16 @@ def _describe_split_level(
         f"{found}, so a class may occur in several of them. Set one of:\n"
         f"{_format_choice(roles, example)}, with split.by: given\n"
         f"{_format_choice(separate, example)}"
+    )
+
+
+def _describe_mixed_folder(path: tuple[str, ...], level: int) -> str:
+    outer, inner = "/".join(path[:level]), "/".join(path[: level + 1])
+    levels: list[LevelRole] = ["label"] * level
+    return (
+        f"The folder {outer!r} contains images and the folder {inner!r} with images, so the role "
+        f"of the inner one is not clear. Put all images into the same number of folders, or set "
+        f"data.levels: [{', '.join(levels)}] to reject those in deeper ones."
     )
 
 

@@ -22,6 +22,7 @@ from diptych.schemas.config.json_schema import (
     is_config_schema,
     unwrap_docstring,
 )
+from diptych.schemas.config.loading import CHECK
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.files import atomic_write
 
@@ -59,7 +60,7 @@ _OTHER_KINDS = """\
 """
 
 
-def write_config_template(data_path: Path | None, out: Path) -> str:
+def write_config_template(data_path: Path | None, out: Path) -> list[str]:
     """Write a commented configuration, and its JSON Schema next to it.
 
     Args:
@@ -67,7 +68,8 @@ def write_config_template(data_path: Path | None, out: Path) -> str:
       out: File to write.
 
     Returns:
-      The text of the configuration, which ``load_config`` can read.
+      The notes on uncertain guesses. ``load_config`` refuses the file until their lines are
+      deleted.
 
     Raises:
       ConfigError: If ``out`` exists, if a schema file that Diptych has not written is in its
@@ -95,7 +97,7 @@ def write_config_template(data_path: Path | None, out: Path) -> str:
         file.write(text)
     with atomic_write(schema_path) as tmp_path:
         tmp_path.write_text(config_schema_text(), encoding="utf-8")
-    return text
+    return [note for note in profile.notes if note.startswith(CHECK)]
 
 
 def key_comment(description: str) -> str:
@@ -117,7 +119,7 @@ def _render_config(name: str, profile: DataProfile, after_data: str) -> str:
         *_render_key("", "name", name, fields["name"].description or ""),
         "",
         *_render_comment(fields["data"].description or ""),
-        *(f"# {note}" for note in profile.notes),
+        *(line for note in profile.notes for line in _render_comment(note)),
         "data:",
         *_render_section(_DATA_KINDS[profile.data["kind"]], profile.data, "  "),
     ]

@@ -1,6 +1,7 @@
 """Read a configuration file, apply overrides and explain invalid values."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,12 @@ RENAMED_KEYS = {
 """Names of previous versions and their replacements: keys, and ``key: value`` for values."""
 
 
+CHECK = "CHECK:"
+"""Start of a comment on an uncertain guess of ``diptych init``, which the user must decide."""
+
+_CHECK_LINE = re.compile(r"\s*#\s*CHECK\b")
+
+
 def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
     """Read a configuration file and override values with ``settings``.
 
@@ -37,10 +44,12 @@ def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
       settings: ``key.path=value`` each; the value is parsed as YAML.
 
     Raises:
-      ConfigError: If the file or a setting cannot be read, or a key or value is invalid.
+      ConfigError: If the file or a setting cannot be read, a key or value is invalid, or the file
+        still has comments that start with CHECK.
     """
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _ConfigLoader)
+        text = path.read_text(encoding="utf-8")
+        tree = yaml.load(text, _ConfigLoader)
     except OSError as error:
         raise ConfigError(f"Cannot read the configuration {path}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -49,6 +58,7 @@ def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
         raise ConfigError(
             f"{path} must contain keys such as name and data, got {type(tree).__name__}."
         )
+    _require_no_check_lines(text, path)
     _make_paths_absolute(tree, path.parent)
     overrides: dict[str, Any] = {}
     for setting in settings:
@@ -60,6 +70,21 @@ def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
     _check_renamed(tree, str(path))
     _merge(tree, overrides)
     return checked_config(tree, str(path))
+
+
+def _require_no_check_lines(text: str, path: Path) -> None:
+    """Raise a ConfigError if guesses of ``diptych init`` are undecided."""
+    lines = [
+        (number, line.strip().lstrip("# "))
+        for number, line in enumerate(text.splitlines(), 1)
+        if _CHECK_LINE.match(line)
+    ]
+    if lines:
+        shown = "".join(f"\n  line {number}: {line}" for number, line in lines)
+        raise ConfigError(
+            f"{path} has {len(lines)} guesses of diptych init that are not decided yet:{shown}\n"
+            "For each, correct the keys below it if the guess is wrong, and delete the line."
+        )
 
 
 def checked_config(tree: dict[str, Any], source: str) -> Config:

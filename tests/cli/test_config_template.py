@@ -1,4 +1,5 @@
 import io
+import itertools
 import json
 import re
 
@@ -8,10 +9,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pydantic
 import pytest
+import yaml
 from click.testing import CliRunner
 from PIL import Image
 
 from diptych.cli.config_template import key_comment, write_config_template
+from diptych.cli.init import init_command
+from diptych.cli.run import run_command
 from diptych.cli.schema import schema_command
 from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.schemas.config.config import Config
@@ -24,12 +28,19 @@ RANDOM = np.random.default_rng(0)
 
 
 def init(tmp_path, data):
+    """Write a configuration, and load it with all guesses accepted."""
     out = tmp_path / "CONFIG.yaml"
-    text = write_config_template(data, out)
-    assert out.read_text(encoding="utf-8") == text
+    guesses = write_config_template(data, out)
+    text = out.read_text(encoding="utf-8")
+    assert bool(guesses) == ("# CHECK" in text)
+    if guesses:
+        with pytest.raises(ConfigError, match=r"not decided yet:\n  line \d+: CHECK"):
+            load_config(out)
+        out.write_text(text.replace("# CHECK", "# "), encoding="utf-8")
     loaded = load_config(out)
     if data is not None:
         infer_input_spec(loaded.data, loaded.split)
+    out.write_text(text, encoding="utf-8")
     return loaded, text
 
 
@@ -220,7 +231,7 @@ def test_a_list_column_and_an_id_column_are_recognised(tmp_path):
             1,
         ),
         (["left_a", "right_a"], "same", ["Yes", "No"], "left_*", "right_*", "Yes"),
-        ([f"v{i}" for i in range(400)], "class", [0, 1], 200, 200, 1),
+        ([f"v{i}" for i in range(400)], "is_same", [0, 1], 200, 200, 1),
     ],
 )
 def test_paired_tables_are_recognised(tmp_path, names, same, values, left, right, same_value):
@@ -231,13 +242,120 @@ def test_paired_tables_are_recognised(tmp_path, names, same, values, left, right
     right = ["x_right", "y_right"] if right is None else right
     assert (loaded.data.same, loaded.data.left, loaded.data.right) == (same, left, right)
     assert loaded.data.same_value == same_value
-    assert ("CHECK" in text) == (same == "class")
+    assert ("CHECK" in text) == (same in ("label", "is_same"))
 
 
-def test_a_table_with_two_classes_is_not_recognised_as_pairs(tmp_path):
-    columns = {"radius": RANDOM.random(10), "area": RANDOM.random(10), "class": [0, 1] * 5}
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["radius", "area"],
+        ["w", "x", "y", "z"],
+        [f"v{i}" for i in range(400)],
+        ["a_x", "a_y", "b_x", "b_y"],
+        ["x1", "x2", "x3", "x4"],
+    ],
+)
+@pytest.mark.parametrize("values", [[0, 1], ["yes", "no"]])
+def test_a_table_with_two_classes_is_not_recognised_as_pairs(tmp_path, names, values):
+    columns = {name: RANDOM.random(10) for name in names} | {"class": values * 5}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
-    assert isinstance(init(tmp_path, tmp_path / "t.parquet")[0].data, Table)
+    loaded, text = init(tmp_path, tmp_path / "t.parquet")
+    assert isinstance(loaded.data, Table) and loaded.data.label == "class"
+    assert "CHECK" not in text
+
+
+def write_images(root, folders, count=10):
+    for number, folder in enumerate(folders):
+        (root / folder).mkdir(parents=True)
+        for i in range(count):
+            picture(28, 28, colour=False).save(root / folder / f"{number}_{i}.png")
+    return root
+
+
+def folders_of(*levels):
+    return ["/".join(path) for path in itertools.product(*levels)]
+
+
+@pytest.mark.parametrize(
+    ("folders", "levels", "by", "is_certain"),
+    [
+        (folders_of("ABC"), None, "example", True),
+        (folders_of(["train", "val", "test"], "ABC"), ["split", "label"], "given", True),
+        (folders_of(["TRAIN", "Validation"], "ABC"), ["split", "label"], "given", True),
+        (folders_of("ABC", ["Training", "EVAL"]), ["label", "split"], "given", True),
+        (folders_of(["train", "test", "x"], "ABC"), ["split", "label"], "given", False),
+        (folders_of("ABC", ["session1", "session2"]), ["label", "group"], "example", True),
+        (folders_of("ABC", ["cam2", "cam3"]), ["label", "group"], "example", True),
+        (folders_of("ABC", ["front", "back"]), ["label", "group"], "example", True),
+        (folders_of(["day1", "day2"], "ABC"), ["group", "label"], "example", True),
+        (folders_of("ABC", "xy"), ["label", "group"], "example", False),
+        (folders_of(["writer1", "writer2"], "ABC"), ["group", "label"], "example", False),
+        (
+            folders_of(["Greek", "Latin"], ["character01", "character02"]),
+            ["label", "label"],
+            "example",
+            True,
+        ),
+        (["Greek/alpha", "Greek/beta", "Latin/a", "Latin/b"], None, "example", True),
+        (folders_of(["images"], "ABC"), ["ignore", "label"], "example", True),
+        (folders_of("ABC", ["images"]), ["label", "ignore"], "example", True),
+        (
+            folders_of(["train", "test"], "AB", ["session1", "session2"]),
+            ["split", "label", "group"],
+            "given",
+            True,
+        ),
+        (
+            folders_of(["data"], ["train", "dev", "test"], "AB"),
+            ["ignore", "split", "label"],
+            "given",
+            True,
+        ),
+        (["train", "test"], ["label"], "example", False),
+        (["A", "B", "C", "A/old"], ["label"], "example", False),
+    ],
+)
+def test_common_layouts_of_folders_are_recognised(tmp_path, folders, levels, by, is_certain):
+    guesses = write_config_template(
+        write_images(tmp_path / "data", folders), tmp_path / "CONFIG.yaml"
+    )
+    written = yaml.safe_load((tmp_path / "CONFIG.yaml").read_text())
+    assert written["data"]["levels"] == levels
+    assert written["split"]["by"] == by
+    assert bool(guesses) != is_certain, guesses
+
+
+def test_class_folders_take_precedence_over_stray_files(tmp_path):
+    root = write_images(tmp_path / "data", "ABC")
+    (root / "README.md").write_text("Where these came from.\n")
+    (root / "labels.csv").write_text("letter,name\nA,x\nB,x\n")
+    loaded, text = init(tmp_path, root)
+    assert isinstance(loaded.data, ImageFolder)
+    assert "2 files" in text and "'README.md'" in text
+
+
+def test_many_classes_with_two_examples_are_split_by_class(tmp_path):
+    root = write_images(tmp_path / "data", [f"c{i}" for i in range(40)], 2)
+    loaded, text = init(tmp_path, root)
+    assert loaded.split.by == "class"
+    assert loaded.pairs.examples_per_class == 2
+    assert "the model is evaluated on unseen classes" in " ".join(text.split("\n# "))
+
+
+def test_the_command_prints_each_guess_and_a_run_stops_at_it(tmp_path):
+    root = write_images(tmp_path / "data", folders_of("ABC", "xy"))
+    out = tmp_path / "CONFIG.yaml"
+    result = CliRunner().invoke(init_command, ["--data", str(root), str(out)])
+    assert result.exit_code == 0
+    assert "CHECK: A/x may be a class of its own" in result.stdout
+    assert "Decide the lines that start with # CHECK" in result.stdout
+    number = next(
+        number for number, line in enumerate(out.read_text().splitlines(), 1) if "# CHECK" in line
+    )
+    for options in (["--dry-run"], ["--nightly"], []):
+        failed = CliRunner().invoke(run_command, [str(out), *options])
+        assert failed.exit_code == 1
+        assert f"line {number}: CHECK: A/x may be" in failed.output
 
 
 @pytest.mark.parametrize("kind", ["image", "vector"])

@@ -35,7 +35,13 @@ def root(tmp_path_factory):
     write_characters(folder / "data")
     config = write_config(
         folder,
-        {"kind": "images", "path": "data", "size": [16, 16], "channels": 1},
+        {
+            "kind": "images",
+            "path": "data",
+            "levels": ["label", "label"],
+            "size": [16, 16],
+            "channels": 1,
+        },
         split={"by": "class", "train": 0.5, "calibration": 0.2, "test": 0.3},
         pairs={**QUICK["pairs"], "classes_per_batch": 6},
         evaluate={

@@ -9,6 +9,7 @@ from diptych.schemas.config.split import SplitConfig
 
 LABEL_NAMES = ("label", "labels", "class", "target", "species", "y", "category")
 MAX_COUNTED_ROWS = 1_000_000
+MIN_UNSEEN_CLASSES = 20  # fewer give too few classes for calibration and test
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,22 +32,42 @@ def with_class_settings(
     counts: Mapping[str, int],
     notes: list[str],
     is_partial: bool = False,
+    has_given_splits: bool = False,
 ) -> DataProfile:
-    """Add P and K: at most the number of classes, and at most the median size of a class."""
+    """Add P and K: at most the number of classes, and at most the median size of a class.
+
+    Args:
+      data: Section ``data``.
+      counts: Number of examples per label.
+      notes: Notes so far.
+      is_partial: True if only a part of the examples was counted.
+      has_given_splits: True if the data state the splits.
+    """
     defaults = PairsConfig()
     sizes = sorted(counts.values())
     if not sizes:
         return DataProfile(data, {}, notes)
     median = sizes[len(sizes) // 2]
     in_training = int(median * SplitConfig().train)
+    settings: dict[str, dict[str, Any]] = {}
+    if has_given_splits:
+        settings["split"] = {"by": "given"}
+    elif len(sizes) >= MIN_UNSEEN_CLASSES and in_training < 2:
+        settings["split"] = {"by": "class"}
+        in_training = median
     p = max(2, min(defaults.classes_per_batch, len(sizes)))
     k = max(2, min(defaults.examples_per_class, in_training))
+    settings["pairs"] = {"classes_per_batch": p, "examples_per_class": k}
     notes = [
         *notes,
         f"{'At least ' if is_partial else ''}{len(sizes)} classes "
         f"with {sizes[0]} to {sizes[-1]} examples, median {median}.",
     ]
-    if len(sizes) >= 20:
+    if settings.get("split") == {"by": "class"}:
+        notes.append(
+            f"{median} examples of a class are too few for three splits, so split.by is class: the "
+            "model is evaluated on unseen classes."
+        )
+    elif len(sizes) >= MIN_UNSEEN_CLASSES and not has_given_splits:
         notes.append("To evaluate on unseen classes, set split.by: class.")
-    pairs = {"classes_per_batch": p, "examples_per_class": k}
-    return DataProfile(data, {"pairs": pairs}, notes)
+    return DataProfile(data, settings, notes)

@@ -1,15 +1,16 @@
 """Profile folders of images: the size and the channels of a sample."""
 
 import collections
-import os
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from PIL import Image
 
-from diptych.components.common.label_text import normalize_text
+from diptych.components.common.data_files import find_images
+from diptych.components.example_gen.path_levels import parse_path
 from diptych.components.example_gen.profile.data_profile import DataProfile, with_class_settings
+from diptych.components.example_gen.profile.levels import guess_levels
 from diptych.components.example_gen.span_files import find_files
 from diptych.schemas.config.data import ImageFolder
 from diptych.schemas.errors import DataError
@@ -21,20 +22,25 @@ _SIDE_LENGTHS = (28, 224)  # smallest and largest proposal for resized images
 
 def profile_images(path: str) -> DataProfile:
     """Profile a folder of images."""
-    span_files = find_files(ImageFolder(kind="images", path=path))
+    images, rejected = find_images(path)
+    guess = guess_levels([file.name for file in images])
+    config = ImageFolder(kind="images", path=path, levels=guess.levels)
+    span_files = find_files(config)
     step = -(-len(span_files.files) // SAMPLE_IMAGES)
     settings, note = infer_image_settings(
         span_files.root / file.name for file in span_files.files[::step]
     )
     counts = collections.Counter(
-        normalize_text(os.path.dirname(file.name)) for file in span_files.files
+        parse_path(file.name, guess.levels).label for file in span_files.files
     )
     data = {"kind": "images", "path": path, **settings}
-    notes = [f"{len(span_files.files)} images, {note}"]
-    if span_files.rejected:
-        name, reason = span_files.rejected[0]
-        notes.append(f"{len(span_files.rejected)} files are rejected, such as {name!r}: {reason}.")
-    return with_class_settings(data, counts, notes)
+    if guess.levels is not None:
+        data["levels"] = guess.levels
+    notes = [f"{len(span_files.files)} images, {note}", *guess.notes]
+    if rejected:
+        name, reason = rejected[0]
+        notes.append(f"{len(rejected)} files are rejected, such as {name!r}: {reason}.")
+    return with_class_settings(data, counts, notes, has_given_splits=guess.has_given_splits)
 
 
 def infer_image_settings(images: Iterable[Any]) -> tuple[dict[str, Any], str]:

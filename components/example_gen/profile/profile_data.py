@@ -7,6 +7,7 @@ from typing import Annotated
 
 import pydantic
 
+from diptych.components.common.data_files import find_images
 from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.profile.data_profile import DataProfile
 from diptych.components.example_gen.profile.images import profile_images
@@ -14,6 +15,7 @@ from diptych.components.example_gen.profile.records import profile_tfrecords
 from diptych.components.example_gen.profile.tables import profile_table
 from diptych.components.example_gen.spans import find_spans, guess_span_pattern, has_spans
 from diptych.schemas.config.data import DataConfig
+from diptych.schemas.config.loading import CHECK
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import ConfigError, DiptychError
 
@@ -52,9 +54,10 @@ def _profile_path(path: str) -> DataProfile:
 def _with_check_note(profile: DataProfile) -> DataProfile:
     """Add a note if the proposed configuration is invalid."""
     try:
-        infer_input_spec(_DATA.validate_python(profile.data), SplitConfig())
+        split = SplitConfig.model_validate(profile.settings.get("split", {}))
+        infer_input_spec(_DATA.validate_python(profile.data), split)
     except DiptychError as error:
-        note = " ".join(f"CHECK: {error}".split())
+        note = f"{CHECK} {' '.join(str(error).split())}"
         return dataclasses.replace(profile, notes=[*profile.notes, note])
     return profile
 
@@ -65,6 +68,8 @@ def _detect_kind(path: str) -> str:
         return "tfrecord" if "tfrecord" in lower or _is_gzipped_tfrecord(lower) else "table"
     names = [entry for entry in sorted(os.listdir(path)) if not entry.startswith(".")]
     files = [name.lower() for name in names if os.path.isfile(os.path.join(path, name))]
+    if _has_class_folders(path):
+        return "images"
     if any(name.endswith((".csv", ".tsv", ".parquet", ".pq", ".csv.gz")) for name in files):
         return "table"
     if any("tfrecord" in name or _is_gzipped_tfrecord(name) for name in files):
@@ -78,3 +83,9 @@ def _detect_kind(path: str) -> str:
 
 def _is_gzipped_tfrecord(name: str) -> bool:
     return name.endswith((".gz", ".tfr")) and not name.endswith((".csv.gz", ".tsv.gz"))
+
+
+def _has_class_folders(path: str) -> bool:
+    """Return whether a subfolder contains images. A table next to it may be a stray file."""
+    images, _ = find_images(path)
+    return any("/" in image.name for image in images)

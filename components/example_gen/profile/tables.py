@@ -33,7 +33,8 @@ _SAME_NAMES = (
     "is_duplicate",
 )
 _SAME_VALUES = {"1": 1, "yes": "yes", "same": "same", "match": "match", "y": "y"}
-_SIDE_NAMES = (("left", "right"), ("first", "second"), ("a", "b"), ("x1", "x2"), ("1", "2"))
+_CLEAR_SIDE_NAMES = (("left", "right"), ("first", "second"))
+_SIDE_NAMES = (*_CLEAR_SIDE_NAMES, ("a", "b"), ("x1", "x2"), ("1", "2"))
 
 
 def profile_table(path: str) -> DataProfile:
@@ -72,19 +73,21 @@ def _profile_pair_table(
         return None
     usable = [name for name in sample.names if name in sample.numeric or name in sample.list_widths]
     usable = [name for name in usable if name != same]
-    sides = _find_sides_by_affix(usable) or _find_sides_by_number(
-        [name for name in usable if name in sample.numeric]
-    )
+    # A column named class with two values is usually the class of a row.
+    sides = _find_sides_by_affix(usable, _SIDE_NAMES if is_certain else _CLEAR_SIDE_NAMES)
+    if sides is None and is_certain:
+        sides = _find_sides_by_number([name for name in usable if name in sample.numeric])
     if sides is None:
         return None
     left, right = sides
     notes = [f"Table of pairs: {same!r} marks positive pairs."]
     if isinstance(left, int):
         notes.append(
-            f"The first {left} numeric columns are the left side, the next {right} the right side."
+            f"CHECK: the first {left} numeric columns are assumed to be the left side, the next "
+            f"{right} the right side."
         )
-        if not is_certain:
-            notes.append(f"CHECK: if {same!r} is the class of a row, use kind: table instead.")
+    elif not is_certain:
+        notes.append(f"CHECK: if {same!r} is the class of a row, use kind: table instead.")
     texts = [str(value) for value in _distinct_same_texts(batch, same)]
     positive = next(
         (value for text, value in _SAME_VALUES.items() if text in map(str.lower, texts)), 1
@@ -113,9 +116,11 @@ def _distinct_same_texts(batch: pa.RecordBatch, name: str) -> list[str]:
     return sorted(text for text in texts if text is not None)
 
 
-def _find_sides_by_affix(names: Sequence[str]) -> tuple[Any, Any] | None:
+def _find_sides_by_affix(
+    names: Sequence[str], side_names: Iterable[tuple[str, str]]
+) -> tuple[Any, Any] | None:
     """Find two sides that differ only by a prefix (left_x) or a suffix (x_left)."""
-    for left, right in _SIDE_NAMES:
+    for left, right in side_names:
         for separator in ("_", ".", "-"):
             one, other = left + separator, right + separator
             if _strip_affix(names, one, True) and _strip_affix(names, one, True) == _strip_affix(

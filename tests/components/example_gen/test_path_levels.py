@@ -70,6 +70,7 @@ def test_two_levels_are_clear_if_each_name_has_one_parent(folders):
         (["A/s1", "B/s1"], ["[label, group]  # 'B' is a class, and 's1' is a group"]),
         (["x/A/s1", "x/B/s1"], ["[label, label, group]", "[label, group, label]"]),
         (["train", "test"], ["data.levels: [label]"]),
+        (["A", "B", "A/old"], ["'A' contains images and the folder 'A/old'", "[label] to reject"]),
     ],
 )
 def test_unclear_levels_raise_an_error_that_shows_the_choices(folders, lines):
