@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from diptych.schemas.cleanup import cleanup
 from diptych.schemas.errors import BusyError, ConfigError
 
 LOCK = "lock"
@@ -36,7 +37,7 @@ def lock_root(root: Path) -> Iterator[Callable[[str], None]]:
         file = (root / LOCK).open("a+", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"Cannot write into the root {root}: {error.strerror}.") from error
-    with file:
+    with cleanup(file.close):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -59,7 +60,5 @@ def lock_root(root: Path) -> Iterator[Callable[[str], None]]:
             file.flush()
 
         set_holder("diptych")
-        try:
+        with cleanup(lambda: file.truncate(0)):
             yield set_holder
-        finally:
-            file.truncate(0)

@@ -1,4 +1,4 @@
-"""Write files and folders atomically: complete, or not at all."""
+"""Write files and folders atomically, complete or not at all, and remove partial results."""
 
 import contextlib
 import os
@@ -7,7 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from diptych.schemas.cleanup import cleanup
+
 PARTIAL_SUFFIX = ".part"  # of files that are still being written
+_MAX_NAME_BYTES = 200  # file systems allow 255; temporary names are longer than the final ones
 
 
 @contextlib.contextmanager
@@ -18,12 +21,22 @@ def atomic_write(path: Path) -> Iterator[Path]:
     wins. On an exception, the temporary file is deleted. A killed process may leave one behind; its
     name ends with ``PARTIAL_SUFFIX``.
     """
-    tmp_path = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}{PARTIAL_SUFFIX}")
-    try:
+    unique = f".{os.getpid()}-{os.urandom(4).hex()}{PARTIAL_SUFFIX}"
+    tmp_path = path.with_name(_shorten(path.name) + unique)
+    with cleanup(lambda: tmp_path.unlink(missing_ok=True)):
         yield tmp_path
         tmp_path.replace(path)
-    finally:
-        tmp_path.unlink(missing_ok=True)
+
+
+def empty_folder(path: Path) -> None:
+    """Delete what a folder contains, as far as possible; the folder itself remains."""
+    with contextlib.suppress(OSError), os.scandir(path) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
 
 
 @contextlib.contextmanager
@@ -34,10 +47,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     leave one behind; its name starts with a dot.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    tmp_path = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    tmp_path = Path(tempfile.mkdtemp(prefix=f".{_shorten(path.name)}-", dir=path.parent))
     try:
         yield tmp_path
         tmp_path.chmod(0o755)
         tmp_path.rename(path)
     finally:
         shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def _shorten(name: str) -> str:
+    """Cut a file name, so that a temporary name that begins with it is not too long."""
+    return os.fsencode(name)[:_MAX_NAME_BYTES].decode(errors="ignore")

@@ -1,8 +1,8 @@
 """ExampleGen: convert raw labelled data to Examples (train, calibration, test) and Rejected."""
 
+import functools
 import json
 import logging
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,8 +32,10 @@ from diptych.components.example_gen.span_files import (
 )
 from diptych.components.example_gen.split_scan import find_given_splits
 from diptych.schemas.artifacts import Rejected
+from diptych.schemas.cleanup import cleanup_on_error
 from diptych.schemas.config.data import DataConfig
 from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.files import empty_folder
 from diptych.schemas.input_spec import InputSpec
 from diptych.schemas.rejected_rows import IngestSummary
 from diptych.schemas.shards import SPLITS
@@ -96,7 +98,8 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         rejected = artifact_utils.get_single_instance(output_dict["rejected"])
         started = time.monotonic()
-        try:
+        folders = [Path(artifact.uri) for artifact in (examples, rejected)]
+        with cleanup_on_error(*(functools.partial(empty_folder, each) for each in folders)):
             spans = find_span_files(data)
             given = find_given_splits(spans, data, split)
             with self._make_beam_pipeline() as pipeline:
@@ -105,12 +108,6 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
                 remove_partial_files(artifact.uri)
             summary = IngestSummary.read(Path(rejected.uri))
             check_ingest(summary, data.max_rejected, split)
-        except BaseException:
-            for artifact in (examples, rejected):
-                shutil.rmtree(artifact.uri, ignore_errors=True)
-                # The launcher removes the folder as well, and fails if it is missing.
-                Path(artifact.uri).mkdir(parents=True, exist_ok=True)
-            raise
         for name, reason in summary.skipped_spans.items():
             _logger.warning("Skipped the span %s: %s", name, reason)
         _set_artifact_properties(examples, rejected, summary, spans)

@@ -1,8 +1,10 @@
 """TFX component PairGen."""
 # No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
 
+import contextlib
 import re
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import apache_beam as beam
@@ -19,9 +21,10 @@ from diptych.components.pair_gen.spool import spool_folder
 from diptych.components.pair_gen.transforms import MakePairs
 from diptych.schemas.artifacts import Balance, Centroids, PairSet
 from diptych.schemas.balance import SplitBalance
+from diptych.schemas.cleanup import cleanup, cleanup_on_error
 from diptych.schemas.config.pairs import PairsConfig
 from diptych.schemas.errors import DataError
-from diptych.schemas.files import PARTIAL_SUFFIX
+from diptych.schemas.files import PARTIAL_SUFFIX, empty_folder
 from diptych.schemas.input_spec import InputSpec
 from diptych.schemas.shards import SPLITS, SplitManifest
 
@@ -56,7 +59,8 @@ def PairGen(
     del code_hash
     folder = Path(pairs.uri)
     negatives, centroids_folder = resolve_negatives(class_centroids)
-    try:
+    # TFX fails if an output folder itself is missing, and would hide the error.
+    with cleanup_on_error(lambda: empty_folder(folder), lambda: empty_folder(Path(balance.uri))):
         files = {name: _list_split_files(transformed_examples, name) for name in SPLITS}
         generate_pairs(
             beam_pipeline,
@@ -67,11 +71,6 @@ def PairGen(
             InputSpec.model_validate_json(inputs),
             centroids_folder,
         )
-    except BaseException:
-        for name in SPLITS:
-            shutil.rmtree(folder / f"Split-{name}", ignore_errors=True)
-        shutil.rmtree(balance.uri, ignore_errors=True)
-        raise
     manifests = {name: SplitManifest.read(folder / f"Split-{name}") for name in SPLITS}
     for name in ("num_examples", "num_batches", "num_pairs", "num_triplets"):
         total = sum(getattr(manifest, name) for manifest in manifests.values())
@@ -101,34 +100,35 @@ def generate_pairs(
       settings, inputs: Settings of the run.
       centroids: Folder of the class centroids, for training batches of similar classes.
     """
+    with cleanup(lambda: _remove_spools(folder, files)), _translate_data_errors(), pipeline:
+        for name, paths in files.items():
+            # Evaluation pairs stay random, so that all models are evaluated on the same pairs.
+            split_centroids = centroids if name == "train" else None
+            split_uri = str(folder / f"Split-{name}")
+            make_pairs = MakePairs(name, split_uri, settings, inputs, str(balance), split_centroids)
+            pipeline | f"Files[{name}]" >> beam.Create(paths) | f"MakePairs[{name}]" >> make_pairs
+
+
+@contextlib.contextmanager
+def _translate_data_errors() -> Iterator[None]:
+    """Raise the ``DataError`` of a worker again: runners report its exceptions as text."""
     try:
-        with pipeline:
-            for name, paths in files.items():
-                # Evaluation pairs stay random, so that all models are evaluated on the same pairs.
-                split_centroids = centroids if name == "train" else None
-                split_uri = str(folder / f"Split-{name}")
-                make_pairs = MakePairs(
-                    name, split_uri, settings, inputs, str(balance), split_centroids
-                )
-                (
-                    pipeline
-                    | f"Files[{name}]" >> beam.Create(paths)
-                    | f"MakePairs[{name}]" >> make_pairs
-                )
+        yield
     except Exception as error:
-        # Runners report an exception of a worker as text.
         text = f"DataError: {error}" if isinstance(error, DataError) else str(error)
         match = re.search(r"DataError: (.+?)(?: \[while running|\n|$)", text)
         if match is None:
             raise
         raise DataError(match.group(1)) from error
-    finally:
-        for name in files:
-            split_folder = folder / f"Split-{name}"
-            shutil.rmtree(spool_folder(str(split_folder)), ignore_errors=True)
-            # Partial files of workers that were killed.
-            for partial in split_folder.glob(f"*{PARTIAL_SUFFIX}"):
-                partial.unlink(missing_ok=True)
+
+
+def _remove_spools(folder: Path, splits: Iterable[str]) -> None:
+    """Remove intermediate files, and partial files of workers that were killed."""
+    for split in splits:
+        split_folder = folder / f"Split-{split}"
+        shutil.rmtree(spool_folder(str(split_folder)), ignore_errors=True)
+        for partial in split_folder.glob(f"*{PARTIAL_SUFFIX}"):
+            partial.unlink(missing_ok=True)
 
 
 def resolve_negatives(centroids: Centroids | None) -> tuple[str, str | None]:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from diptych.schemas.cleanup import cleanup
+
 BatchRef = tuple[str, int, int]  # file, number of the record batch in it, rows
 
 
@@ -37,16 +39,13 @@ def spill_batches(batches: Iterable[pa.RecordBatch], folder: str) -> list[BatchR
     path = Path(folder) / f"{os.getpid()}-{os.urandom(8).hex()}.arrow"
     refs: list[BatchRef] = []
     writer: pa.ipc.RecordBatchFileWriter | None = None
-    try:
+    with cleanup(lambda: writer and writer.close()):
         for number, batch in enumerate(batches):
             if writer is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 writer = pa.ipc.new_file(str(path), batch.schema)
             writer.write_batch(batch)
             refs.append((str(path), number, batch.num_rows))
-    finally:
-        if writer is not None:
-            writer.close()
     return refs
 
 

@@ -22,7 +22,7 @@ def build_py_modules(model: ModelConfig) -> Iterator[list[str]]:
     custom encoder. Installed packages are not included. Ray uploads the files while it connects, so
     they are deleted afterwards.
     """
-    with tempfile.TemporaryDirectory(prefix="diptych-") as folder:
+    with tempfile.TemporaryDirectory(prefix="diptych-", ignore_cleanup_errors=True) as folder:
         for name in _PACKAGES:
             shutil.copytree(
                 _module_path(name) or "",

@@ -14,6 +14,7 @@ from diptych.components.trainer.ray_resources import (
     num_placeable,
     shortage_message,
 )
+from diptych.schemas.cleanup import cleanup, cleanup_on_error
 from diptych.schemas.config.model import ModelConfig
 from diptych.schemas.config.train import TrainConfig
 from diptych.schemas.errors import TrainingError
@@ -48,10 +49,8 @@ def ray_session(settings: TrainConfig, model: ModelConfig) -> Iterator[ResourceR
             _connect(address, model)
         else:
             _start(settings)
-        try:
+        with cleanup(ray.shutdown):
             yield _resolve_resources(settings)
-        finally:
-            ray.shutdown()
 
 
 @contextmanager
@@ -68,7 +67,7 @@ def _default_environment_variable(name: str, value: str | None) -> Iterator[None
     try:
         yield
     finally:
-        del os.environ[name]
+        os.environ.pop(name, None)
 
 
 def wait_for_resources(request: ResourceRequest, timeout_s: float) -> None:
@@ -86,13 +85,11 @@ def wait_for_resources(request: ResourceRequest, timeout_s: float) -> None:
     if num_placeable([free], request.bundle) < request.num_workers:
         _progress.info("waiting at most %g s for %s", timeout_s, request)
     placement_group = ray.util.placement_group([request.bundle] * request.num_workers)
-    try:
+    with cleanup(lambda: ray.util.remove_placement_group(placement_group)):
         if not placement_group.wait(timeout_s):
             raise TrainingError(
                 shortage_message(request, _node_resources(), ray.available_resources())
             )
-    finally:
-        ray.util.remove_placement_group(placement_group)
 
 
 def _resolve_resources(settings: TrainConfig) -> ResourceRequest:
@@ -139,10 +136,9 @@ def _connect(address: str, model: ModelConfig) -> None:
     _check_reachable(address)
     os.environ.setdefault(_GCS_WAIT_VARIABLE, _GCS_WAIT_S)
     try:
-        with build_py_modules(model) as py_modules:
+        with build_py_modules(model) as py_modules, cleanup_on_error(ray.shutdown):
             ray.init(address=address, runtime_env={"py_modules": py_modules})
     except Exception as error:
-        ray.shutdown()
         raise TrainingError(_connection_error_message(address, error)) from error
 
 

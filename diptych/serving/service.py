@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from diptych.components.common.local_ray import start_local_ray
+from diptych.schemas.cleanup import cleanup
 from diptych.schemas.errors import ModelError, ServiceError
 from diptych.serving.http_errors import ApiError
 from diptych.serving.metrics import ServiceMetrics
@@ -143,13 +144,16 @@ def _run_ray_serve() -> Iterator[None]:
         lambda reason: ServiceError(f"Cannot start Ray: {reason}"),
         object_store_memory=_OBJECT_STORE_BYTES,
     )
-    try:
+    with cleanup(_shut_down_serve, ray.shutdown):
         serve.start(proxy_location="Disabled")
         yield
-    finally:
-        with contextlib.suppress(Exception):  # ray.shutdown stops what remains
-            serve.shutdown()
-        ray.shutdown()
+
+
+def _shut_down_serve() -> None:
+    from ray import serve
+
+    with contextlib.suppress(Exception):  # ray.shutdown stops what remains
+        serve.shutdown()
 
 
 def _no_version_error(path: Path, refused: dict[int, str]) -> ModelError:

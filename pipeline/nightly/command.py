@@ -64,7 +64,10 @@ def run_nightly(
                 _prune_root(config, root, progress)
     except (DiptychError, OSError) as error:  # OSError: such as a full disk
         outcome: NightOutcome = "busy" if isinstance(error, BusyError) else "failed"
-        night = end_night(night, outcome, error=" ".join(str(error).split()))
+        text = " ".join(str(error).split())
+        if night.error is not None:  # the night has failed before
+            text = f"{night.error.rstrip('.')}. Then its record could not be written: {text}"
+        night = end_night(night, outcome, error=text)
     if webhook is not None and _is_reported(night, until):
         problem = post_summary(webhook, night.model_dump_json())
         if problem is not None:
@@ -111,5 +114,10 @@ def _run_night(
         night = end_night(night, "failed", error=" ".join(str(error).split()))
     except KeyboardInterrupt:
         night = end_night(night, "failed", error=INTERRUPTED)
-    night.write(root)
+    try:
+        night.write(root)
+    except OSError as error:
+        if night.error is None:
+            raise
+        progress.warn(f"The night could not be recorded: {error}")
     return night

@@ -15,6 +15,8 @@ from tfx.orchestration.portable.beam_executor_operator import BeamExecutorOperat
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration.executable_spec_pb2 import BeamExecutableSpec
 
+from diptych.schemas.cleanup import note_cleanup_error
+
 
 class StepOutcome(enum.Enum):
     """Result of a launched step: computed, or taken from the cache."""
@@ -62,7 +64,7 @@ def run_locally(
             continue
         on_start(name)
         executor = runner_utils.extract_executor_spec(deployment, name)
-        execution = launcher.Launcher(
+        step_launcher = launcher.Launcher(
             pipeline_node=node.pipeline_node,
             mlmd_connection=metadata.Metadata(connection),
             pipeline_info=program.pipeline_info,
@@ -70,10 +72,41 @@ def run_locally(
             executor_spec=clear_beam_args(executor),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
             custom_executor_operators={BeamExecutableSpec: _beam_operator(executor)},
-        ).launch()
+        )
+        execution = _launch(step_launcher)
         on_end(name, _step_outcome(connection, execution))
         if name == last_step:
             return
+
+
+def _launch(step_launcher: Any) -> Any:
+    """Launch a step. An error of the executor is raised as it is, whatever fails after it.
+
+    After an error, TFX removes the output folders, records the failure and removes its temporary
+    folder. An exception on the way, such as that of a step that has removed its own output folder,
+    would replace the error.
+    """
+    operator = step_launcher._executor_operator
+    if operator is None:  # a node without an executor
+        return step_launcher.launch()
+    run_executor, errors = operator.run_executor, list[Exception]()
+
+    def run_and_keep_error(execution_info: Any) -> Any:
+        try:
+            return run_executor(execution_info)
+        except Exception as error:
+            errors.append(error)
+            raise
+
+    operator.run_executor = run_and_keep_error
+    try:
+        return step_launcher.launch()
+    except Exception as error:
+        if not errors or error is errors[0]:
+            raise
+        cleanup_error = error
+    note_cleanup_error(errors[0], cleanup_error)
+    raise errors[0]
 
 
 def _is_complete(program: Any, node: Any, connection: Any, run: str) -> bool:

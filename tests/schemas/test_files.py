@@ -1,6 +1,11 @@
-import pytest
+import tempfile
+from pathlib import Path
 
-from diptych.schemas.files import PARTIAL_SUFFIX, atomic_folder, atomic_write
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from diptych.schemas.files import PARTIAL_SUFFIX, atomic_folder, atomic_write, empty_folder
 
 
 def test_a_file_has_its_name_only_when_it_is_complete(tmp_path):
@@ -22,6 +27,50 @@ def test_a_file_that_fails_is_deleted_and_the_previous_one_kept(tmp_path):
         raise ValueError("no luck")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_vanished_folder_does_not_hide_the_error(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(ValueError, match="no luck") as raised, atomic_write(folder / "file"):
+        folder.rmdir()
+        folder.write_text("a file: the path of the partial file is invalid now")
+        raise ValueError("no luck")
+    assert "NotADirectoryError" in raised.value.__notes__[0]
+
+
+@settings(deadline=None)
+@given(
+    st.text(
+        st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=255
+    ).filter(lambda name: name not in (".", "..") and len(name.encode()) <= 255)
+)
+@example("ä" * 127)
+@example("a" * 255)
+@example("😀" * 63)
+def test_every_file_name_can_be_written(name):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        with atomic_write(path) as partial:
+            partial.write_text("new")
+        assert path.read_text() == "new"
+        path.unlink()
+        with atomic_folder(path) as partial:
+            (partial / "file").touch()
+        assert [entry.name for entry in Path(folder).iterdir()] == [name]
+
+
+def test_a_folder_is_emptied_but_remains(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "file").touch()
+    folder = tmp_path / "folder"
+    (folder / "inside" / "deep").mkdir(parents=True)
+    (folder / "file").touch()
+    (folder / "link").symlink_to(tmp_path / "outside")
+    empty_folder(folder)
+    assert list(folder.iterdir()) == []
+    assert (tmp_path / "outside" / "file").exists()
+    empty_folder(tmp_path / "missing")
 
 
 def test_a_folder_has_its_name_only_when_it_is_complete(tmp_path):

@@ -3,7 +3,7 @@ import textwrap
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diptych.serving.base64_text import decode_base64
@@ -15,6 +15,7 @@ def wrap(text, width, end):
     return end.join(textwrap.wrap(text, width)) + end
 
 
+@settings(deadline=None)
 @given(
     content=st.binary(max_size=300),
     url_safe=st.booleans(),
@@ -56,6 +57,7 @@ def test_the_output_of_common_tools_is_decoded(encode):
     assert decode_base64(encode(CONTENT), len(CONTENT)) == CONTENT
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80) | st.from_regex(r"\s*[dD]ata:[a-zA-Z0-9+/=;,%\s]*", fullmatch=True))
 def test_any_text_is_decoded_or_rejected_with_a_reason(text):
     try:

@@ -5,6 +5,7 @@ The steps have the same names, parameters and artifact types, but only write giv
 
 # No ``from __future__ import annotations`` here: TFX reads these annotations as objects.
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -93,6 +94,12 @@ def ToyTrainer(
     (Path(model.uri) / f"left_by_{end}").touch()
     if end == "failed":
         raise ValueError("no luck")
+    if end == "failed without folders":  # the cleanup of TFX expects the output folders
+        shutil.rmtree(Path(model.uri).parent)
+        raise ValueError("no luck")
+    if end == "failed without metadata":  # TFX records the failure there
+        shutil.move(Path(model.uri).parents[3] / "metadata.sqlite", model.uri)
+        raise ValueError("no luck")
     if end == "interrupted":  # TFX records nothing in ML Metadata, as for a killed process
         raise KeyboardInterrupt
     metrics = EpochMetrics(
@@ -149,7 +156,8 @@ def ToyPusher(
 def toy_pipeline(root, pipeline="toy", end="", **values):
     """Build the pipeline; ``values`` are the settings and the metrics that it records.
 
-    The Trainer raises an error if ``end`` is "failed", and is interrupted if "interrupted".
+    The Trainer raises an error if ``end`` starts with "failed", and is interrupted if
+    "interrupted".
     """
     values = {
         **{"fingerprint": "f1", "rounds": 1, "learning_rate": 0.1, "code": "c1"},
@@ -196,7 +204,7 @@ def run_toy(root, name, last=None, **options):
       The launched steps.
 
     Raises:
-      ValueError: If ``end`` is "failed".
+      ValueError: If ``end`` starts with "failed".
       KeyboardInterrupt: If ``end`` is "interrupted".
     """
     launched = []

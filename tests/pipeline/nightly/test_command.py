@@ -217,3 +217,23 @@ def test_an_invalid_configuration_also_prints_a_summary(folder, run_night):
     assert "train.epochs" in summary["error"]
     assert not (folder / "root").exists()
     assert shown.startswith("Error: ")
+
+
+@pytest.mark.parametrize("end", ["failed without folders", "failed without metadata"])
+def test_the_error_of_a_step_wins_over_that_of_the_cleanup(folder, toy, run_night, end):
+    toy["end"] = end
+    code, summary, shown = run_night()
+    assert (code, summary["error"]) == (1, "ValueError: no luck")
+    assert "The cleanup failed as well" in Path(summary["log"]).read_text()
+    assert "Traceback" not in shown
+
+
+def test_the_error_of_a_step_remains_if_the_night_cannot_be_recorded(folder, toy, run_night):
+    toy["end"] = "failed"
+    (folder / "root" / "nights.jsonl").mkdir(parents=True)
+    code, summary, shown = run_night()
+    assert (code, summary["outcome"]) == (1, "failed")
+    step, _, record = summary["error"].partition(". Then its record could not be written: ")
+    assert step == "ValueError: no luck"
+    assert "Is a directory" in record
+    assert "Traceback" not in shown

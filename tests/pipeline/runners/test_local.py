@@ -22,6 +22,14 @@ def resumed(request, tmp_path_factory):
     return root, run_toy(root, "night-2026-11-21")
 
 
+@pytest.mark.parametrize("end", ["failed without folders", "failed without metadata"])
+def test_an_error_of_the_cleanup_does_not_replace_that_of_the_step(tmp_path, end):
+    with pytest.raises(ValueError, match="no luck") as raised:
+        run_toy(tmp_path, "night-2026-11-21", end=end)
+    (note,) = raised.value.__notes__
+    assert note.startswith("The cleanup failed as well: ")
+
+
 def test_complete_steps_are_not_launched_again(resumed):
     assert resumed[1] == ["Trainer", "Evaluator", "Pusher"]
 
