@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from diptych.components.common.local_connections import bypass_proxy_locally
 from diptych.components.common.production import resolve_production
 from diptych.pipeline.engines import check_reachable
 from diptych.pipeline.lock import lock_root
@@ -37,6 +38,7 @@ def run_pipeline(
       DiptychError: As raised by a step; ``StepError`` for an unexpected error.
       KeyboardInterrupt: If the run was interrupted.
     """
+    bypass_proxy_locally()  # for the Python API; the command line has done it
     root = resolve_root(config, root)
     make_encoder_importable(config)
     with lock_root(root) as set_holder:

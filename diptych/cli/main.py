@@ -12,13 +12,17 @@ from diptych.cli.runs import compare_runs_command, report_command, runs_command
 from diptych.cli.schema import schema_command
 from diptych.cli.sections import SectionedGroup
 from diptych.cli.serve import serve_command
+from diptych.cli.streams import prepare_standard_streams
 from diptych.cli.submit import submit_command
+from diptych.components.common.local_connections import bypass_proxy_locally
 
 
 @click.group(cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="diptych")
 def main() -> None:
     """From raw labelled data to a Siamese model in production."""
+    prepare_standard_streams()
+    bypass_proxy_locally()
 
 
 main.add_section("Pipeline", run_command, tune_command, compile_command, submit_command)

@@ -21,6 +21,7 @@ from typing import Any
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from diptych.components.common.local_connections import bypass_proxy_locally
 from diptych.pipeline.runners.kubeflow.bucket_paths import bucket_uri, local_path
 from diptych.schemas.errors import DiptychError
 from diptych.schemas.files import atomic_write
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument(_SPEC_OPTION, dest="spec", required=True)
     parser.add_argument("--mounts", default="", help="Folder that contains gcs/, s3/ and minio/.")
     options, tfx_arguments = parser.parse_known_args()
+    bypass_proxy_locally()
     executor_input = to_local_input(options.executor_input, options.spec, options.mounts)
     _create_output_folders(executor_input.outputs)
 
