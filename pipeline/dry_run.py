@@ -57,7 +57,7 @@ def plan_run(config: Config, root: Path | None = None) -> list[PlannedStep]:
     production = resolve_production(serving_folder(config, root))
     if not (root / DATABASE).is_file():
         # Building the pipeline creates its root.
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             pipeline = build_pipeline(config, inputs, Path(folder), production)
         return [PlannedStep(step.id, cached=False) for step in pipeline.components]
     pipeline = build_pipeline(config, inputs, root, production)
@@ -98,11 +98,12 @@ def _look_up_steps(pipeline: Pipeline, database: Path) -> Iterator[PlannedStep]:
 @contextlib.contextmanager
 def _copy_database(database: Path) -> Iterator[Path]:
     """Copy the metadata, also while another process writes to them."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / DATABASE
         try:
+            source_uri = f"{database.as_uri()}?mode=ro"
             with (
-                contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as source,
+                contextlib.closing(sqlite3.connect(source_uri, uri=True)) as source,
                 contextlib.closing(sqlite3.connect(copy)) as target,
             ):
                 source.backup(target)

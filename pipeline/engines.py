@@ -35,7 +35,14 @@ def beam_args(beam: BeamConfig) -> list[str]:
     Raises:
       ConfigError: If Beam has no such option, or does not accept its value.
     """
-    options = {"runner": _RUNNERS[beam.runner], **_default_options(beam), **beam.options}
+    from diptych.components.common import beam_files  # changes how this process reads patterns
+
+    options = {
+        "runner": _RUNNERS[beam.runner],
+        "beam_plugin": beam_files.__name__,
+        **_default_options(beam),
+        **beam.options,
+    }
     if not options.keys() & _PACKAGE_OPTIONS:
         # Without a package option, TFX builds a package of Diptych at each step, which takes 1.6 s.
         # It is not needed: workers run in this process, or in an environment with Diptych.

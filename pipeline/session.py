@@ -12,9 +12,11 @@ from pathlib import Path
 
 from diptych.pipeline.progress import ProgressReporter, forward_progress
 from diptych.pipeline.workspace import LOG, mark_running, run_folder
+from diptych.schemas.cleanup import cleanup
 from diptych.schemas.config.config import Config
 from diptych.schemas.config.model import CustomEncoder
 from diptych.schemas.errors import ConfigError, DiptychError, StepError
+from diptych.schemas.paths import check_root
 
 INTERRUPTED = "Interrupted. Completed steps are kept; run the same command again to resume."
 _log = logging.getLogger("diptych")
@@ -63,26 +65,41 @@ def open_session(
         try:
             yield Session(config, root, run, progress)
         except (KeyboardInterrupt, SystemExit) as error:  # Ray exits when it receives a signal
-            progress.end_step("failed")
+            with contextlib.suppress(OSError):  # the terminal is closed
+                progress.end_step("failed")
             raise KeyboardInterrupt from error
         except Exception as error:
             _log.exception("The run failed")
-            progress.end_step("failed")
+            with contextlib.suppress(OSError):
+                progress.end_step("failed")
             if isinstance(error, DiptychError):
                 raise
             raise _find_cause(error) from error
 
 
 def resolve_root(config: Config, root: Path | None) -> Path:
-    """Absolute path of the pipeline root; by default ``diptych-NAME`` in the working directory."""
-    return (root or Path(f"diptych-{config.name}")).absolute()
+    """Absolute path of the pipeline root; by default ``diptych-NAME`` in the working directory.
+
+    Raises:
+      ConfigError: If the path cannot be a root.
+    """
+    return check_root((root or Path(f"diptych-{config.name}")).absolute())
 
 
 def make_encoder_importable(config: Config) -> None:
-    """Add the working directory to the import path, also of Ray workers, for a custom encoder."""
+    """Add the working directory to the import path, also of Ray workers, for a custom encoder.
+
+    Raises:
+      ConfigError: If the path of the working directory contains a colon.
+    """
     if not isinstance(config.model.encoder, CustomEncoder):
         return
     folder = str(Path.cwd())
+    if os.pathsep in folder:
+        raise ConfigError(
+            f"A custom encoder is imported from the working directory, and Python accepts no "
+            f"{os.pathsep!r} in such a path: {folder}. Run diptych in another folder."
+        )
     if folder not in sys.path:
         sys.path.insert(0, folder)
     python_path = os.environ.get("PYTHONPATH", "")
@@ -114,14 +131,15 @@ def log_to_file(log: Path) -> Iterator[None]:
         each.setLevel(max(each.level, level))
     root_logger.addHandler(handler)
     root_logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         root_logger.setLevel(level)
         root_logger.removeHandler(handler)
         for each, its_level in existing.items():
             each.setLevel(its_level)
-        handler.close()
+
+    with cleanup(restore, handler.close):
+        yield
 
 
 def _find_cause(error: BaseException) -> DiptychError:

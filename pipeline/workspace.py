@@ -7,6 +7,7 @@ from pathlib import Path
 
 from diptych.schemas.config.config import Config
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.paths import check_root
 
 DATABASE = "metadata.sqlite"
 LOG = "log.txt"
@@ -22,7 +23,7 @@ def find_root(given: Path | None) -> Path:
       ConfigError: If the search finds no root, or more than one.
     """
     if given is not None:
-        return given.absolute()
+        return check_root(given.absolute())
     here = Path.cwd()
     found = [here] if (here / DATABASE).is_file() else []
     found += sorted(path.parent for path in here.glob(f"*/{DATABASE}"))

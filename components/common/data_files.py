@@ -93,6 +93,20 @@ class _ImageFolderWalk:
         return None
 
 
+def split_existing_folder(path: str) -> tuple[str, str]:
+    """Split a path with wildcards or other patterns into its longest existing folder and the rest.
+
+    What exists is meant literally, whatever its name contains. The rest has at least one part.
+    """
+    folder, parts = "", path.split("/")
+    if not parts[0]:
+        folder = "/"
+    parts = [part for part in parts if part] or [""]
+    while len(parts) > 1 and os.path.isdir(os.path.join(folder, parts[0])):
+        folder = os.path.join(folder, parts.pop(0))
+    return folder or ".", "/".join(parts)
+
+
 def to_printable(name: str) -> str:
     """Convert a file name to valid text; bytes that are not UTF-8 become escapes."""
     return os.fsencode(name).decode(errors="backslashreplace")

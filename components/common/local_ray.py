@@ -1,14 +1,47 @@
 """A local Ray cluster that ends with the process that started it."""
 
 import logging
+import os
+import re
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
+from diptych.schemas.cleanup import cleanup_on_error
 from diptych.schemas.errors import DiptychError
 
 _START_ATTEMPTS = 3  # the raylet gives up if its agent needs more than 15 s to start
+_FALLBACK = "/tmp"
+_SAFE_FOLDER = re.compile(r"[A-Za-z0-9/._+-]+")
+# A socket has at most 107 bytes; below this folder, Ray adds
+# /session_2026-11-21_02-15-30_123456_1234567/sockets/plasma_store.99
+_MAX_FOLDER_LENGTH = 107 - 67
 _progress = logging.getLogger("diptych.progress")
+
+
+def choose_ray_folder() -> str | None:
+    """Choose the folder for the sockets and logs of a local Ray; None if no folder is usable.
+
+    Ray takes RAY_TMPDIR or TMPDIR as they are. It fails if the path of a socket is longer than the
+    kernel allows, and splits commands that contain the path at special characters.
+    """
+    given = [os.environ.get("RAY_TMPDIR"), os.environ.get("TMPDIR")]
+    parents = [os.path.abspath(folder) for folder in given if folder]
+    folders = (os.path.join(parent, "ray") for parent in (*parents, _FALLBACK))
+    return next((folder for folder in folders if _is_usable(folder)), None)
+
+
+def _is_usable(folder: str) -> bool:
+    if len(folder) > _MAX_FOLDER_LENGTH or not _SAFE_FOLDER.fullmatch(folder):
+        return False
+    while not os.path.lexists(folder):  # Ray creates it
+        folder = os.path.dirname(folder)
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True
 
 
 def start_local_ray(
@@ -23,12 +56,19 @@ def start_local_ray(
     """
     import ray
 
+    folder = choose_ray_folder()
+    if folder is None:
+        raise make_error(
+            "It needs a writable folder with a short name of letters, digits, / . _ and -, for its "
+            f"sockets. {_FALLBACK} is not writable: set RAY_TMPDIR to another folder."
+        )
+    options.setdefault("_temp_dir", folder)
     for attempt in range(1, _START_ATTEMPTS + 1):
         try:
-            ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **options)
+            with cleanup_on_error(ray.shutdown):
+                ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **options)
             return
         except Exception as error:
-            ray.shutdown()
             if attempt == _START_ATTEMPTS:
                 raise make_error(" ".join(str(error).split()) or repr(error)) from error
             _progress.info("Ray did not start, attempt %d of %d", attempt + 1, _START_ATTEMPTS)

@@ -12,6 +12,7 @@ from diptych.components.common.data_files import (
     DataFile,
     find_images,
     has_table_extension,
+    split_existing_folder,
 )
 from diptych.components.example_gen.path_levels import check_levels_are_clear, find_level_problem
 from diptych.components.example_gen.spans import Span, find_spans, has_spans
@@ -148,9 +149,9 @@ def find_files(data: DataConfig) -> SpanFiles:
                 f"use a pattern such as {os.path.join(path, '**', '*.csv')}."
             )
     elif glob.has_magic(path):
-        root = _root_of_pattern(path)
-        matches = [match for match in glob.glob(path, recursive=True) if os.path.isfile(match)]
-        names = [os.path.relpath(match, root) for match in matches]
+        root, pattern = split_existing_folder(path)
+        matches = glob.glob(pattern, root_dir=root, recursive=True)
+        names = [match for match in matches if os.path.isfile(os.path.join(root, match))]
         if not names:
             raise ConfigError(f"No file matches data.path {path}. Check the pattern.")
     else:
@@ -177,13 +178,6 @@ def _require_mounted_path(path: str) -> None:
 def _has_tfrecord_name(name: str) -> bool:
     lower = name.lower()
     return "tfrecord" in lower or lower.endswith((".gz", ".tfr"))
-
-
-def _root_of_pattern(pattern: str) -> str:
-    """Return the folder above the first part with a wildcard."""
-    parts = Path(pattern).parts
-    num_fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    return str(Path(*parts[:num_fixed])) if num_fixed else "."
 
 
 def _find_images(path: str, levels: Sequence[LevelRole] | None) -> SpanFiles:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from diptych.components.common.data_files import split_existing_folder
 from diptych.schemas.errors import ConfigError, DataError
 
 _TOKEN = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)(?::([^{}]*))?\}")
@@ -39,8 +40,8 @@ class Span:
 
 
 def has_spans(path: str) -> bool:
-    """Return whether a path has span patterns."""
-    return _TOKEN.search(path) is not None
+    """Return whether a path has span patterns that are not part of the name of a file or folder."""
+    return _TOKEN.search(split_existing_folder(path)[1]) is not None and not os.path.lexists(path)
 
 
 def guess_span_pattern(folder: str) -> str | None:
@@ -83,10 +84,11 @@ def find_spans(path: str, window: int | None = None) -> tuple[Span, ...]:
       ConfigError: If the patterns contradict each other, or nothing matches them.
       DataError: If a name has an invalid date, or two paths are the same span.
     """
-    digits = _parse_patterns(path)
+    folder, pattern = split_existing_folder(path)
+    digits = _parse_patterns(pattern)
     versions_by_number: dict[int, dict[int | None, Span]] = {}
-    for texts in _match_path(Path(path).parts, digits, {}):
-        span = _build_span(path, texts)
+    for texts in _match_path(Path(pattern).parts, digits, {}, folder):
+        span = _build_span(folder, pattern, texts)
         versions = versions_by_number.setdefault(span.number, {})
         first = versions.setdefault(span.version, span)
         if first != span:
@@ -141,7 +143,7 @@ def _match_path(
     parts: tuple[str, ...],
     digits: Mapping[str, int | None],
     matched: dict[str, str],
-    folder: str = "",
+    folder: str,
 ) -> Iterator[dict[str, str]]:
     """Yield the text of each pattern for every path that matches.
 
@@ -172,10 +174,12 @@ def _match_entries(
     folder: str, part: str, digits: Mapping[str, int | None], is_folder: bool
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the names in a folder that match one part of the path, and the pattern texts."""
-    if not _TOKEN.search(part) and not re.search(r"[*?\[]", part):
-        if os.path.isdir(os.path.join(folder, part)):
+    if not _TOKEN.search(part):
+        is_literal = os.path.isdir(os.path.join(folder, part))
+        if is_literal:  # wins over wildcards
             yield part, {}
-        return
+        if is_literal or not re.search(r"[*?\[]", part):
+            return
     expression = re.compile(_to_regex(part, digits))
     try:
         with os.scandir(folder or ".") as entries:
@@ -205,8 +209,9 @@ def _wildcards_to_regex(text: str) -> str:
     return fnmatch.translate(text).removesuffix(r"\Z")
 
 
-def _build_span(path: str, texts: Mapping[str, str]) -> Span:
-    span_path = _TOKEN.sub(lambda token: texts.get(token[1], token[0]), path)
+def _build_span(folder: str, pattern: str, texts: Mapping[str, str]) -> Span:
+    name = _TOKEN.sub(lambda token: texts.get(token[1], token[0]), pattern)
+    span_path = os.path.join(folder, name)
     version = int(texts["VERSION"]) if "VERSION" in texts else None
     if "SPAN" in texts:
         number = int(texts["SPAN"])

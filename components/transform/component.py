@@ -4,6 +4,7 @@ Transform runs it over the examples, and the exported model contains the same gr
 and serving cannot diverge.
 """
 
+import re
 from typing import Any
 
 import tensorflow as tf
@@ -46,7 +47,9 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     label = _flatten_feature(inputs[features.LABEL])
     outputs = {
         features.LABEL: label,
-        features.CLASS: tft.compute_and_apply_vocabulary(label, vocab_filename="classes"),
+        features.CLASS: tft.compute_and_apply_vocabulary(
+            _escape_line_breaks(label), vocab_filename="classes"
+        ),
         features.ID: _flatten_feature(inputs[features.ID]),
     }
     if spec.kind == "image":
@@ -58,6 +61,13 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         mean, deviation = _mean_and_deviation(vector)
         outputs[features.X] = (vector - mean) / deviation
     return outputs
+
+
+def _escape_line_breaks(text: tf.Tensor) -> tf.Tensor:
+    """Escape line breaks: the vocabulary has one label per line, and TFT drops all others."""
+    for character, escape in (("\\", r"\\"), ("\n", r"\n"), ("\r", r"\r")):
+        text = tf.strings.regex_replace(text, re.escape(character), escape.replace("\\", r"\\"))
+    return text
 
 
 def _flatten_feature(tensor: Any) -> tf.Tensor:

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from diptych.cli.options import set_option
+from diptych.cli.path_type import FilePath
+from diptych.cli.terminal_text import escape_control
 
 # Module and function; the function returns the text of the file.
 _COMPILERS = {
@@ -21,7 +23,7 @@ _COMPILERS = {
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(dir_okay=False),
     required=True,
     help="File to write; an existing file is replaced.",
 )
@@ -35,12 +37,12 @@ _COMPILERS = {
 )
 @click.option(
     "--root",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(file_okay=False),
     help="Folder, where the steps run, of pushed models and of everything else that outlives a "
     "run.",
 )
 @set_option
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("config", type=FilePath())
 def compile_command(
     config: Path,
     runner: str,
@@ -75,4 +77,4 @@ def compile_command(
                 tmp_path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"Cannot write {out}: {error.strerror}.") from error
-    click.echo(f"Wrote {out}")
+    click.echo(f"Wrote {escape_control(str(out))}")

@@ -13,6 +13,7 @@ from typing import Any
 import pydantic
 import yaml
 
+from diptych.cli.terminal_text import escape_control
 from diptych.components.example_gen.profile import DataProfile, profile_data
 from diptych.schemas.config.config import Config
 from diptych.schemas.config.data import ImageFolder, PairTable, Table, TFRecords
@@ -119,7 +120,7 @@ def _render_config(name: str, profile: DataProfile, after_data: str) -> str:
         *_render_key("", "name", name, fields["name"].description or ""),
         "",
         *_render_comment(fields["data"].description or ""),
-        *(line for note in profile.notes for line in _render_comment(note)),
+        *(line for note in profile.notes for line in _render_comment(escape_control(note))),
         "data:",
         *_render_section(_DATA_KINDS[profile.data["kind"]], profile.data, "  "),
     ]
@@ -153,11 +154,22 @@ def _render_key(indent: str, key: str, value: object, description: str) -> list[
         value = list(value)
     if isinstance(value, pydantic.BaseModel):
         value = value.model_dump(mode="json")
-    text = yaml.safe_dump(
-        value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
-    )
-    text = text.removesuffix("...\n").strip()
+    text = _dump_value(value)
+    if "\n" in text:  # a name with a line break
+        text = _dump_value(value, default_style='"')
     return _with_comment(f"{indent}{key}: {text}", description, indent)
+
+
+def _dump_value(value: object, default_style: str | None = None) -> str:
+    text = yaml.safe_dump(
+        value,
+        default_flow_style=True,
+        default_style=default_style,
+        allow_unicode=True,
+        width=10**9,
+        sort_keys=False,
+    )
+    return text.removesuffix("...\n").strip()
 
 
 def _with_comment(line: str, description: str, indent: str) -> list[str]:

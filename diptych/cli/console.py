@@ -6,6 +6,7 @@ appends to the log of a run, ``hide_library_output`` keeps standard error until 
 """
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -21,6 +22,8 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from diptych.cli.errors import exit_on_error
+from diptych.cli.terminal_text import escape_control
+from diptych.schemas.cleanup import cleanup, note_cleanup_error
 from diptych.schemas.errors import DiptychError
 
 STDOUT, STDERR = 1, 2
@@ -44,20 +47,19 @@ def redirect_output(log: Path, descriptor: int = STDOUT) -> Iterator[Console]:
     stdout, stderr = os.dup(STDOUT), os.dup(STDERR)
     terminal = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="replace")
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
+    with cleanup(
+        sys.stdout.flush,
+        sys.stderr.flush,
+        lambda: logging.captureWarnings(False),
+        lambda: os.dup2(stdout, STDOUT),
+        lambda: os.dup2(stderr, STDERR),
+        *(functools.partial(os.close, each) for each in (target, stdout, stderr)),
+        terminal.close,
+    ):
         os.dup2(target, STDOUT)
         os.dup2(target, STDERR)
         logging.captureWarnings(True)
-        yield Console(file=terminal, highlight=False, soft_wrap=True)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        logging.captureWarnings(False)
-        os.dup2(stdout, STDOUT)
-        os.dup2(stderr, STDERR)
-        for each in (target, stdout, stderr):
-            os.close(each)
-        terminal.close()
+        yield Console(file=terminal, highlight=False, emoji=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -78,19 +80,19 @@ def hide_library_output() -> Iterator[Console]:
         tempfile.TemporaryFile() as hidden,
     ):
         os.dup2(hidden.fileno(), STDERR)
-        try:
-            yield Console(file=terminal, highlight=False)
-        except DiptychError:
-            raise
-        except Exception:
-            sys.stderr.flush()
-            hidden.seek(0)
-            terminal.write(hidden.read().decode(errors="replace"))
-            raise
-        finally:
-            sys.stderr.flush()
-            terminal.flush()
-            os.dup2(stderr, STDERR)
+        with cleanup(sys.stderr.flush, terminal.flush, lambda: os.dup2(stderr, STDERR)):
+            try:
+                yield Console(file=terminal, highlight=False, emoji=False)
+            except DiptychError:
+                raise
+            except Exception as error:
+                try:
+                    sys.stderr.flush()
+                    hidden.seek(0)
+                    terminal.write(hidden.read().decode(errors="replace"))
+                except (OSError, ValueError) as problem:
+                    note_cleanup_error(error, problem)
+                raise
 
 
 class ConsoleReporter:
@@ -123,7 +125,7 @@ class ConsoleReporter:
         self.log, self._run_started = log, time.perf_counter()
         with redirect_output(log, self._descriptor) as console, _interrupt_on_sigterm():
             self._console = console
-            console.print(f"[bold]{escape(pipeline)}[/]  root {escape(str(root))}")
+            console.print(f"[bold]{escape(pipeline)}[/]  root {escape(escape_control(str(root)))}")
             self._progress = Progress(
                 SpinnerColumn(finished_text=" "),
                 TextColumn("{task.description:<16}"),
@@ -171,12 +173,12 @@ class ConsoleReporter:
 
     def _print(self, line: str) -> None:
         if self._console is not None:
-            self._console.print(escape(line))
+            self._console.print(escape(escape_control(line)))
 
 
 def results_console() -> Console:
     """Console for results on standard output; lines are not wrapped."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    return Console(file=sys.stdout, highlight=False, emoji=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ import click
 
 from diptych.cli.model_option import find_model, load_pushed_model, model_option
 from diptych.cli.options import json_option
+from diptych.cli.path_type import FilePath
+from diptych.cli.terminal_text import escape_control
 from diptych.schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @click.command("compare", short_help="Compare two examples: same or different class.")
-@click.argument("left", type=click.Path(path_type=Path))
-@click.argument("right", type=click.Path(path_type=Path))
+@click.argument("left", type=FilePath())
+@click.argument("right", type=FilePath())
 @model_option
 @click.option(
     "--threshold",
@@ -61,10 +63,10 @@ def compare_command(
 
 
 @click.command("embed", short_help="Write the embeddings of images or tables to Parquet.")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=FilePath())
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     required=True,
     help="Parquet file to write; with --runner, a folder of Parquet files.",
 )
@@ -110,13 +112,15 @@ def embed_command(
             check_reachable(beam)
             result = embed_with_beam(pushed, path, out, beam_args(beam))
     seconds = time.perf_counter() - started
+    manifest = pushed.manifest
     click.echo(
-        f"Wrote {out}: {result.num_embedded:,} embeddings of {pushed.manifest.embedding_size} "
-        f"numbers by {pushed.manifest.name}, version {pushed.manifest.version}, in {seconds:.1f} s"
+        f"Wrote {escape_control(str(out))}: {result.num_embedded:,} embeddings of "
+        f"{manifest.embedding_size} numbers by {manifest.name}, version {manifest.version}, in "
+        f"{seconds:.1f} s"
     )
     if result.num_rejected:
         listed = out / "_rejected" if runner else rejected_path(out)
-        click.echo(f"{describe_rejected(result)} All are listed in {listed}")
+        click.echo(f"{describe_rejected(result)} All are listed in {escape_control(str(listed))}")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import click
 
+from diptych.cli.terminal_text import escape_control
 from diptych.schemas.errors import DiptychError
 
 
@@ -18,5 +19,5 @@ def exit_on_error() -> Iterator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """Message of an error on one line."""
-    return " ".join(str(error).split())
+    """Message of an error on one line, without the control characters of names in it."""
+    return escape_control(" ".join(str(error).split()))

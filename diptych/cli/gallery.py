@@ -10,6 +10,7 @@ import click
 
 from diptych.cli.model_option import load_pushed_model, model_option
 from diptych.cli.options import json_option
+from diptych.cli.path_type import FilePath
 from diptych.cli.terminal_text import escape_control
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from diptych.inference.pushed_model import PushedModel
 
 _MAX_LISTED = 10
-_PATH = click.Path(path_type=Path)
+_PATH = FilePath()
 
 
 @click.command("enroll", short_help="Add labelled examples to a gallery.")

@@ -6,15 +6,17 @@ from pathlib import Path
 import click
 
 from diptych.cli.errors import exit_on_error
+from diptych.cli.path_type import FilePath
+from diptych.cli.terminal_text import escape_control, shell_argument
 
 
 @click.command("init", short_help="Write a configuration that fits the data.")
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Data to profile: a folder of images, tables or TFRecord files.",
 )
-@click.argument("out", type=click.Path(path_type=Path), default=Path("diptych.yaml"))
+@click.argument("out", type=FilePath(), default=Path("diptych.yaml"))
 def init_command(data: Path | None, out: Path) -> None:
     """Write a commented configuration to OUT (default: diptych.yaml) that fits the data.
 
@@ -27,11 +29,8 @@ def init_command(data: Path | None, out: Path) -> None:
 
         guesses = write_config_template(data, out)
     for guess in guesses:
-        click.echo(guess)
-    if guesses:
-        click.echo(
-            f"Wrote {out}. Decide the lines that start with # CHECK and delete them, then run: "
-            f"diptych run {out}"
-        )
-    else:
-        click.echo(f"Wrote {out}. Check it, then run: diptych run {out}")
+        click.echo(escape_control(guess))
+    check = "Decide the lines that start with # CHECK and delete them" if guesses else "Check it"
+    click.echo(
+        f"Wrote {escape_control(str(out))}. {check}, then run: diptych run {shell_argument(out)}"
+    )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from diptych.cli.path_type import FilePath
+from diptych.cli.terminal_text import shell_argument
 from diptych.schemas.errors import ModelError
 from diptych.schemas.versions import list_versions
 
@@ -19,7 +21,7 @@ def model_option(command: _Command) -> _Command:
     """Add the option ``--model`` to a command; see ``load_pushed_model``."""
     return click.option(
         "--model",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         envvar="DIPTYCH_MODEL",
         show_envvar=True,
         help="Folder of a pushed version, or of versions, of which the newest is used. Default: "
@@ -54,7 +56,8 @@ def find_model(here: Path) -> Path:
     if found:
         names = ", ".join(str(folder) for folder in found)
         raise ModelError(
-            f"{len(found)} pushed models found: {names}. Choose one with --model {found[0]}."
+            f"{len(found)} pushed models found: {names}. Choose one with --model "
+            f"{shell_argument(found[0])}."
         )
     raise ModelError(
         "No pushed model found: neither ./serving nor ./*/serving contains a version. Choose one "

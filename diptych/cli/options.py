@@ -1,10 +1,11 @@
 """Arguments and options that several commands share."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from diptych.cli.path_type import FilePath
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -23,12 +24,12 @@ def pipeline_options(command: _Command) -> _Command:
     for decorate in (
         click.option(
             "--root",
-            type=click.Path(path_type=Path, file_okay=False),
+            type=FilePath(file_okay=False),
             help="Pipeline root: folder of metadata, artifacts, logs and pushed models. "
             "Default: diptych-NAME in the working directory.",
         ),
         set_option,
-        click.argument("config", type=click.Path(path_type=Path)),
+        click.argument("config", type=FilePath()),
     ):
         command = decorate(command)
     return command
@@ -38,6 +39,6 @@ def runs_root_option(command: _Command) -> _Command:
     """Add the option ``--root`` of commands that read the runs of a pipeline root."""
     return click.option(
         "--root",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=FilePath(file_okay=False),
         help="Pipeline root. Default: the only one in the working directory or its subfolders.",
     )(command)

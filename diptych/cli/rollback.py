@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from diptych.cli.errors import exit_on_error
+from diptych.cli.path_type import FilePath
+from diptych.cli.terminal_text import escape_control
 
 if TYPE_CHECKING:
     from diptych.schemas.manifest import ModelManifest
@@ -15,13 +17,13 @@ if TYPE_CHECKING:
 @click.command("rollback", short_help="Put the previous version into production again.")
 @click.option(
     "--root",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(file_okay=False),
     help="Pipeline root whose newest pushed version is rolled back. Default: the only one in the "
     "working directory or its subfolders.",
 )
 @click.option(
     "--model",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(file_okay=False),
     help="Folder of pushed versions, instead of a pipeline root.",
 )
 def rollback_command(root: Path | None, model: Path | None) -> None:
@@ -45,7 +47,7 @@ def rollback_command(root: Path | None, model: Path | None) -> None:
             result = roll_back(find_serving_folder(root) if model is None else model)
     click.echo(f"Rolled back    {_describe_version(result.rolled_back)}")
     click.echo(f"In production  {_describe_version(result.production)}")
-    click.echo(f"Kept           {result.moved_to}")
+    click.echo(f"Kept           {escape_control(str(result.moved_to))}")
 
 
 def _describe_version(manifest: "ModelManifest") -> str:

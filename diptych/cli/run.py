@@ -9,6 +9,7 @@ import click
 
 from diptych.cli.errors import one_line
 from diptych.cli.options import pipeline_options
+from diptych.cli.terminal_text import escape_control
 from diptych.schemas.errors import DiptychError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def tune_command(config: Path, settings: tuple[str, ...], root: Path | None) -> 
     console.print(search_table(result.trials, result.results))
     console.print()
     for title, path in result.files.items():
-        console.print(f"{title:<14}{path}", markup=False)
+        console.print(f"{title:<14}{escape_control(str(path))}", markup=False)
     _print_done(progress)
 
 
@@ -134,13 +135,14 @@ def _print_plan(config: Path, settings: tuple[str, ...], root: Path | None) -> N
         from diptych.pipeline.dry_run import plan_run  # imports TensorFlow, whose output is hidden
 
         steps = plan_run(loaded, root)
-    click.echo(f"{loaded.name}  root {resolve_root(loaded, root)}")
+    click.echo(f"{loaded.name}  root {escape_control(str(resolve_root(loaded, root)))}")
     for step in steps:
         click.echo(f"  {step.name:<18}{'cached' if step.cached else 'would run'}")
 
 
 def _print_done(progress: "ConsoleReporter") -> None:
-    click.echo(f"Done          in {progress.seconds:.0f} s, log in {progress.log}")
+    log = escape_control(str(progress.log))
+    click.echo(f"Done          in {progress.seconds:.0f} s, log in {log}")
 
 
 @contextlib.contextmanager

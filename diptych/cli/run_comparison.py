@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from diptych.cli.run_table import format_duration, format_percent
+from diptych.cli.terminal_text import escape_control
 from diptych.pipeline.runs.compare import RunComparison
 from diptych.pipeline.runs.outcome import RunOutcome
 from diptych.schemas.evaluation import Estimate
@@ -54,9 +55,8 @@ def _print_differences(console: Console, title: str, values: dict[str, tuple[Any
     console.print(f"\n[bold]{title}[/]" + ("" if values else f"{'':<{15 - len(title)}}the same"))
     width = max(map(len, values), default=0)
     for name, (left, right) in values.items():
-        console.print(
-            f"  {escape(name):<{width}}  {_format_detail(left)} -> {_format_detail(right)}"
-        )
+        shown = escape(escape_control(name))
+        console.print(f"  {shown:<{width}}  {_format_detail(left)} -> {_format_detail(right)}")
 
 
 def _format_detail(value: Any) -> str:
@@ -65,7 +65,7 @@ def _format_detail(value: Any) -> str:
     return (
         f"{value:,}"
         if isinstance(value, int) and not isinstance(value, bool)
-        else escape(str(value))
+        else escape(escape_control(str(value)))
     )
 
 
@@ -117,7 +117,7 @@ def _class_table(comparison: RunComparison) -> Table:
     table = _comparison_table("", "left", "right", "right - left")
     for each in comparison.classes:
         table.add_row(
-            escape(each.label),
+            escape(escape_control(each.label)),
             f"{100 * each.left:.1f}",
             f"{100 * each.right:.1f}",
             _percentage_points(each.gain),
@@ -131,7 +131,7 @@ def _verdict_lines(run: RunOutcome) -> list[str]:
     word = "[green]blessed[/]" if run.blessed else "[red]not blessed[/]"
     if run.evaluation is None:
         return [word]
-    return [word, *(escape(check.text) for check in run.evaluation.checks)]
+    return [word, *(escape(escape_control(check.text)) for check in run.evaluation.checks)]
 
 
 def _comparison_table(*names: str) -> Table:

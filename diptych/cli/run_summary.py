@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from diptych.cli.terminal_text import escape_control, shell_argument
 from diptych.pipeline.runs.run_summary import RunSummary
 from diptych.schemas.balance import Spread
 from diptych.schemas.evaluation import Estimate, EvaluationReport
@@ -45,7 +46,7 @@ def print_run_summary(summary: RunSummary, report: Path | None, console: Console
     _print_line(console, "Model", _describe_model(summary))
     path = "not built, see the log" if report is None else str(report)
     _print_line(console, "Report", path)
-    _print_line(console, "Curves", f"tensorboard --logdir {summary.curves}")
+    _print_line(console, "Curves", f"tensorboard --logdir {shell_argument(summary.curves)}")
 
 
 def percentage(estimate: Estimate) -> str:
@@ -58,7 +59,7 @@ def percentage(estimate: Estimate) -> str:
 
 
 def _print_line(console: Console, title: str, text: str, style: str = "") -> None:
-    console.print(f"{title:<14}[{style or 'none'}]{escape(text)}[/]")
+    console.print(f"{title:<14}[{style or 'none'}]{escape(escape_control(text))}[/]")
 
 
 def _print_reason_counts(
@@ -108,7 +109,7 @@ def _print_metrics(evaluation: EvaluationReport, console: Console) -> None:
     verdict = "[green]blessed[/]" if evaluation.blessed else "[red]not blessed[/]"
     # The failed checks first: they decided against the model.
     first, *others = sorted(evaluation.checks, key=lambda check: check.passed)
-    console.print(f"Verdict       {verdict}: {escape(first.text)}")
+    console.print(f"Verdict       {verdict}: {escape(escape_control(first.text))}")
     for check in others:
         _print_line(console, "", check.text)
 

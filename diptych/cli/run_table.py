@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from diptych.cli.terminal_text import escape_control
 from diptych.pipeline.runs.outcome import RunOutcome, RunState
 from diptych.schemas.evaluation import Estimate
 
@@ -30,7 +31,7 @@ def print_runs(root: Path, outcomes: list[RunOutcome], num_runs: int, console: C
       console: Console to print on.
     """
     for pipeline in sorted({each.run.pipeline for each in outcomes}):
-        console.print(f"[bold]{escape(pipeline)}[/]  root {escape(str(root))}")
+        console.print(f"[bold]{escape(pipeline)}[/]  root {escape(escape_control(str(root)))}")
         console.print(runs_table([each for each in outcomes if each.run.pipeline == pipeline]))
         console.print()
     notes = [f"{len(outcomes)} of {num_runs} runs, --limit shows more"] * (len(outcomes) < num_runs)

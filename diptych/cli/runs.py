@@ -10,6 +10,7 @@ import click
 
 from diptych.cli.errors import exit_on_error
 from diptych.cli.options import json_option, runs_root_option
+from diptych.cli.path_type import FilePath
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +82,7 @@ def compare_runs_command(left: str, right: str, root: Path | None, as_json: bool
 @runs_root_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(dir_okay=False),
     help="File to write. Default: report.html next to the log of the run.",
 )
 @click.option("--rebuild", is_flag=True, help="Build the report again, even if it exists.")
@@ -115,7 +116,7 @@ def _wide_console() -> "Console":
     """Console of a fixed width, so that a narrow terminal truncates no names."""
     from rich.console import Console
 
-    return Console(highlight=False, width=_WIDTH)
+    return Console(highlight=False, emoji=False, width=_WIDTH)
 
 
 def _has_display() -> bool:

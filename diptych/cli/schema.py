@@ -4,11 +4,14 @@ from pathlib import Path
 
 import click
 
+from diptych.cli.path_type import FilePath
+from diptych.cli.terminal_text import escape_control
+
 
 @click.command("schema")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(dir_okay=False),
     help="File to write; an existing file is replaced. Default: standard output.",
 )
 def schema_command(out: Path | None) -> None:
@@ -30,4 +33,4 @@ def schema_command(out: Path | None) -> None:
             tmp_path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"Cannot write {out}: {error.strerror}.") from error
-    click.echo(f"Wrote {out}")
+    click.echo(f"Wrote {escape_control(str(out))}")

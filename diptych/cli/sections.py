@@ -1,5 +1,7 @@
 """A click group whose help lists its commands in sections."""
 
+import os
+import sys
 from typing import Any
 
 import click
@@ -11,6 +13,20 @@ class SectionedGroup(click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sections: dict[str, list[click.Command]] = {}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse arguments that are not valid text: no library takes such a path."""
+        for argument in args:
+            try:
+                argument.encode()
+            except UnicodeEncodeError:
+                shown = os.fsencode(argument).decode(errors="backslashreplace")
+                raise click.UsageError(
+                    f"The argument {shown} is not valid {sys.getfilesystemencoding().upper()}. "
+                    "Rename the file, or set a UTF-8 locale such as LC_ALL=C.UTF-8.",
+                    ctx,
+                ) from None
+        return super().parse_args(ctx, args)
 
     def add_section(self, title: str, *commands: click.Command) -> None:
         """Add commands under a title."""

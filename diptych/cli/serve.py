@@ -9,6 +9,8 @@ import click
 
 from diptych.cli.errors import exit_on_error
 from diptych.cli.model_option import find_model, model_option
+from diptych.cli.path_type import FilePath
+from diptych.cli.terminal_text import escape_control
 from diptych.schemas.versions import is_saved_model
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ _MIN_TOKEN_LENGTH = 16
 @model_option
 @click.option(
     "--gallery",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(file_okay=False),
     help="Folder of the gallery that /identify searches and /enroll adds to.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -38,12 +40,12 @@ _MIN_TOKEN_LENGTH = 16
 )
 @click.option(
     "--token-file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(dir_okay=False),
     help=f"File with the token that clients send. Default: {_TOKEN}, or a generated one.",
 )
 @click.option(
     "--log",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(dir_okay=False),
     help="Log file. Default: serve.log next to the folder of versions, such as demo/serve.log for "
     "demo/serving.",
 )
@@ -86,7 +88,7 @@ def serve_command(
                 # The user knows a given token, and console output may be stored.
                 secret = "" if given_token else f"#token={token}"
                 console.print(f"Page     {address}/{secret}", markup=False)
-                console.print(f"Log      {log}", markup=False)
+                console.print(f"Log      {escape_control(str(log))}", markup=False)
                 if not is_loopback(host):
                     console.print(
                         "Other machines can reach this address, and the token is sent unencrypted. "

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from diptych.cli.errors import exit_on_error
+from diptych.cli.path_type import FilePath
 
 
 @click.command("submit", short_help="Submit a compiled pipeline to Kubeflow Pipelines.")
@@ -21,8 +22,8 @@ from diptych.cli.errors import exit_on_error
     is_flag=True,
     help="Run on the schedule of the section nightly of CONFIG; replaces an earlier schedule.",
 )
-@click.argument("config", type=click.Path(path_type=Path))
-@click.argument("pipeline", type=click.Path(path_type=Path))
+@click.argument("config", type=FilePath())
+@click.argument("pipeline", type=FilePath())
 def submit_command(
     config: Path, pipeline: Path, host: str, namespace: str | None, scheduled: bool
 ) -> None:

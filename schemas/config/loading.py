@@ -1,6 +1,7 @@
 """Read a configuration file, apply overrides and explain invalid values."""
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -143,7 +144,18 @@ def _make_paths_absolute(tree: dict[str, Any], folder: Path) -> None:
         value = part.get(key) if isinstance(part, dict) else None
         if isinstance(value, str) and "://" not in value and value != PUSHED_MODEL:
             # Not resolve(): a symbolic link in the path is the user's way to name the data.
-            part[key] = str((folder / Path(value).expanduser()).absolute())
+            part[key] = str((folder / _expand_user(value, folder)).absolute())
+
+
+def _expand_user(value: str, folder: Path) -> Path:
+    """Expand ~ and ~USER, unless a file has this name or the user is unknown."""
+    path = Path(value)
+    if os.path.lexists(folder / path):
+        return path
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _apply_setting(tree: dict[str, Any], setting: str) -> None:

@@ -20,6 +20,7 @@ FLINK = {"flink_master": "127.0.0.1:8081"}
 def test_the_default_engine_runs_in_process():
     assert beam_args(BeamConfig()) == [
         "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+        "--beam_plugin=diptych.components.common.beam_files",
         "--direct_running_mode=in_memory",
         "--sdk_container_image=in-process",
     ]
@@ -30,6 +31,7 @@ def test_options_become_beam_arguments():
     args = beam_args(BeamConfig(runner="flink", options={**FLINK, **options, "object_reuse": True}))
     assert args[0] == "--runner=FlinkRunner"
     assert set(args[1:]) == {
+        "--beam_plugin=diptych.components.common.beam_files",
         "--environment_type=LOOPBACK",
         "--environment_cache_millis=5",
         "--flink_master=127.0.0.1:8081",

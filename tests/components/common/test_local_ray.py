@@ -1,0 +1,53 @@
+import os
+import tempfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diptych.components.common.local_ray import choose_ray_folder
+
+LONGEST_SOCKET = "session_2026-11-21_02-15-30_123456_1234567/sockets/plasma_store.99"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.delenv("TMPDIR", raising=False)
+    return monkeypatch
+
+
+def test_the_folder_is_that_of_ray_by_default(environment):
+    assert choose_ray_folder() == "/tmp/ray"
+    environment.setenv("TMPDIR", "")
+    assert choose_ray_folder() == "/tmp/ray"
+
+
+def test_a_usable_folder_of_the_user_is_kept(environment):
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        environment.setenv("TMPDIR", folder)
+        assert choose_ray_folder() == f"{folder}/ray"
+        with tempfile.TemporaryDirectory(dir="/tmp") as other:
+            environment.setenv("RAY_TMPDIR", other)
+            assert choose_ray_folder() == f"{other}/ray"
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=120))
+def test_a_socket_in_the_folder_can_be_bound_and_its_path_is_safe(name):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", f"/tmp/{name}")
+        folder = choose_ray_folder()
+    assert folder is not None
+    assert len(f"{folder}/{LONGEST_SOCKET}".encode()) <= 107
+    assert folder.isascii()
+    assert not set(folder) & set(" \t\n'\"`$\\\\*?[]{}()<>|&;#%~!")
+
+
+@pytest.mark.parametrize("name", ["file", "file/inside", "missing/inside", "/proc/none"])
+def test_only_a_writable_folder_is_used(environment, name):
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="a") as folder:
+        open(f"{folder}/file", "w").close()
+        given = os.path.join(folder, name)
+        environment.setenv("TMPDIR", given)
+        expected = f"{given}/ray" if name.startswith("missing") else "/tmp/ray"
+        assert choose_ray_folder() == expected
