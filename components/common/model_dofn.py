@@ -11,6 +11,9 @@ from apache_beam.utils.shared import Shared
 class ModelDoFn(beam.DoFn):
     """Base class of DoFns that need a model; loads it once per process as ``self._model``.
 
+    Beam's ``RunInference`` loads and shares models too, but it batches single examples: each row of
+    the arrays that these DoFns embed would become a Python object.
+
     Args:
       load_model: Function or class that loads the model from its path.
       path: Path of the model.
