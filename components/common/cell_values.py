@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from diptych.components.common.label_text import normalize_text
+from diptych.schemas.config.data import Table
 from diptych.schemas.errors import DataError
 
 (
@@ -41,7 +42,7 @@ _PROBLEM_TEXTS = {
     "separators, or correct data.decimal",
 }
 
-DEFAULT_MISSING = ("NA", "N/A", "NaN", "null", "none", "-", "?")
+DEFAULT_MISSING: tuple[str, ...] = Table.model_fields["missing"].default
 """Cells that mean a missing value by default, next to empty cells; case is ignored."""
 
 # 1.0 and 1 are the same class: spreadsheets and pandas write either. 007 and 1.50 are kept.
@@ -120,6 +121,13 @@ def is_number(data_type: pa.DataType) -> bool:
     return bool(
         types.is_integer(data_type) or types.is_floating(data_type) or types.is_decimal(data_type)
     )
+
+
+def can_be_text(data_type: pa.DataType) -> bool:
+    """Return whether cells of this type can be labels, ids or groups."""
+    if pa.types.is_dictionary(data_type):
+        data_type = data_type.value_type
+    return not pa.types.is_nested(data_type) and not pa.types.is_large_binary(data_type)
 
 
 def as_text(cells: pa.Array, cell_format: CellFormat = _DEFAULT_FORMAT) -> pa.Array:

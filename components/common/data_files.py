@@ -5,7 +5,11 @@ import os
 import stat
 
 IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
-TABLE_EXTENSIONS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
+TABLE_EXTENSIONS = (
+    *(".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".ipc", ".jsonl", ".ndjson"),
+    *(".csv.gz", ".csv.bz2", ".csv.zst", ".tsv.gz", ".tsv.bz2", ".tsv.zst"),
+    *(".jsonl.gz", ".jsonl.bz2", ".jsonl.zst", ".ndjson.gz", ".ndjson.bz2", ".ndjson.zst"),
+)
 # Files that operating systems create in folders.
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r", "__macosx"})
 
@@ -22,6 +26,31 @@ class DataFile:
 def has_table_extension(name: str) -> bool:
     """Return whether a file name has the extension of a table."""
     return name.lower().endswith(TABLE_EXTENSIONS)
+
+
+def find_tables(path: str) -> list[str]:
+    """Find the tables in a folder and in its partitions, subfolders named ``key=value``.
+
+    Hidden files and names that start with ``_`` are skipped.
+
+    Returns:
+      Paths relative to the folder, sorted.
+    """
+    names: list[str] = []
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(os.path.join(path, folder)) as entries:
+            for entry in entries:
+                name = f"{folder}{entry.name}"
+                if entry.name.startswith((".", "_")):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    if "=" in entry.name[1:]:
+                        folders.append(f"{name}/")
+                elif has_table_extension(entry.name) and entry.is_file():
+                    names.append(name)
+    return sorted(names)
 
 
 def find_images(path: str) -> tuple[list[DataFile], list[tuple[str, str]]]:

@@ -20,7 +20,7 @@ def no_rejections(rows: TableRows) -> RejectionReasons:
 
 def parse_text_column(rows: TableRows, column: str, reasons: RejectionReasons) -> pa.Array:
     """Convert a column to canonical text, and reject rows without a value."""
-    text, problems = values.as_checked_text(rows.batch.column(column))
+    text, problems = values.as_checked_text(rows.batch.column(column), rows.cells)
     _reject_problems(reasons, column, problems)
     return text
 
@@ -34,10 +34,14 @@ def parse_vector_columns(
     for column in columns:
         cells = rows.batch.column(column.name)
         if values.is_list(cells.type):
-            vectors, problems = values.as_vectors(cells, column.width)
+            vectors, problems = values.as_vectors(cells, column.width, rows.cells)
             matrix[:, start : start + column.width] = vectors
-        else:
-            matrix[:, start], problems = values.as_floats(cells)
+        elif column.width == 1:
+            matrix[:, start], problems = values.as_floats(cells, rows.cells)
+        else:  # such as a single number in one line of a JSON Lines file
+            matrix[:, start : start + column.width] = 0
+            is_null = cells.is_null().to_numpy(zero_copy_only=False)
+            problems = np.where(is_null, values.MISSING, values.WRONG_WIDTH).astype(np.int8)
         start += column.width
         _reject_problems(reasons, column.name, problems)
     return matrix

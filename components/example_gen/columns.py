@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from diptych.components.common import cell_values as values
-from diptych.components.common.table_rows import format_names
+from diptych.components.common.cell_values import CellFormat
+from diptych.components.common.table_rows import format_names, is_partition_key
 from diptych.schemas.config.data import ColumnChoice
 from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.input_spec import RESERVED, Column
@@ -17,6 +18,12 @@ from diptych.schemas.input_spec import RESERVED, Column
 _MIN_NUMERIC_FRACTION = 0.9  # of cells with a value; the others may be typing errors
 # The index column that pandas writes by default. It is never part of a vector.
 _INDEX_COLUMNS = ("", "Unnamed: 0", "__index_level_0__")
+# 1,234 or 1.234,5 or 1 234.5; Arrow has no look-ahead.
+_GROUPED_NUMBER = (
+    r"^[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+(?:\.[0-9]+)?|(?:\.[0-9]{3})+(?:,[0-9]+)?"
+    r"|(?:[ '\x{00A0}\x{202F}\x{2019}][0-9]{3})+(?:[.,][0-9]+)?)$"
+)
+_DEFAULT_FORMAT = CellFormat()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,17 +35,28 @@ class ColumnSample:
       numeric: Columns of numbers.
       list_widths: Columns of number lists and their length; 0 if the length varies.
       example_cells: A cell of each column, for messages.
+      unread_numbers: Columns of numbers with another decimal sign or with thousands separators,
+        each with what to do.
+      missing: Columns without any value.
+      partition_keys: Columns that the names of folders give.
     """
 
     names: tuple[str, ...]
     numeric: frozenset[str]
     list_widths: Mapping[str, int]
     example_cells: Mapping[str, str]
+    unread_numbers: Mapping[str, str]
+    missing: frozenset[str]
+    partition_keys: frozenset[str]
 
 
-def inspect_columns(batch: pa.RecordBatch, names: Sequence[str]) -> ColumnSample:
+def inspect_columns(
+    batch: pa.RecordBatch, names: Sequence[str], cell_format: CellFormat = _DEFAULT_FORMAT
+) -> ColumnSample:
     """Infer the column types of some rows; ``names`` in the order of the file."""
-    numeric, list_widths, example_cells = set(), {}, {}
+    numeric, missing = set(), set()
+    list_widths, example_cells, unread_numbers = {}, {}, {}
+    partition_keys = frozenset(field.name for field in batch.schema if is_partition_key(field))
     for name in batch.schema.names:
         cells = batch.column(name)
         first = next(
@@ -50,9 +68,21 @@ def inspect_columns(batch: pa.RecordBatch, names: Sequence[str]) -> ColumnSample
         if values.is_list(cells.type):
             if values.is_number_list(cells.type):
                 list_widths[name] = _find_list_width(cells)
-        elif _is_numeric_column(cells):
+        elif name not in partition_keys and _is_numeric_column(cells, cell_format):
             numeric.add(name)
-    return ColumnSample(tuple(names), frozenset(numeric), list_widths, example_cells)
+        elif cells.null_count == len(cells) or _has_no_value(cells, cell_format):
+            missing.add(name)
+        elif remedy := _find_unread_numbers(cells, cell_format):
+            unread_numbers[name] = remedy
+    return ColumnSample(
+        tuple(names),
+        frozenset(numeric),
+        list_widths,
+        example_cells,
+        unread_numbers,
+        frozenset(missing),
+        partition_keys,
+    )
 
 
 def require_column(name: str, names: Sequence[str], key: str) -> str:
@@ -89,6 +119,9 @@ def select_columns(
     """
     free = [name for name in sample.names if name not in assigned and name not in _INDEX_COLUMNS]
     if choice is None or isinstance(choice, int):
+        _refuse_unread_numbers(
+            key, [name for name in free if name in sample.unread_numbers], sample
+        )
         names = [name for name in free if name in sample.numeric]
         lists = [name for name in free if name in sample.list_widths]
         if choice is None:
@@ -123,6 +156,7 @@ def _expand(pattern: str, key: str, sample: ColumnSample, free: Sequence[str]) -
         return [require_column(pattern, sample.names, key)]
     prefix = pattern[:-1]
     matches = [name for name in free if name.startswith(prefix)]
+    _refuse_unread_numbers(key, [name for name in matches if name in sample.unread_numbers], sample)
     if not matches:
         raise ConfigError(
             f"{key}: no column starts with {prefix!r}. "
@@ -158,6 +192,7 @@ def _check_vector_columns(
     other = [
         name for name in names if name not in sample.numeric and name not in sample.list_widths
     ]
+    _refuse_unread_numbers(key, [name for name in other if name in sample.unread_numbers], sample)
     if other:
         raise ConfigError(
             f"{key}: not numeric: {format_names(other)} "
@@ -171,6 +206,43 @@ def _check_vector_columns(
         )
 
 
+def _refuse_unread_numbers(key: str, names: Sequence[str], sample: ColumnSample) -> None:
+    if names:
+        raise ConfigError(
+            f"{key}: the cells of {format_names(names, 6)}, such as "
+            f"{sample.example_cells[names[0]]}, are not read as numbers. "
+            f"{sample.unread_numbers[names[0]]}"
+        )
+
+
+def _has_no_value(cells: pa.Array, cell_format: CellFormat) -> bool:
+    """Return whether all cells of a column are missing."""
+    if pa.types.is_nested(cells.type):
+        return False
+    if values.is_text(cells.type) and not pa.types.is_large_binary(cells.type):
+        return bool(values.as_text(cells, cell_format).null_count == len(cells))
+    if not values.is_number(cells.type):
+        return False
+    return bool(np.all(values.as_floats(cells, cell_format)[1] == values.MISSING))
+
+
+def _find_unread_numbers(cells: pa.Array, cell_format: CellFormat) -> str:
+    """Return what to do about numbers with another decimal sign, or an empty text."""
+    if not values.is_text(cells.type) or pa.types.is_large_binary(cells.type):
+        return ""
+    text = values.as_text(cells, cell_format).drop_null()
+    grouped = pc.match_substring_regex(text, _GROUPED_NUMBER)
+    plain = pc.match_substring_regex(text, r"^[+-]?[0-9]+$")
+    is_grouped = pc.all(pc.or_(grouped, plain)).as_py() and pc.any(grouped).as_py()
+    other = "," if cell_format.decimal == "." else "."
+    with_other = dataclasses.replace(cell_format, decimal=other)
+    is_decimal = _is_numeric_column(cells, with_other)
+    if is_grouped:
+        remedy = "Remove thousands separators"
+        return f"{remedy}, or set data.decimal: {other!r}." if is_decimal else f"{remedy}."
+    return f"Set data.decimal: {other!r}." if is_decimal else ""
+
+
 def _find_list_width(cells: pa.Array) -> int:
     """Number of values of each list, also of nested lists; 0 if it varies."""
     lists, is_uneven = values.flatten_lists(cells.drop_null())
@@ -178,7 +250,7 @@ def _find_list_width(cells: pa.Array) -> int:
     return int(lengths.pop()) if len(lengths) == 1 and not is_uneven.any() else 0
 
 
-def _is_numeric_column(cells: pa.Array) -> bool:
+def _is_numeric_column(cells: pa.Array, cell_format: CellFormat) -> bool:
     """Return whether the cells with a value are numbers, true or false, in any type."""
     data_type = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
     if not (
@@ -187,7 +259,7 @@ def _is_numeric_column(cells: pa.Array) -> bool:
         or (values.is_text(data_type) and not pa.types.is_large_binary(data_type))
     ):
         return False
-    _, problems = values.as_floats(cells)
+    _, problems = values.as_floats(cells, cell_format)
     num_good = int(np.sum(problems == values.OK))
     num_bad = int(np.sum((problems != values.OK) & (problems != values.MISSING)))
     return num_good > 0 and num_good >= _MIN_NUMERIC_FRACTION * (num_good + num_bad)

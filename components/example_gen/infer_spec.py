@@ -11,11 +11,15 @@ import pyarrow as pa
 
 from diptych.components.common import cell_values as values
 from diptych.components.common.table_rows import (
+    TableRows,
+    TextSettings,
     check_columns,
     format_names,
     read_schema,
     read_table_rows,
 )
+from diptych.components.common.tables.file_formats import detect_table_format
+from diptych.components.common.tables.text_format import check_encoding
 from diptych.components.example_gen.columns import (
     ColumnSample,
     inspect_columns,
@@ -39,6 +43,7 @@ _Spans = tuple[SpanFiles, ...]  # newest last
 _SAMPLE_ROWS = 1000
 _MAX_SEEDS = 1000
 _PLURALS = {"class": "classes", "group": "groups"}
+_DEFAULT_SETTINGS = TextSettings()
 _MAX_SCANNED_ROWS = 1_000_000
 
 
@@ -112,17 +117,18 @@ def _check_splits_are_used(units: Sequence[str], name: str, split: SplitConfig) 
 
 
 def _infer_from_table(spans: _Spans, data: Table) -> InputSpec:
-    sample, _ = read_first_rows(spans[-1])
+    settings = _check_text_format(spans[-1], data)
+    sample, _ = read_first_rows(spans[-1], settings)
     assigned = _collect_assigned_columns(data, {"data.label": data.label}, sample)
     columns = select_columns(data.columns, "data.columns", sample, assigned)
     by_position = (
         data.columns is None or isinstance(data.columns, int) or _has_wildcard(data.columns)
     )
     _check_columns_of_files(
-        spans[-1], sample, [*assigned, *(column.name for column in columns)], by_position
+        spans[-1], sample, [*assigned, *(column.name for column in columns)], by_position, settings
     )
     seen: set[str] = set()
-    for text in _read_canonical_text(spans, data.label):
+    for text in _read_canonical_text(spans, data.label, settings):
         seen.update(label for label in text.unique().to_pylist() if label is not None)
         if len(seen) > 1:
             return InputSpec(kind="vector", columns=columns)
@@ -132,7 +138,8 @@ def _infer_from_table(spans: _Spans, data: Table) -> InputSpec:
 
 
 def _infer_from_pair_table(spans: _Spans, data: PairTable) -> InputSpec:
-    sample, _ = read_first_rows(spans[-1])
+    settings = _check_text_format(spans[-1], data)
+    sample, _ = read_first_rows(spans[-1], settings)
     assigned = _collect_assigned_columns(data, {"data.same": data.same}, sample)
     sides: dict[str, tuple[Column, ...]] = {}
     # Named columns first; a count then selects from the remaining columns, left before right.
@@ -149,16 +156,16 @@ def _infer_from_pair_table(spans: _Spans, data: PairTable) -> InputSpec:
     by_position = any(
         isinstance(choice, int) or _has_wildcard(choice) for choice in (data.left, data.right)
     )
-    _check_columns_of_files(spans[-1], sample, list(assigned), by_position)
-    _check_same_column(spans, data)
+    _check_columns_of_files(spans[-1], sample, list(assigned), by_position, settings)
+    _check_same_column(spans, data, settings)
     return InputSpec(kind="vector", columns=sides["left"], right_columns=sides["right"])
 
 
-def _check_same_column(spans: _Spans, data: PairTable) -> None:
+def _check_same_column(spans: _Spans, data: PairTable, settings: TextSettings) -> None:
     positive = canonical_same_value(data.same_value)
     seen: set[str] = set()
     num_rows = 0
-    for text in _read_canonical_text(spans, data.same, same=True):
+    for text in _read_canonical_text(spans, data.same, settings, same=True):
         seen.update(value for value in text.unique().to_pylist() if value is not None)
         num_rows += len(text)
         if len(seen) > 2:
@@ -244,7 +251,23 @@ def _check_features(batch: pa.RecordBatch, data: TFRecords) -> None:
             )
 
 
-def read_first_rows(span: SpanFiles) -> tuple[ColumnSample, pa.RecordBatch]:
+def _check_text_format(span: SpanFiles, data: Table | PairTable) -> TextSettings:
+    """Check the encoding of all CSV files, before anything runs; return the settings of the user.
+
+    Raises:
+      DataError: If a file is not in its encoding.
+    """
+    settings = TextSettings.from_config(data)
+    for file in span.files:
+        path = span.root / file.name
+        if file.size and detect_table_format(path) == "csv":
+            check_encoding(path, settings)
+    return settings
+
+
+def read_first_rows(
+    span: SpanFiles, settings: TextSettings = _DEFAULT_SETTINGS
+) -> tuple[ColumnSample, pa.RecordBatch]:
     """Read the first rows of the first non-empty file, and infer their column types.
 
     Raises:
@@ -252,12 +275,14 @@ def read_first_rows(span: SpanFiles) -> tuple[ColumnSample, pa.RecordBatch]:
     """
     for file in span.files:
         path = span.root / file.name
-        names = read_schema(path).names
+        names = read_schema(path, settings).names
         unique = [name for name in names if names.count(name) == 1]
-        for rows in read_table_rows(path, unique, batch_size=_SAMPLE_ROWS) if unique else ():
+        if not unique:
+            continue
+        for rows in read_table_rows(path, unique, batch_size=_SAMPLE_ROWS, settings=settings):
             if rows.batch.num_rows:
                 batch = rows.batch.slice(0, _SAMPLE_ROWS)
-                return inspect_columns(batch, names), batch
+                return inspect_columns(batch, names, rows.cells), batch
     raise DataError(
         f"The data in {span.root} have no rows (0 in {len(span.files)} files). "
         "Check data.path and how the data were written."
@@ -291,7 +316,11 @@ def _has_wildcard(choice: str | Sequence[str] | int | None) -> bool:
 
 
 def _check_columns_of_files(
-    span: SpanFiles, sample: ColumnSample, required: Sequence[str], by_position: bool
+    span: SpanFiles,
+    sample: ColumnSample,
+    required: Sequence[str],
+    by_position: bool,
+    settings: TextSettings,
 ) -> None:
     """Check that every file has the same columns.
 
@@ -300,13 +329,14 @@ def _check_columns_of_files(
       sample: Column types of the first file.
       required: Columns that every file must have.
       by_position: The columns of the vector are not named one by one, so no column may differ.
+      settings: Format of CSV files.
 
     Raises:
       DataError: If the columns of a file differ from those of the first.
     """
     for file in span.files:
         path = span.root / file.name
-        names = read_schema(path).names
+        names = read_schema(path, settings).names
         if not names:
             continue
         check_columns(path, names, required)
@@ -319,10 +349,15 @@ def _check_columns_of_files(
             )
 
 
-def _read_canonical_text(spans: _Spans, column: str, same: bool = False) -> Iterator[pa.Array]:
+def _read_canonical_text(
+    spans: _Spans, column: str, settings: TextSettings, same: bool = False
+) -> Iterator[pa.Array]:
+    def read(path: Path) -> Iterator[TableRows]:
+        return read_table_rows(path, [column], batch_size=65536, settings=settings)
+
     to_text = values.as_same_text if same else values.as_text
-    for rows in _read_files(spans, lambda path: read_table_rows(path, [column], batch_size=65536)):
-        yield to_text(rows.batch.column(column))
+    for rows in _read_files(spans, read):
+        yield to_text(rows.batch.column(column), rows.cells)
 
 
 def _read_files(spans: _Spans, read: Callable[[Path], Iterator[_T]]) -> Iterator[_T]:

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from diptych.components.common import cell_values as values
 from diptych.components.common import row_parsing
-from diptych.components.common.table_rows import read_table_rows
+from diptych.components.common.table_rows import TextSettings, read_table_rows
 from diptych.components.example_gen import tables
 from diptych.components.example_gen.example_batch import (
     ExampleBatch,
@@ -45,7 +45,8 @@ def read_pair_table(
     """
     columns = tables.required_columns(data, [data.same], inputs.columns, inputs.right_columns)
     positive = canonical_same_value(data.same_value)
-    for rows in read_table_rows(root / name, columns, row_groups):
+    settings = TextSettings.from_config(data)
+    for rows in read_table_rows(root / name, columns, row_groups, settings=settings):
         reasons = row_parsing.no_rejections(rows)
         row_parsing.parse_text_column(rows, data.same, reasons)
         key = row_parsing.parse_text_column(rows, data.id, reasons) if data.id else None
@@ -60,7 +61,8 @@ def read_pair_table(
         usable, sources, rejected = row_parsing.split_rejected(name, rows, reasons)
         left, right = left[usable], right[usable]
         same = pc.equal(
-            values.as_same_text(rows.batch.column(data.same)).filter(pa.array(usable)), positive
+            values.as_same_text(rows.batch.column(data.same), rows.cells).filter(pa.array(usable)),
+            positive,
         )
         left_ids, right_ids = compute_ids(left), compute_ids(right)
         if key is None:

@@ -11,9 +11,10 @@ from diptych.components.common.data_files import (
     IMAGE_EXTENSIONS,
     DataFile,
     find_images,
-    has_table_extension,
+    find_tables,
     split_existing_folder,
 )
+from diptych.components.common.tables.file_formats import find_foreign_file
 from diptych.components.example_gen.path_levels import check_levels_are_clear, find_level_problem
 from diptych.components.example_gen.spans import Span, find_spans, has_spans
 from diptych.schemas.config.data import DataConfig, ImageFolder, LevelRole, TFRecords
@@ -131,19 +132,29 @@ def find_files(data: DataConfig) -> SpanFiles:
     _require_mounted_path(path)
     if isinstance(data, ImageFolder):
         return _find_images(path, data.levels)
-    extensions = "*.tfrecord*, *.gz" if isinstance(data, TFRecords) else "*.csv, *.tsv, *.parquet"
+    extensions = (
+        "*.tfrecord*, *.gz"
+        if isinstance(data, TFRecords)
+        else "*.csv, *.tsv, *.parquet, *.feather, *.jsonl"
+    )
     if os.path.isfile(path):
         root, names = os.path.dirname(path) or ".", [os.path.basename(path)]
     elif os.path.isdir(path):
         root = path
-        has_extension = _has_tfrecord_name if isinstance(data, TFRecords) else has_table_extension
-        names = [
-            name
-            for name in os.listdir(path)
-            if has_extension(name) and not name.startswith((".", "_"))
-        ]
-        names = [name for name in names if os.path.isfile(os.path.join(path, name))]
+        if isinstance(data, TFRecords):
+            names = [
+                name
+                for name in os.listdir(path)
+                if _has_tfrecord_name(name)
+                and not name.startswith((".", "_"))
+                and os.path.isfile(os.path.join(path, name))
+            ]
+        else:
+            names = find_tables(path)
         if not names:
+            foreign = None if isinstance(data, TFRecords) else find_foreign_file(Path(path))
+            if foreign is not None:
+                raise DataError(f"No table in {path}: {foreign}")
             raise DataError(
                 f"No data files ({extensions}) in {path}. Check data.path; for files in subfolders "
                 f"use a pattern such as {os.path.join(path, '**', '*.csv')}."

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from diptych.components.common import cell_values as values
-from diptych.components.common.table_rows import read_table_rows
+from diptych.components.common.cell_values import CellFormat
+from diptych.components.common.table_rows import TextSettings, read_table_rows
 from diptych.components.example_gen.given_splits import check_given_splits, parse_split_name
 from diptych.components.example_gen.path_levels import parse_path
 from diptych.components.example_gen.span_files import SpanFiles
@@ -20,6 +21,7 @@ from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import DataError
 
 _MAX_NAMES = 1000  # more are an id or a label; the first ones are enough for the message
+_DEFAULT_FORMAT = CellFormat()
 
 
 def find_given_splits(
@@ -73,9 +75,10 @@ def _iter_names(span: SpanFiles, data: DataConfig) -> Iterator[set[str]]:
                     if rows is not None:
                         yield _distinct_texts(single_values(rows.batch, column))
         else:
-            for rows in read_table_rows(path, [column], batch_size=65536):
-                yield _distinct_texts(rows.batch.column(column))
+            settings = TextSettings.from_config(data)
+            for rows in read_table_rows(path, [column], batch_size=65536, settings=settings):
+                yield _distinct_texts(rows.batch.column(column), rows.cells)
 
 
-def _distinct_texts(cells: pa.Array) -> set[str]:
-    return set(values.as_text(cells).unique().drop_null().to_pylist())
+def _distinct_texts(cells: pa.Array, cell_format: CellFormat = _DEFAULT_FORMAT) -> set[str]:
+    return set(values.as_text(cells, cell_format).unique().drop_null().to_pylist())

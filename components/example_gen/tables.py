@@ -14,7 +14,7 @@ from diptych.components.common.row_parsing import (
     parse_vector_columns,
     split_rejected,
 )
-from diptych.components.common.table_rows import read_table_rows
+from diptych.components.common.table_rows import TextSettings, read_table_rows
 from diptych.components.example_gen.example_batch import (
     ExampleBatch,
     bytes_feature,
@@ -46,7 +46,8 @@ def read_vector_table(
       DataError: If a column is missing, or the file is damaged.
     """
     names = required_columns(data, [data.label], inputs.columns)
-    for rows in read_table_rows(root / name, names, row_groups):
+    settings = TextSettings.from_config(data)
+    for rows in read_table_rows(root / name, names, row_groups, settings=settings):
         reasons = no_rejections(rows)
         label = parse_text_column(rows, data.label, reasons)
         key = parse_text_column(rows, data.id, reasons) if data.id else None

@@ -1,7 +1,6 @@
 """Read rows of tables as a stream, a few thousand at a time."""
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from diptych.components.common import cell_values as values
-from diptych.components.common.data_files import TABLE_EXTENSIONS, has_table_extension
+from diptych.components.common.data_files import TABLE_EXTENSIONS, find_tables
 from diptych.components.common.row_parsing import (
     no_rejections,
     parse_vector_columns,
@@ -17,12 +16,15 @@ from diptych.components.common.row_parsing import (
 )
 from diptych.components.common.table_rows import (
     TableRows,
+    TextSettings,
     check_columns,
     is_parquet,
     read_schema,
     read_table_rows,
     row_group_sizes,
 )
+from diptych.components.common.tables.file_formats import detect_table_format, find_foreign_file
+from diptych.components.common.tables.text_format import adapt_settings
 from diptych.inference.raw_batch import InputPartition, RawBatch
 from diptych.schemas.errors import DataError
 from diptych.schemas.input_spec import Column
@@ -61,6 +63,7 @@ class TablePartition:
     columns: SelectedColumns
     row_groups: tuple[int, ...] | None = None
     num_examples: int | None = None  # the number of rows of a CSV file is unknown before reading
+    settings: TextSettings = dataclasses.field(default_factory=TextSettings)
 
     def read(self) -> Iterator[RawBatch]:
         """Read the rows in batches of up to a few thousand.
@@ -69,7 +72,9 @@ class TablePartition:
           DataError: If the file is damaged.
         """
         batch_size = self.columns.batch_size
-        for rows in read_table_rows(self.path, self.columns.names, self.row_groups, batch_size):
+        for rows in read_table_rows(
+            self.path, self.columns.names, self.row_groups, batch_size, self.settings
+        ):
             for chunk in _slice_rows(rows, batch_size):
                 yield _to_raw_batch(self.path.name, chunk, self.columns)
 
@@ -112,13 +117,15 @@ def single_row_partition(path: Path, number: int, manifest: ModelManifest) -> In
     Raises:
       DataError: If the table lacks columns of the model.
     """
-    columns = _select_columns([path], manifest)
+    settings = choose_settings(path, manifest)
+    columns = _select_columns([path], [settings], manifest)
     groups = None
     if is_parquet(path):
         ends = np.cumsum([rows for rows, _ in row_group_sizes(path)])
         group = int(np.searchsorted(ends, number - 1, side="right"))
         groups = (group,) if group < len(ends) else ()
-    return SingleRowPartition(TablePartition(path, columns, groups), number)
+    partition = TablePartition(path, columns, groups, settings=settings)
+    return SingleRowPartition(partition, number)
 
 
 def table_folder_partitions(folder: Path, manifest: ModelManifest) -> list[InputPartition]:
@@ -127,13 +134,11 @@ def table_folder_partitions(folder: Path, manifest: ModelManifest) -> list[Input
     Raises:
       DataError: If the folder contains no table, or a table lacks columns of the model.
     """
-    names = sorted(
-        name
-        for name in os.listdir(folder)
-        if has_table_extension(name) and not name.startswith((".", "_"))
-    )
-    paths = [folder / name for name in names if (folder / name).is_file()]
+    paths = [folder / name for name in find_tables(str(folder))]
     if not paths:
+        foreign = find_foreign_file(folder)
+        if foreign is not None:
+            raise DataError(f"No table in {folder}: {foreign}")
         raise DataError(
             f"No tables ({', '.join(TABLE_EXTENSIONS)}) in {folder}. Pass a folder with tables, or "
             "a file."
@@ -147,22 +152,38 @@ def table_partitions(paths: Sequence[Path], manifest: ModelManifest) -> list[Inp
     Raises:
       DataError: If a table lacks columns of the model.
     """
-    columns = _select_columns(paths, manifest)
+    settings = [choose_settings(path, manifest) for path in paths]
+    columns = _select_columns(paths, settings, manifest)
     partitions: list[InputPartition] = []
-    for path in paths:
+    for path, settings_of_file in zip(paths, settings, strict=True):
         if not is_parquet(path):
-            partitions.append(TablePartition(path, columns))
+            partitions.append(TablePartition(path, columns, settings=settings_of_file))
             continue
         sizes = row_group_sizes(path)
         for groups in _group_row_groups(sizes):
             num_rows = sum(sizes[group][0] for group in groups)
-            partitions.append(TablePartition(path, columns, groups, num_rows))
+            partitions.append(TablePartition(path, columns, groups, num_rows, settings_of_file))
     return partitions
 
 
-def _select_columns(paths: Sequence[Path], manifest: ModelManifest) -> SelectedColumns:
+def choose_settings(path: Path, manifest: ModelManifest) -> TextSettings:
+    """Choose the format of a file: that of the training data if it fits, otherwise detected.
+
+    Raises:
+      DataError: If the file is no table that Diptych reads.
+    """
+    trained = TextSettings.from_keys(manifest.configuration.get("data", {}))
+    if not path.stat().st_size or detect_table_format(path) != "csv":
+        return trained
+    columns = [column.name for column in manifest.inputs.columns]
+    return adapt_settings(path, trained, columns)
+
+
+def _select_columns(
+    paths: Sequence[Path], settings: Sequence[TextSettings], manifest: ModelManifest
+) -> SelectedColumns:
     vector, data = manifest.inputs.columns, manifest.configuration.get("data", {})
-    schemas = [read_schema(path) for path in paths]
+    schemas = [read_schema(path, each) for path, each in zip(paths, settings, strict=True)]
     for path, schema in zip(paths, schemas, strict=True):
         _check_table_schema(path, schema, vector)
 
@@ -171,7 +192,7 @@ def _select_columns(paths: Sequence[Path], manifest: ModelManifest) -> SelectedC
         name = data.get(key)
         if name is None or any(schema.names.count(name) != 1 for schema in schemas):
             return None
-        if any(pa.types.is_nested(schema.field(name).type) for schema in schemas):
+        if not all(values.can_be_text(schema.field(name).type) for schema in schemas):
             return None
         return str(name)
 
@@ -189,7 +210,7 @@ def _check_table_schema(path: Path, schema: pa.Schema, columns: Sequence[Column]
             got = "text" if values.is_text(cell_type) else str(cell_type)
             raise DataError(
                 f"{path}: the model needs {expected} in the column {column.name!r}, got {got}. "
-                "Convert the column; lists need Parquet."
+                "Convert the column; lists need Parquet, Feather or JSON Lines."
             )
 
 
@@ -214,7 +235,7 @@ def _to_raw_batch(name: str, rows: TableRows, columns: SelectedColumns) -> RawBa
     def text_of(column: str | None) -> tuple[str, ...] | None:
         if column is None:
             return None
-        text = values.as_text(rows.batch.column(column)).filter(pa.array(usable))
+        text = values.as_text(rows.batch.column(column), rows.cells).filter(pa.array(usable))
         return tuple(text.fill_null("").to_pylist())
 
     return RawBatch(
@@ -243,6 +264,7 @@ def _slice_rows(rows: TableRows, batch_size: int) -> Iterator[TableRows]:
             rows.batch.slice(start, batch_size),
             rows.row_numbers[start : start + batch_size],
             () if start else rows.malformed,
+            rows.cells,
         )
 
 

@@ -1,9 +1,10 @@
 """Section ``data`` of the configuration: one model per kind of data."""
 
+import codecs
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
 
 from diptych.schemas.config.section import Proportion, Section
 
@@ -12,6 +13,23 @@ ColumnChoice = str | list[str] | PositiveInt
 
 LevelRole = Literal["label", "group", "split", "ignore"]
 """What the name of a folder states about the images in it."""
+
+
+def _read_tab(value: object) -> object:
+    """Read a tab that YAML has not expanded because it is in single quotes."""
+    return "\t" if value == "\\t" else value
+
+
+def _check_encoding(value: str | None) -> str | None:
+    try:
+        codecs.lookup(value or "utf-8")
+        "x".encode(value or "utf-8")
+    except LookupError as error:  # also for codecs that are no text encodings, such as hex
+        raise ValueError(
+            f"unknown encoding {value!r}: name one such as utf-8, cp1252, cp1251 or shift_jis"
+        ) from error
+    return value
+
 
 _Path = Annotated[
     str,
@@ -58,6 +76,42 @@ _Split = Annotated[
         "`split.by: given`."
     ),
 ]
+# The format of CSV files. All kinds of data that read tables have these keys.
+_Encoding = Annotated[
+    str | None,
+    AfterValidator(_check_encoding),
+    Field(
+        description="Encoding of CSV files such as cp1252 or shift_jis. null: UTF-8, or UTF-16 and "
+        "UTF-32 with a byte order mark."
+    ),
+]
+_Delimiter = Annotated[
+    Annotated[str, Field(min_length=1, max_length=1)] | None,
+    BeforeValidator(_read_tab),
+    Field(
+        description="Delimiter of CSV files. null: the one of , ; | and tab that divides all rows "
+        "into the same number of fields.",
+    ),
+]
+_Decimal = Annotated[
+    Literal[".", ","],
+    Field(description="Decimal sign of numbers in text. Thousands separators are not read."),
+]
+_Header = Annotated[
+    bool,
+    Field(
+        description="Whether the first row of CSV files names the columns. false: the columns are "
+        "c1, c2 and so on."
+    ),
+]
+_Missing = Annotated[
+    tuple[str, ...],
+    Field(
+        description="Cells that mean a missing value, in addition to empty ones; upper and lower "
+        "case are not distinguished."
+    ),
+]
+_MISSING = ("NA", "N/A", "NaN", "null", "none", "-", "?")
 
 
 class _DataSection(Section):
@@ -99,7 +153,10 @@ class ImageFolder(_DataSection):
 
 
 class Table(_DataSection):
-    """CSV or Parquet files with a label column, and numeric columns or one list column."""
+    """Tables with a label column, and numeric columns or one list column as the vector.
+
+    CSV, Parquet, Feather (Arrow IPC) or JSON Lines files.
+    """
 
     kind: Literal["table"] = Field(description="Kind of data: images, table, pairs or tfrecord.")
     path: _Path
@@ -113,11 +170,19 @@ class Table(_DataSection):
     id: _Id = None
     group: _Group = None
     split: _Split = None
+    encoding: _Encoding = None
+    delimiter: _Delimiter = None
+    decimal: _Decimal = "."
+    header: _Header = True
+    missing: _Missing = _MISSING
     max_rejected: _MaxRejected = 0.01
 
 
 class PairTable(_DataSection):
-    """CSV or Parquet files of given pairs: columns of both sides, and a column that labels them."""
+    """Tables of given pairs: columns of both sides, and a column that labels them.
+
+    CSV, Parquet, Feather (Arrow IPC) or JSON Lines files.
+    """
 
     kind: Literal["pairs"] = Field(description="Kind of data: images, table, pairs or tfrecord.")
     path: _Path
@@ -136,6 +201,11 @@ class PairTable(_DataSection):
     id: _Id = None
     group: _Group = None
     split: _Split = None
+    encoding: _Encoding = None
+    delimiter: _Delimiter = None
+    decimal: _Decimal = "."
+    header: _Header = True
+    missing: _Missing = _MISSING
     max_rejected: _MaxRejected = 0.01
 
 

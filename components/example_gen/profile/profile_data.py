@@ -7,7 +7,8 @@ from typing import Annotated
 
 import pydantic
 
-from diptych.components.common.data_files import find_images
+from diptych.components.common.data_files import find_images, find_tables, has_table_extension
+from diptych.components.common.tables.file_formats import find_foreign_file
 from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.profile.data_profile import DataProfile
 from diptych.components.example_gen.profile.images import profile_images
@@ -17,7 +18,7 @@ from diptych.components.example_gen.spans import find_spans, guess_span_pattern,
 from diptych.schemas.config.data import DataConfig
 from diptych.schemas.config.loading import CHECK
 from diptych.schemas.config.split import SplitConfig
-from diptych.schemas.errors import ConfigError, DiptychError
+from diptych.schemas.errors import ConfigError, DataError, DiptychError
 
 _DATA: pydantic.TypeAdapter[DataConfig] = pydantic.TypeAdapter(
     Annotated[DataConfig, pydantic.Field(discriminator="kind")]
@@ -70,10 +71,13 @@ def _detect_kind(path: str) -> str:
     files = [name.lower() for name in names if os.path.isfile(os.path.join(path, name))]
     if _has_class_folders(path):
         return "images"
-    if any(name.endswith((".csv", ".tsv", ".parquet", ".pq", ".csv.gz")) for name in files):
+    if find_tables(path):
         return "table"
     if any("tfrecord" in name or _is_gzipped_tfrecord(name) for name in files):
         return "tfrecord"
+    foreign = find_foreign_file(Path(path)) if files else None
+    if foreign is not None and len(files) == len(names):
+        raise DataError(f"No table in {path}: {foreign}")
     if len(files) < len(names) or files:
         return "images"
     raise ConfigError(
@@ -82,7 +86,7 @@ def _detect_kind(path: str) -> str:
 
 
 def _is_gzipped_tfrecord(name: str) -> bool:
-    return name.endswith((".gz", ".tfr")) and not name.endswith((".csv.gz", ".tsv.gz"))
+    return name.endswith((".gz", ".tfr")) and not has_table_extension(name)
 
 
 def _has_class_folders(path: str) -> bool:

@@ -1,6 +1,7 @@
 """Profile tables: of vectors with a label column, or of pairs."""
 
 import collections
+import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,7 +9,13 @@ from typing import Any
 import pyarrow as pa
 
 from diptych.components.common import cell_values as values
-from diptych.components.common.table_rows import format_names, read_table_rows
+from diptych.components.common.table_rows import TextSettings, format_names, read_table_rows
+from diptych.components.common.tables.file_formats import detect_table_format
+from diptych.components.common.tables.text_format import (
+    find_fitting_encoding,
+    has_suspicious_header,
+    uses_decimal_comma,
+)
 from diptych.components.example_gen.columns import ColumnSample
 from diptych.components.example_gen.infer_spec import read_first_rows
 from diptych.components.example_gen.profile.data_profile import (
@@ -40,10 +47,48 @@ _SIDE_NAMES = (*_CLEAR_SIDE_NAMES, ("a", "b"), ("x1", "x2"), ("1", "2"))
 def profile_table(path: str) -> DataProfile:
     """Profile a file, a folder or a pattern of tables, as vectors or as pairs."""
     span_files = find_files(Table(kind="table", path=path, label=""))
-    sample, batch = read_first_rows(span_files)
-    paired = _profile_pair_table(path, sample, batch)
-    if paired is not None:
-        return paired
+    text_keys, text_notes = _profile_text_format(span_files)
+    settings = TextSettings.from_keys(text_keys)
+    sample, batch = read_first_rows(span_files, settings)
+    profile = _profile_pair_table(path, sample, batch) or _profile_vector_table(
+        path, span_files, sample, batch, settings
+    )
+    return dataclasses.replace(
+        profile, data={**profile.data, **text_keys}, notes=[*text_notes, *profile.notes]
+    )
+
+
+def _profile_text_format(span_files: SpanFiles) -> tuple[dict[str, Any], list[str]]:
+    """Propose the settings of CSV files that are not the defaults, with notes."""
+    keys: dict[str, Any] = {}
+    notes: list[str] = []
+    paths = [span_files.root / file.name for file in span_files.files if file.size]
+    paths = [path for path in paths if detect_table_format(path) == "csv"]
+    for path in paths:
+        encoding = find_fitting_encoding(path)
+        if encoding is not None:
+            keys["encoding"] = encoding
+            notes.append(f"{path.name} is not UTF-8; {encoding} fits.")
+            break
+    settings = TextSettings.from_keys(keys)
+    if paths and uses_decimal_comma(paths[0], settings):
+        keys["decimal"] = ","
+        notes.append("The decimal sign is a comma.")
+    if paths and has_suspicious_header(paths[0], settings):
+        notes.append(
+            f"CHECK: the first row of {paths[0].name} looks like data. If it does not name the "
+            "columns, set data.header: false; the columns are then c1, c2 and so on."
+        )
+    return keys, notes
+
+
+def _profile_vector_table(
+    path: str,
+    span_files: SpanFiles,
+    sample: ColumnSample,
+    batch: pa.RecordBatch,
+    settings: TextSettings,
+) -> DataProfile:
     label, is_certain = _guess_label_column(sample, batch)
     notes = [] if is_certain else [f"CHECK: the label column {label!r} is a guess."]
     data: dict[str, Any] = {"kind": "table", "path": path, "label": label}
@@ -61,7 +106,7 @@ def profile_table(path: str) -> DataProfile:
         notes.append(f"Columns with reserved names are not used: {format_names(reserved)}.")
     elif numeric:
         notes.append(f"The vector has {len(numeric)} numeric columns: {format_names(numeric, 6)}.")
-    counts, is_partial = _count_labels(span_files, label)
+    counts, is_partial = _count_labels(span_files, label, settings)
     return with_class_settings(data, counts, notes, is_partial)
 
 
@@ -157,11 +202,16 @@ def _guess_label_column(sample: ColumnSample, batch: pa.RecordBatch) -> tuple[st
     names = [
         name
         for name in sample.names
-        if name not in sample.list_widths and name in batch.schema.names
+        if name not in sample.list_widths
+        and name in batch.schema.names
+        and values.can_be_text(batch.schema.field(name).type)
     ]
     for wanted in LABEL_NAMES:
         for name in names:
-            if name.lower() == wanted:
+            # A measurement named y is no class.
+            if name.lower() == wanted and (
+                name not in sample.numeric or _is_integer_column(batch, name)
+            ):
                 return name, True
     few = [
         name for name in names if 2 <= _count_distinct(batch, name) <= max(2, batch.num_rows // 2)
@@ -187,12 +237,14 @@ def _is_integer_column(batch: pa.RecordBatch, name: str) -> bool:
     return all(re.fullmatch(r"-?\d+", text) for text in texts)
 
 
-def _count_labels(span_files: SpanFiles, label: str) -> tuple[collections.Counter[str], bool]:
+def _count_labels(
+    span_files: SpanFiles, label: str, settings: TextSettings
+) -> tuple[collections.Counter[str], bool]:
     counts: collections.Counter[str] = collections.Counter()
     for file in span_files.files:
         path = span_files.root / file.name
-        for rows in read_table_rows(path, [label], batch_size=65536):
-            text = values.as_text(rows.batch.column(label)).drop_null()
+        for rows in read_table_rows(path, [label], batch_size=65536, settings=settings):
+            text = values.as_text(rows.batch.column(label), rows.cells).drop_null()
             for pair in text.value_counts().to_pylist():
                 counts[pair["values"]] += pair["counts"]
             if counts.total() >= MAX_COUNTED_ROWS:

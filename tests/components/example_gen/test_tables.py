@@ -2,12 +2,16 @@ import gzip
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
 from diptych.components.common.table_rows import read_table_rows
+from diptych.components.example_gen.encoding import encode_examples
 from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.pair_tables import canonical_same_value
+from diptych.components.example_gen.span_files import find_files
 from diptych.components.example_gen.tables import read_vector_table
 from diptych.schemas.config.data import Table
 from diptych.schemas.config.split import SplitConfig
@@ -341,3 +345,142 @@ def test_a_file_damaged_after_the_inference_of_columns_stops_the_run(tmp_path, i
 @pytest.mark.parametrize("value", [1, True, "1", "true", "1.0"])
 def test_equivalent_same_values_have_one_canonical_text(value):
     assert canonical_same_value(value) == "1"
+
+
+def mixed_table():
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(40, 2)).round(2)
+    return pa.table(
+        {
+            "x": numbers[:, 0],
+            "y": pa.array([f"c{row % 2}" for row in range(40)]),
+            "code": pa.array([None if row == 7 else 4006381333001.0 for row in range(40)]),
+            "big": numbers[:, 0] > 0,
+            "gap": pa.array([None if row == 3 else row for row in range(40)]),
+            "note": pa.array(["text"] * 40),
+        }
+    )
+
+
+def test_a_table_gives_the_same_examples_in_every_format(tmp_path):
+    table_of_cells = mixed_table()
+    pa.csv.write_csv(table_of_cells, tmp_path / "t.csv")
+    table_of_cells.to_pandas().to_csv(tmp_path / "p.csv", index=False)
+    frame = table_of_cells.to_pandas()
+    frame.to_csv(tmp_path / "d.csv", index=False, sep=";", decimal=",", encoding="utf-16")
+    pq.write_table(table_of_cells, tmp_path / "t.parquet")
+    pa.feather.write_feather(table_of_cells, tmp_path / "t.feather")
+    frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    found = {}
+    for path in sorted(tmp_path.iterdir()):
+        options = {"decimal": ","} if path.name == "d.csv" else {}
+        data = table(path, **options)
+        inputs = infer_input_spec(data, SplitConfig())
+        (batch,) = read_vector_table(tmp_path, path.name, None, data, inputs, SplitConfig())
+        features = batch.features.drop_columns(["source"])
+        reasons = [reason for _, reason in batch.rejected]
+        found[path.name] = (inputs, encode_examples(features), reasons)
+    assert len(found) == 6
+    expected = found["t.parquet"]
+    assert [column.name for column in expected[0].columns] == ["x", "code", "big", "gap"]
+    assert expected[2] == ["column 'gap' has no value", "column 'code' has no value"]
+    assert len(expected[1]) == 38
+    for name, result in found.items():
+        assert result == expected, name
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "match"),
+    [
+        (
+            "y;a;b\nu;1,5;1\nv;2,25;2\n",
+            {},
+            r"the cells of 'a', such as '1,5', are not read as numbers. Set data.decimal: ','",
+        ),
+        (
+            "y;a;b\nu;1.5;1\nv;2.25;2\n",
+            {"decimal": ","},
+            r"the cells of 'a', such as '1.5', are not read as numbers. Set data.decimal: '.'",
+        ),
+        (
+            'y,a,b\nu,"1,234",1\nv,"5,678",2\n',
+            {"columns": "a"},
+            "Remove thousands separators, or set data.decimal: ','",
+        ),
+        (
+            'y,a,b\nu,"1,234.5",1\nv,"5,678.25",2\n',
+            {"columns": ["a*"]},
+            r"such as '1,234.5', are not read as numbers. Remove thousands separators.$",
+        ),
+        (
+            "y,a,b\nu,1 234,1\nv,5 678,2\n",
+            {},
+            r"Remove thousands separators\.$",
+        ),
+    ],
+)
+def test_numbers_in_another_notation_are_named(tmp_path, content, options, match):
+    with pytest.raises(ConfigError, match=match):
+        read(write(tmp_path / "t.csv", content), **options)
+
+
+def test_a_column_in_another_notation_can_be_left_out(tmp_path):
+    path = write(tmp_path / "t.csv", "y;a;b\nu;1,5;1\nv;2,25;2\n")
+    assert [row["b"] for row in read(path, columns=["b"])[0]] == [1.0, 2.0]
+
+
+def test_an_encoding_that_does_not_fit_stops_before_the_run(tmp_path):
+    path = write(tmp_path / "t.csv", "y,a\nAnna,1\nJörg,2\n".encode("cp1252"))
+    with pytest.raises(DataError, match=r"not UTF-8 \(line 3: .*\); cp1252 fits, and reads 'Jörg'"):
+        read(path)
+    labels = [row["label"].decode() for row in read(path, encoding="cp1252")[0]]
+    assert labels == ["Anna", "Jörg"]
+
+
+def test_an_unknown_encoding_is_refused_with_the_configuration():
+    with pytest.raises(ValueError, match="unknown encoding 'cp9999'"):
+        table("t.csv", encoding="cp9999")
+
+
+def test_missing_values_are_configured(tmp_path):
+    path = write(tmp_path / "t.csv", "y,a\nnone,1\nNA,2\nu,-999\nv,NA\n" + "w,3\n" * 20)
+    rows, rejected = read(path, missing=["-999"])
+    assert [row["label"] for row in rows] == [b"none", b"NA", *[b"w"] * 20]
+    assert rejected == {
+        "t.csv:4": "column 'a' has no value",
+        "t.csv:5": "column 'a' is not a number",
+    }
+
+
+def test_partitions_give_labels_and_are_no_part_of_the_vector(tmp_path):
+    for label, year in (("u", 2025), ("v", 2026)):
+        folder = tmp_path / f"year={year}" / f"y={label}"
+        folder.mkdir(parents=True)
+        pq.write_table(pa.table({"a": [float(year)], "b": [2.0]}), folder / "part-0.parquet")
+    data = table(tmp_path, group="year")
+    inputs = infer_input_spec(data, SplitConfig(by="group"))
+    assert [column.name for column in inputs.columns] == ["a", "b"]
+    names = [file.name for file in find_files(data).files]
+    assert names == ["year=2025/y=u/part-0.parquet", "year=2026/y=v/part-0.parquet"]
+    batches = [
+        next(iter(read_vector_table(tmp_path, name, None, data, inputs, SplitConfig(by="group"))))
+        for name in names
+    ]
+    assert [batch.features["label"][0].as_py() for batch in batches] == [[b"u"], [b"v"]]
+    assert [batch.split_keys for batch in batches] == [[b"2025"], [b"2026"]]
+
+
+def test_a_folder_of_another_format_is_named(tmp_path):
+    np.savez(tmp_path / "t.npz", x=np.zeros(2))
+    with pytest.raises(DataError, match=r"t\.npz is an archive of NumPy arrays"):
+        find_files(table(tmp_path))
+
+
+def test_a_single_number_in_a_column_of_lists_is_rejected(tmp_path):
+    good = ['{"y": "u", "v": [1, 2]}', '{"y": "v", "v": [3, 4]}'] * 500
+    lines = [*good, '{"y": "v", "v": 7}', '{"y": "v", "v": [3, 4]}']
+    rows, rejected = read(write(tmp_path / "t.jsonl", "\n".join(lines)))
+    assert len(rows) == 1001
+    assert rejected == {
+        "t.jsonl:1001": "column 'v' has a different number of values than the first row"
+    }

@@ -1,0 +1,1 @@
+"""Readers of table files, one module per format; ``common.table_rows`` chooses among them."""
