@@ -17,6 +17,15 @@ class Rejected(artifact.Artifact):
     TYPE_NAME = "diptych.Rejected"
 
 
+class DataReportArtifact(artifact.Artifact):
+    """Duplicates, conflicting labels and leaks; see ``schemas.data_report``.
+
+    Custom properties: ``num_leaked``, ``num_conflicts``.
+    """
+
+    TYPE_NAME = "diptych.DataReport"
+
+
 class Centroids(artifact.Artifact):
     """Mean embedding of each class, by the model in production; see ``schemas.centroids``.
 

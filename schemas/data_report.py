@@ -18,6 +18,7 @@ from diptych.schemas.shards import ID_BYTES, SPLITS, fixed_binary_to_numpy
 
 REPORT_FILE = "data_report.json"
 LEAKED_FILE = "leaked.parquet"
+CONFLICT_REASON = "the same content has another label"
 LEAKED_SCHEMA = pa.schema([("id", pa.binary(ID_BYTES))])
 
 DuplicateKind = Literal["equal", "equal_pixels", "near", "rounded"]
@@ -167,13 +168,23 @@ def read_leaked_ids(folder: Path) -> np.ndarray:
 
 def describe_duplicates(report: DataReport) -> str:
     """Describe the duplicates in one line for the console, the log and the report."""
+    unit = "examples" if report.pairs is None else "pairs"
     parts = [
-        f"{counts.examples:,} examples in {counts.groups:,} groups ({KIND_TEXTS[counts.kind]})"
+        f"{counts.examples:,} {unit} in {counts.groups:,} groups ({KIND_TEXTS[counts.kind]})"
         for counts in report.duplicates
     ]
     if report.num_moved:
         parts.append(f"{report.num_moved:,} moved to the split of their duplicates")
     return ", ".join(parts) or "none"
+
+
+def describe_corrections(corrections: Corrections) -> str:
+    """Describe the effect of ``data.corrections`` in one line."""
+    text = f"{corrections.num_relabelled:,} labels corrected, {corrections.num_removed:,} removed"
+    if corrections.num_unknown:
+        first = ", ".join(corrections.unknown[:3])
+        text += f", {corrections.num_unknown:,} rows of data.corrections match no example: {first}"
+    return text
 
 
 def describe_leaks(report: DataReport) -> str:

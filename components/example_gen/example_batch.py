@@ -2,14 +2,34 @@
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from diptych.components.example_gen.fingerprints import Fingerprints
 from diptych.schemas.input_spec import SOURCE
 from diptych.schemas.shards import ID_BYTES
+
+
+@dataclasses.dataclass(frozen=True)
+class Times:
+    """Times of the examples of a batch, for a split by time.
+
+    Attributes:
+      values: (n,) float64; larger is newer. Dates are microseconds since 1970.
+      dated: (n,) bool, True for a date or timestamp, False for a plain number.
+    """
+
+    values: npt.NDArray[np.float64]
+    dated: npt.NDArray[np.bool_]
+
+    def filter(self, kept: npt.NDArray[np.bool_]) -> "Times":
+        """Return the times of the rows in ``kept``."""
+        return Times(self.values[kept], self.dated[kept])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +42,9 @@ class ExampleBatch:
       rejected: Source and reason of each row that cannot be used.
       findings: Source and text of each observation about a usable row.
       given_splits: Split of each usable row, one of ``SPLITS``; None unless the data state it.
+      sides: Fingerprints of the images of the usable rows: one of examples, two of given pairs.
+        None for vectors, whose fingerprints are computed from the features.
+      times: Times of the usable rows; None unless the data are split by a column of times.
     """
 
     features: pa.RecordBatch
@@ -29,6 +52,8 @@ class ExampleBatch:
     rejected: Sequence[tuple[str, str]]
     findings: Sequence[tuple[str, str]] = ()
     given_splits: Sequence[str] | None = None
+    sides: Sequence[Fingerprints] | None = None
+    times: Times | None = None
 
     def with_span(self, span: str) -> "ExampleBatch":
         """Return a copy whose sources start with the name of the span."""
@@ -42,6 +67,19 @@ class ExampleBatch:
             ),
             rejected=[(prefix + source, reason) for source, reason in self.rejected],
             findings=[(prefix + source, text) for source, text in self.findings],
+        )
+
+    def filter(self, kept: npt.NDArray[np.bool_]) -> "ExampleBatch":
+        """Return a copy with the usable rows in ``kept``."""
+        rows = np.flatnonzero(kept)
+        given, sides, times = self.given_splits, self.sides, self.times
+        return dataclasses.replace(
+            self,
+            features=self.features.filter(pa.array(kept)),
+            split_keys=list(itertools.compress(self.split_keys, kept)),
+            given_splits=None if given is None else list(itertools.compress(given, kept)),
+            sides=None if sides is None else [side.take(rows) for side in sides],
+            times=None if times is None else times.filter(kept),
         )
 
 

@@ -44,6 +44,7 @@ _SAMPLE_ROWS = 1000
 _MAX_SEEDS = 1000
 _PLURALS = {"class": "classes", "group": "groups"}
 _DEFAULT_SETTINGS = TextSettings()
+_ROLES = ("id", "group", "split", "time")  # optional columns other than the vector
 _MAX_SCANNED_ROWS = 1_000_000
 
 
@@ -221,7 +222,7 @@ def _infer_from_tfrecords(spans: _Spans, data: TFRecords) -> InputSpec:
 
 def _check_features(batch: pa.RecordBatch, data: TFRecords) -> None:
     features = {"label": data.label, "image": data.image, "vector": data.vector}
-    features |= {"id": data.id, "group": data.group, "split": data.split}
+    features |= {key: getattr(data, key) for key in _ROLES}
     for key, feature in features.items():
         if feature is not None:
             require_column(feature, batch.schema.names, f"data.{key}")
@@ -293,9 +294,7 @@ def _collect_assigned_columns(
     data: Table | PairTable, columns: dict[str, str], sample: ColumnSample
 ) -> dict[str, str]:
     """Map each column with a role other than the vector to its configuration key."""
-    columns |= {
-        f"data.{key}": getattr(data, key) for key in ("id", "group", "split") if getattr(data, key)
-    }
+    columns |= {f"data.{key}": getattr(data, key) for key in _ROLES if getattr(data, key)}
     assigned: dict[str, str] = {}
     for key, name in columns.items():
         require_column(name, sample.names, key)

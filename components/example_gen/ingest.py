@@ -7,6 +7,7 @@ to one step that plans the splits, and the plan is a side input of the writer, w
 file of each split. All of these types have built-in coders.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -20,8 +21,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from diptych.components.common.table_rows import is_parquet, row_group_sizes
+from diptych.components.example_gen.corrections import correct_batch
 from diptych.components.example_gen.encoding import encode_examples
 from diptych.components.example_gen.example_batch import ExampleBatch
+from diptych.components.example_gen.fingerprints import (
+    Fingerprints,
+    fingerprint_files,
+    fingerprint_vectors,
+    grid_steps,
+)
 from diptych.components.example_gen.given_splits import uses_group
 from diptych.components.example_gen.images import read_images
 from diptych.components.example_gen.ingest_checks import (
@@ -31,17 +39,19 @@ from diptych.components.example_gen.ingest_checks import (
 )
 from diptych.components.example_gen.pair_tables import read_pair_table
 from diptych.components.example_gen.path_levels import list_ignored_levels
-from diptych.components.example_gen.records import ExampleRecords, row_keys
+from diptych.components.example_gen.records import BatchRecords, row_keys
+from diptych.components.example_gen.report_data import plan_and_report
 from diptych.components.example_gen.span_files import SpanFiles
-from diptych.components.example_gen.split_plan import SplitPlan, plan_splits
+from diptych.components.example_gen.split_plan import SplitChanges
 from diptych.components.example_gen.splits import hash_keys, initial_splits
 from diptych.components.example_gen.tables import read_vector_table
 from diptych.components.example_gen.tfrecords import read_tfrecords
 from diptych.schemas.config.data import DataConfig, ImageFolder, LevelRole, PairTable, Table
 from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.data_report import REPORT_FILE
 from diptych.schemas.errors import DataError
 from diptych.schemas.files import PARTIAL_SUFFIX, atomic_write
-from diptych.schemas.input_spec import ID, SOURCE, InputSpec
+from diptych.schemas.input_spec import ID, IMAGE, SOURCE, InputSpec
 from diptych.schemas.rejected_rows import (
     REJECTED_ROWS,
     SUMMARY_FILE,
@@ -57,21 +67,23 @@ _SHARD_BYTES = 64 << 20  # of input; a shard is sorted in memory
 _MAX_SHARDS = 1024
 _MAX_WORK_BYTES, _MAX_WORK_FILES = 16 << 20, 256  # of images in one work item
 _SHARD_SALT = 0x5EED  # any constant: the shard must not correlate with the hash of the split
-_Plan = tuple[str, bytes]  # IngestSummary as JSON, SplitPlan
+_Plan = tuple[str, bytes, bytes]  # IngestSummary as JSON, SplitChanges, rejected conflicts
 
 
 @dataclasses.dataclass(eq=False)
 class Ingest(beam.PTransform):
-    """Write the examples of each split, the rejected rows and the summary.
+    """Write the examples of each split, the rejected rows, the summary and the data report.
 
     Input:  the pipeline.
     Output: a PCollection of the paths written: ``<examples>/Split-<name>/data_tfrecord-*.gz``,
-      ``<rejected>/rejected-*.parquet`` and ``<rejected>/_summary.json`` (an ``IngestSummary``).
-      Skipped spans appear in the summary only. The content does not depend on the runner: rows are
-      sorted by id, and the number of shards depends on the data alone.
-    Memory: one shard per worker, about 64 MB of input; one step holds a record of about 100 bytes
-      per example.
-    Errors: a file that cannot be read is recorded as a failure in the summary.
+      ``<rejected>/rejected-*.parquet``, ``<rejected>/_summary.json`` (an ``IngestSummary``) and
+      ``<data_report>/data_report.json``, next to which is ``leaked.parquet``. Skipped spans appear
+      in the summary only. The content does not depend on the runner: rows are sorted by id, and
+      the number of shards depends on the data alone.
+    Memory: one shard per worker, about 64 MB of input. One step holds the records of all examples:
+      about 300 bytes per vector and 900 per image.
+    Errors: a file that cannot be read is recorded as a failure in the summary, and so is the reason
+      why the examples cannot be divided into splits.
     """
 
     spans: Sequence[SpanFiles]  # newest last
@@ -81,6 +93,7 @@ class Ingest(beam.PTransform):
     given_splits: Collection[str]  # that occur in the data; empty unless split as given
     examples_dir: str
     rejected_dir: str
+    report_dir: str
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -114,7 +127,14 @@ class Ingest(beam.PTransform):
             | "SpreadWorkItems" >> beam.Reshuffle()
             | "Read"
             >> beam.ParDo(
-                _ReadWorkItem(self.data, self.split, self.input_spec, self.given_splits, num_shards)
+                _ReadWorkItem(
+                    self.data,
+                    self.split,
+                    self.input_spec,
+                    self.given_splits,
+                    num_shards,
+                    sample_grid_steps(self.spans, self.data, self.input_spec, self.split),
+                )
             ).with_outputs("counts", "records", main="rows")
         )
         summary = (
@@ -128,7 +148,14 @@ class Ingest(beam.PTransform):
         plan = (
             read.records
             | "AllRecords" >> beam.combiners.ToList()
-            | "PlanSplits" >> beam.Map(_plan_splits, beam.pvalue.AsSingleton(summary))
+            | "PlanSplits"
+            >> beam.Map(
+                _plan_splits,
+                beam.pvalue.AsSingleton(summary),
+                self.data,
+                self.split,
+                self.report_dir,
+            )
         )
         shards = (
             (
@@ -143,8 +170,10 @@ class Ingest(beam.PTransform):
                 beam.pvalue.AsSingleton(plan),
             )
         )
-        summary_file = plan | "WriteSummary" >> beam.Map(_write_summary, self.rejected_dir)
-        return (shards, summary_file) | "Paths" >> beam.Flatten()
+        reports = plan | "WriteReports" >> beam.FlatMap(
+            _write_reports, self.rejected_dir, self.report_dir
+        )
+        return (shards, reports) | "Paths" >> beam.Flatten()
 
     def _list_ignored_levels(self, span: SpanFiles) -> Iterator[tuple[str, str]]:
         if isinstance(self.data, ImageFolder):
@@ -194,6 +223,69 @@ def plan_work_items(span: SpanFiles, data: DataConfig) -> Iterator[str]:
             yield to_item(names=[file.name], row_groups=groups)
 
 
+def read_batches(
+    item: dict[str, Any], data: DataConfig, input_spec: InputSpec, split: SplitConfig
+) -> Iterable[ExampleBatch]:
+    """Read the batches of a work item.
+
+    Raises:
+      DataError: If a file is damaged or does not fit the configuration.
+    """
+    root, names, groups = Path(item["root"]), item["names"], item.get("row_groups")
+    if isinstance(data, ImageFolder):
+        return [read_images(root, names, data, split)]
+    if isinstance(data, Table):
+        return read_vector_table(root, names[0], groups, data, input_spec, split)
+    if isinstance(data, PairTable):
+        return read_pair_table(root, names[0], groups, data, input_spec, split)
+    return read_tfrecords(root, names[0], data, input_spec, split)
+
+
+def fingerprint_batch(
+    batch: ExampleBatch, input_spec: InputSpec, steps: np.ndarray | None
+) -> Sequence[Fingerprints]:
+    """Return the fingerprints of the examples, or of both sides of given pairs."""
+    if batch.sides is not None:
+        return batch.sides
+    if input_spec.kind == "image":
+        return [fingerprint_files(batch.features.column(IMAGE).flatten().to_pylist())]
+    return [fingerprint_vectors(vectors, steps) for vectors in _side_vectors(batch, input_spec)]
+
+
+def _side_vectors(batch: ExampleBatch, input_spec: InputSpec) -> list[np.ndarray]:
+    sides = [input_spec.columns, input_spec.right_columns]
+    num_rows = batch.features.num_rows
+    return [
+        np.concatenate(
+            [
+                batch.features.column(column.name).flatten().to_numpy().reshape(num_rows, -1)
+                for column in columns
+            ],
+            axis=1,
+        )
+        for columns in sides
+        if columns
+    ]
+
+
+def sample_grid_steps(
+    spans: Sequence[SpanFiles], data: DataConfig, input_spec: InputSpec, split: SplitConfig
+) -> np.ndarray | None:
+    """Choose the grid on which vectors are equal after rounding, from the first rows of a span.
+
+    The newest span decides. None for images, and if there are no rows.
+    """
+    if input_spec.kind == "image":
+        return None
+    with contextlib.suppress(DataError):  # found again, and reported, when the data are read
+        for span in reversed(spans):
+            for item in plan_work_items(span, data):
+                for batch in read_batches(json.loads(item), data, input_spec, split):
+                    if batch.features.num_rows:
+                        return grid_steps(np.concatenate(_side_vectors(batch, input_spec)))
+    return None
+
+
 @beam.typehints.with_output_types(tuple[int, tuple[str, bytes]])
 @dataclasses.dataclass(eq=False)
 class _ReadWorkItem(beam.DoFn):
@@ -202,6 +294,7 @@ class _ReadWorkItem(beam.DoFn):
     input_spec: InputSpec
     given_splits: Collection[str]
     num_shards: int
+    grid_steps: np.ndarray | None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -210,19 +303,23 @@ class _ReadWorkItem(beam.DoFn):
         item = json.loads(element)
         span = item["span"]
         try:
-            for number, file_batch in enumerate(self._read_batches(item)):
+            for number, file_batch in enumerate(
+                read_batches(item, self.data, self.input_spec, self.split)
+            ):
                 batch = file_batch.with_span(span) if span else file_batch
-                counts = count_batch(batch)
+                corrected = correct_batch(batch, self.data, self.split)
+                counts = count_batch(batch, corrected)
+                batch = corrected.batch
                 beam.metrics.Metrics.counter("example_gen", "read").inc(counts.num_read)
                 beam.metrics.Metrics.counter("example_gen", "rejected").inc(counts.num_rejected)
                 yield beam.pvalue.TaggedOutput("counts", (span, counts.model_dump_json()))
-                if batch.features.num_rows:
-                    keys = row_keys(f"{number} {element}", batch.features.num_rows)
-                    splits = initial_splits(batch, self.split, self.given_splits)
-                    records = ExampleRecords.of_batch(span, keys, splits).to_bytes()
-                    yield beam.pvalue.TaggedOutput("records", records)
-                    for shard, rows in self._shard_examples(batch, keys, splits):
-                        yield shard, (span, rows)
+                keys = row_keys(f"{number} {element}", batch.features.num_rows)
+                splits = initial_splits(batch, self.split, self.given_splits)
+                sides = fingerprint_batch(batch, self.input_spec, self.grid_steps)
+                records = BatchRecords.of_batch(span, keys, splits, corrected, sides)
+                yield beam.pvalue.TaggedOutput("records", records.to_element())
+                for shard, rows in self._shard_examples(batch, keys, splits):
+                    yield shard, (span, rows)
                 if batch.rejected:
                     rows = _to_ipc_bytes(to_rejected_table(batch.rejected))
                     yield self._rejected_shard(batch), (span, rows)
@@ -231,19 +328,11 @@ class _ReadWorkItem(beam.DoFn):
             failed = IngestCounts(failures=[str(error)])
             yield beam.pvalue.TaggedOutput("counts", (span, failed.model_dump_json()))
 
-    def _read_batches(self, item: dict[str, Any]) -> Iterable[ExampleBatch]:
-        root, names, groups = Path(item["root"]), item["names"], item.get("row_groups")
-        if isinstance(self.data, ImageFolder):
-            return [read_images(root, names, self.data, self.split)]
-        if isinstance(self.data, Table):
-            return read_vector_table(root, names[0], groups, self.data, self.input_spec, self.split)
-        if isinstance(self.data, PairTable):
-            return read_pair_table(root, names[0], groups, self.data, self.input_spec, self.split)
-        return read_tfrecords(root, names[0], self.data, self.input_spec, self.split)
-
     def _shard_examples(
         self, batch: ExampleBatch, keys: np.ndarray, splits: np.ndarray
     ) -> Iterator[tuple[int, bytes]]:
+        if not batch.features.num_rows:
+            return
         ids = batch.features.column(ID).flatten()
         rows = pa.record_batch(
             {
@@ -282,7 +371,7 @@ class _WriteShard(beam.DoFn):
         self, element: tuple[int, Iterable[tuple[str, bytes]]], plan: _Plan
     ) -> Iterator[str]:
         shard, span_rows = element
-        summary, split_plan = plan
+        summary, changes, conflicts = plan
         skipped = IngestSummary.model_validate_json(summary).skipped_spans
         tables = [
             pa.ipc.open_stream(rows).read_all()
@@ -290,20 +379,26 @@ class _WriteShard(beam.DoFn):
             if rows and span not in skipped
         ]
         if shard < self.num_shards:
-            yield from self._write_examples(shard, tables, SplitPlan.from_bytes(split_plan))
+            yield from self._write_examples(shard, tables, SplitChanges.from_bytes(changes))
             return
-        path = rejected_rows_file(Path(self.rejected_dir), shard - self.num_shards, self.num_shards)
+        number = shard - self.num_shards
+        if number == 0:
+            tables.append(pa.ipc.open_stream(conflicts).read_all())
+        path = rejected_rows_file(Path(self.rejected_dir), number, self.num_shards)
         table = pa.concat_tables([REJECTED_ROWS.empty_table(), *tables])
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as tmp_path:
             pq.write_table(table.sort_by("source"), tmp_path)
         yield str(path)
 
-    def _write_examples(self, shard: int, tables: list[pa.Table], plan: SplitPlan) -> Iterator[str]:
+    def _write_examples(
+        self, shard: int, tables: list[pa.Table], changes: SplitChanges
+    ) -> Iterator[str]:
         # By the example as well: one source may hold the same content twice.
         order = [("id", "ascending"), ("source", "ascending"), ("example", "ascending")]
         rows = pa.concat_tables(tables).sort_by(order) if tables else None
-        splits = None if rows is None else plan.assign(*_row_splits(rows))
+        if rows is not None:
+            splits = changes.apply(rows["key"].to_numpy(), rows["split"].to_numpy())
         for split, name in enumerate(SPLITS):
             folder = Path(self.examples_dir, f"Split-{name}")
             path = folder / f"data_tfrecord-{shard:05d}-of-{self.num_shards:05d}.gz"
@@ -314,16 +409,24 @@ class _WriteShard(beam.DoFn):
             yield str(path)
 
 
-def _row_splits(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Return the key and the split assigned so far of each row."""
-    return rows["key"].to_numpy(), rows["split"].to_numpy()
-
-
-def _plan_splits(records: list[bytes], summary: str) -> _Plan:
-    counted = IngestSummary.model_validate_json(summary)
-    spans = [name for name in counted.spans if name not in counted.skipped_spans]
-    plan = plan_splits([ExampleRecords.from_bytes(each) for each in records], spans)
-    return plan.count(counted).model_dump_json(), plan.to_bytes()
+def _plan_splits(
+    records: list[tuple[str, bytes, bytes]],
+    summary: str,
+    data: DataConfig,
+    split: SplitConfig,
+    report_dir: str,
+) -> _Plan:
+    outputs, changes = plan_and_report(
+        [BatchRecords.from_element(each) for each in records],
+        IngestSummary.model_validate_json(summary),
+        data,
+        split,
+    )
+    folder = Path(report_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    outputs.report.write(folder, outputs.leaked_ids)
+    rejected = _to_ipc_bytes(to_rejected_table(outputs.rejected))
+    return outputs.summary.model_dump_json(), changes.to_bytes(), rejected
 
 
 def _list_unopened_files(span: SpanFiles) -> list[tuple[str, str]]:
@@ -370,10 +473,10 @@ def _summarize(
     return skip_unusable_spans(spans, max_rejected).model_dump_json()
 
 
-def _write_summary(plan: _Plan, rejected_dir: str) -> str:
-    summary, _ = plan
+def _write_reports(plan: _Plan, rejected_dir: str, report_dir: str) -> list[str]:
+    summary, _, _ = plan
     path = Path(rejected_dir, SUMMARY_FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as tmp_path:
         tmp_path.write_text(summary, encoding="utf-8")
-    return str(path)
+    return [str(path), str(Path(report_dir, REPORT_FILE))]

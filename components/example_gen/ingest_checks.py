@@ -2,27 +2,36 @@
 
 from collections.abc import Iterable, Mapping
 
+from diptych.components.example_gen.corrections import REMOVED_REASON, CorrectedBatch
 from diptych.components.example_gen.example_batch import ExampleBatch
 from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.data_report import CONFLICT_REASON, DataReport
 from diptych.schemas.errors import DataError
 from diptych.schemas.rejected_rows import (
     IngestCounts,
     IngestSummary,
+    ReasonCount,
     count_reasons,
     most_frequent,
 )
 from diptych.schemas.shards import SPLITS
 
 _MAX_REASONS_SHOWN = 5
+_MAX_CONFLICTS_SHOWN = 3
 
 
-def count_batch(batch: ExampleBatch) -> IngestCounts:
-    """Count the rows of a batch. The examples of each split are counted when it is known."""
+def count_batch(batch: ExampleBatch, corrected: CorrectedBatch) -> IngestCounts:
+    """Count the rows of a batch, before and after corrections.
+
+    The examples of each split are counted when it is known.
+    """
+    removed = {} if corrected.removed is None else {REMOVED_REASON: corrected.removed}
     counts = count_rejected(batch.rejected)
     return counts.model_copy(
         update={
             "num_read": batch.features.num_rows + counts.num_rejected,
             "findings": count_reasons(batch.findings),
+            "ignored": removed,
         }
     )
 
@@ -48,6 +57,28 @@ def skip_unusable_spans(spans: Mapping[str, IngestCounts], max_rejected: float) 
     problems = {name: _find_problem(spans[name], max_rejected) for name in older}
     skipped = {name: problem for name, problem in problems.items() if problem is not None}
     return IngestSummary(spans=dict(spans), skipped_spans=skipped)
+
+
+def check_conflicts(report: DataReport, max_conflicts: float) -> None:
+    """Stop the run if too many examples have conflicting labels.
+
+    Raises:
+      DataError: If they are more than the fraction ``max_conflicts``.
+    """
+    num_examples = sum(report.num_examples) + report.num_conflicts
+    if not report.num_conflicts or report.num_conflicts / num_examples <= max_conflicts:
+        return
+    shown = "; ".join(
+        " and ".join(f"{example.label!r} ({example.source})" for example in conflict.examples)
+        for conflict in report.conflicts[:_MAX_CONFLICTS_SHOWN]
+    )
+    raise DataError(
+        f"{report.num_conflicts:,} of {num_examples:,} examples "
+        f"({report.num_conflicts / num_examples:.2%}) have the same content as an example with "
+        f"another label, above data.max_conflicts ({max_conflicts:.2%}). The first: {shown}. "
+        "Correct the labels (data.corrections), or raise data.max_conflicts to reject these "
+        "examples."
+    )
 
 
 def check_ingest(summary: IngestSummary, max_rejected: float, split: SplitConfig) -> None:
@@ -89,20 +120,22 @@ def _find_problem(counts: IngestCounts, max_rejected: float) -> str | None:
         return counts.failures[0] + (f" ({num_more} more files failed too.)" if num_more else "")
     if not counts.num_read:
         return "The data have no rows. Check data.path and how the data were written."
-    rejected_fraction = counts.num_rejected / counts.num_read
+    reasons = {text: count for text, count in counts.reasons.items() if text != CONFLICT_REASON}
+    num_rejected = sum(reason.count for reason in reasons.values())  # conflicts: check_conflicts
+    rejected_fraction = num_rejected / counts.num_read
     if rejected_fraction > max_rejected:
         return (
-            f"{counts.num_rejected} of {counts.num_read} rows or images were rejected "
+            f"{num_rejected} of {counts.num_read} rows or images were rejected "
             f"({rejected_fraction:.2%}), above data.max_rejected ({max_rejected:.2%}): "
-            f"{_format_reasons(counts)}. "
+            f"{_format_reasons(reasons)}. "
             "Repair the data, or raise data.max_rejected if they are expected."
         )
     return None
 
 
-def _format_reasons(counts: IngestCounts) -> str:
+def _format_reasons(reasons: Mapping[str, ReasonCount]) -> str:
     """Format the most frequent reasons."""
-    ordered = most_frequent(counts.reasons)
+    ordered = most_frequent(reasons)
     shown = [
         f"{reason.count} x {text} (as {reason.source})"
         for text, reason in ordered[:_MAX_REASONS_SHOWN]

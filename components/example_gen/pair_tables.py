@@ -21,6 +21,7 @@ from diptych.components.example_gen.given_splits import (
     select_usable_splits,
     uses_group,
 )
+from diptych.components.example_gen.times import parse_times
 from diptych.schemas.config.data import PairTable
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.input_spec import ID, LEFT_ID, RIGHT_ID, SAME, SOURCE, InputSpec
@@ -53,6 +54,7 @@ def read_pair_table(
         by_group = data.group is not None and uses_group(split)
         group = row_parsing.parse_text_column(rows, str(data.group), reasons) if by_group else None
         given = parse_given_splits(rows, data.split, split, reasons)
+        times = parse_times(rows, data, split, reasons)
         left = row_parsing.parse_vector_columns(rows, inputs.columns, reasons)
         right = row_parsing.parse_vector_columns(rows, inputs.right_columns, reasons)
         # Their distance is 0 for every model: a positive pair has no loss, a negative pair is
@@ -86,6 +88,7 @@ def read_pair_table(
             split_keys,
             rejected,
             given_splits=select_usable_splits(given, usable),
+            times=None if times is None else times.filter(usable),
         )
 
 

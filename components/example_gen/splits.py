@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diptych.components.example_gen.example_batch import ExampleBatch
+from diptych.components.example_gen.fingerprints import mix_bits
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.shards import SPLITS
 
@@ -76,6 +77,14 @@ def assign_given_splits(
     fraction = split.train / (split.train + split.calibration)
     is_moved = hash_to_unit_interval(keys, split.seed) >= fraction
     return np.where(splits == train, np.where(is_moved, calibration, train), test)
+
+
+def splits_of_ids(ids: npt.NDArray[np.uint64], split: SplitConfig) -> npt.NDArray[np.uint8]:
+    """Assign (n,) ids, which are hashes already, to splits as ``assign_splits`` assigns keys."""
+    seed = mix_bits(np.full(1, split.seed % 2**64, np.uint64) + np.uint64(1))
+    position = (mix_bits(ids ^ seed) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    bounds = np.array([split.train, split.train + split.calibration])
+    return np.searchsorted(bounds, position, side="right").astype(np.uint8)
 
 
 def hash_keys(keys: Sequence[bytes], salt: int) -> npt.NDArray[np.uint64]:

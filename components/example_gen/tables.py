@@ -27,6 +27,7 @@ from diptych.components.example_gen.given_splits import (
     select_usable_splits,
     uses_group,
 )
+from diptych.components.example_gen.times import parse_times
 from diptych.schemas.config.data import PairTable, Table
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.input_spec import ID, LABEL, SOURCE, Column, InputSpec
@@ -57,6 +58,7 @@ def read_vector_table(
             else None
         )
         given = parse_given_splits(rows, data.split, split, reasons)
+        times = parse_times(rows, data, split, reasons)
         vector = parse_vector_columns(rows, inputs.columns, reasons)
         usable, sources, rejected = split_rejected(name, rows, reasons)
         vector = vector[usable]
@@ -74,6 +76,7 @@ def read_vector_table(
             select_split_keys(split, labels, groups) or [i.encode() for i in ids],
             rejected,
             given_splits=select_usable_splits(given, usable),
+            times=None if times is None else times.filter(usable),
         )
 
 
@@ -81,7 +84,7 @@ def required_columns(
     data: Table | PairTable, first: Sequence[str], *columns: Sequence[Column]
 ) -> list[str]:
     """List the columns to read, each once."""
-    optional = [name for name in (data.id, data.group, data.split) if name]
+    optional = [name for name in (data.id, data.group, data.split, data.time) if name]
     return list(
         dict.fromkeys([*first, *optional, *(column.name for group in columns for column in group)])
     )

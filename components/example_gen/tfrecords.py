@@ -1,5 +1,6 @@
 """Read TFRecord files of tf.Examples with a label, and an encoded image or a vector."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from diptych.components.example_gen.given_splits import (
     uses_group,
 )
 from diptych.components.example_gen.images import build_image_batch
+from diptych.components.example_gen.times import parse_times
 from diptych.schemas.config.data import TFRecords
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import DataError
@@ -126,7 +128,7 @@ def _to_example_batch(
     split: SplitConfig,
     rejected: list[tuple[str, str]],
 ) -> ExampleBatch:
-    optional = (data.id, data.group, data.split)
+    optional = (data.id, data.group, data.split, data.time)
     names = [data.label, *(feature for feature in optional if feature)]
     text = TableRows(
         pa.record_batch({feature: single_values(rows.batch, feature) for feature in names}),
@@ -139,6 +141,7 @@ def _to_example_batch(
     by_group = data.group is not None and uses_group(split)
     group = row_parsing.parse_text_column(text, str(data.group), reasons) if by_group else None
     given = parse_given_splits(text, data.split, split, reasons)
+    times = parse_times(text, data, split, reasons)
     if data.image is not None:
         cells = single_values(rows.batch, data.image)
         images = (
@@ -163,6 +166,7 @@ def _to_example_batch(
             )
             vector = np.empty((len(reasons), inputs.shape.shape[0]), np.float32)
     usable, sources, rejected_rows = row_parsing.split_rejected(name, rows, reasons)
+    times = None if times is None else times.filter(usable)
     labels = row_parsing.encode_text(label, usable)
     groups = None if group is None else row_parsing.encode_text(group, usable)
     split_keys = select_split_keys(split, labels, groups)
@@ -170,9 +174,10 @@ def _to_example_batch(
     ids = None if key is None else compute_ids(row_parsing.encode_text(key, usable))
     if data.image is not None:
         kept = [image for image, keep in zip(images, usable, strict=True) if keep]
-        return build_image_batch(
+        batch = build_image_batch(
             kept, labels, sources, rejected + rejected_rows, split_keys, ids, given_splits
         )
+        return dataclasses.replace(batch, times=times)
     ids = compute_ids(vector[usable]) if ids is None else ids
     features = {
         **tables.vector_features(vector[usable], inputs.columns),
@@ -187,4 +192,5 @@ def _to_example_batch(
         split_keys,
         rejected + rejected_rows,
         given_splits=given_splits,
+        times=times,
     )

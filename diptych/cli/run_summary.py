@@ -11,6 +11,13 @@ from rich.table import Table
 from diptych.cli.terminal_text import escape_control, shell_argument
 from diptych.pipeline.runs.run_summary import RunSummary
 from diptych.schemas.balance import Spread
+from diptych.schemas.data_report import (
+    CONFLICT_REASON,
+    DataReport,
+    describe_corrections,
+    describe_duplicates,
+    describe_leaks,
+)
 from diptych.schemas.evaluation import Estimate, EvaluationReport
 from diptych.schemas.rejected_rows import ReasonCount, most_frequent
 
@@ -36,6 +43,7 @@ def print_run_summary(summary: RunSummary, report: Path | None, console: Console
     reasons = f", reasons in {summary.rejected}" if summary.num_rejected else ""
     rejected = f"{summary.num_rejected:,} of {summary.num_read:,} rows or images{reasons}"
     _print_line(console, "Rejected", rejected)
+    _print_data_report(summary.data_report, console)
     _print_reason_counts(console, "Ignored", summary.ignored)
     _print_reason_counts(console, "Data", summary.findings, "yellow")
     for name, reason in summary.skipped_spans.items():
@@ -56,6 +64,17 @@ def percentage(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.2%}"
     return f"{estimate.value:.2%} ({estimate.low:.2%} to {estimate.high:.2%})"
+
+
+def _print_data_report(report: DataReport, console: Console) -> None:
+    _print_line(console, "Duplicates", describe_duplicates(report))
+    if report.num_leaked:
+        _print_line(console, "Leaks", describe_leaks(report), "yellow")
+    if report.num_conflicts:
+        text = f"{report.num_conflicts:,} examples rejected: {CONFLICT_REASON}"
+        _print_line(console, "Conflicts", text, "yellow")
+    if report.corrections is not None:
+        _print_line(console, "Corrections", describe_corrections(report.corrections))
 
 
 def _print_line(console: Console, title: str, text: str, style: str = "") -> None:

@@ -13,6 +13,12 @@ from diptych.pipeline.report import charts, headline
 from diptych.pipeline.report.lineage import build_lineage
 from diptych.pipeline.report.report_data import ReportData, read_report_data
 from diptych.pipeline.runs.records import RunRecord
+from diptych.schemas.data_report import (
+    KIND_TEXTS,
+    describe_corrections,
+    describe_duplicates,
+    describe_leaks,
+)
 from diptych.schemas.evaluation import ClassMetrics, Estimate
 from diptych.schemas.files import atomic_write
 
@@ -67,6 +73,10 @@ def render_report(data: ReportData) -> str:
         classes=_least_accurate_classes(evaluation.classes),
         worst_classes=worst_classes(evaluation.classes),
         charts=_draw_charts(data),
+        describe_duplicates=describe_duplicates,
+        describe_leaks=describe_leaks,
+        describe_corrections=describe_corrections,
+        duplicate_kinds=KIND_TEXTS,
         lineage=build_lineage(data.run),
         settings={name: _dump_yaml(values) for name, values in data.settings.items()},
         style=(_TEMPLATE_FOLDER / "page.css").read_text(encoding="utf-8"),

@@ -16,6 +16,7 @@ from diptych.pipeline.report.pca_projection import PcaProjection, project_embedd
 from diptych.pipeline.runs.details import read_sections
 from diptych.pipeline.runs.records import RunRecord, StepState
 from diptych.schemas.balance import SplitBalance
+from diptych.schemas.data_report import DataReport
 from diptych.schemas.errors import ConfigError, ModelError
 from diptych.schemas.evaluation import EvaluationReport
 from diptych.schemas.learning_curves import LearningCurves
@@ -89,6 +90,7 @@ class ReportData:
     balance: dict[str, SplitBalance]
     ingest: IngestReport | None
     classes: ClassSizes | None
+    data_report: DataReport
     curves: LearningCurves
     same: np.ndarray  # (pairs,) bool, True for positive pairs
     distance: np.ndarray  # (pairs,)
@@ -161,6 +163,7 @@ def _read_artifacts(run: RunRecord, folder: Path) -> ReportData:
         classes=None
         if given_pairs
         else read_class_sizes(pairs / "Split-train", max(balances["train"].rounds, 1)),
+        data_report=DataReport.read(_output_folder(run, "ExampleGen", "data_report")),
         curves=LearningCurves.read(_output_folder(run, "Trainer", "training_log")),
         same=scored["same"].to_numpy() == 1,
         distance=scored["distance"].to_numpy(),

@@ -7,6 +7,7 @@ from pathlib import Path
 from diptych.pipeline.runs.outcome import PushedVersion, find_pushed_version
 from diptych.pipeline.runs.records import ArtifactRecord, RunRecord
 from diptych.schemas.balance import SplitBalance
+from diptych.schemas.data_report import DataReport
 from diptych.schemas.evaluation import EvaluationReport
 from diptych.schemas.rejected_rows import IngestSummary, ReasonCount
 from diptych.schemas.shards import SPLITS, SplitManifest
@@ -24,6 +25,7 @@ class RunSummary:
     rejected: Path
     ignored: dict[str, ReasonCount]  # files, columns and path levels without a role, by reason
     findings: dict[str, ReasonCount]  # accepted examples by observation
+    data_report: DataReport
     skipped_spans: dict[str, str]  # span -> reason
     drift: str  # of the newest span; empty if the data have no spans
     evaluation: EvaluationReport
@@ -53,6 +55,7 @@ def summarize_run(run: RunRecord) -> RunSummary:
         rejected=rejected.path,
         ignored=ingested.ignored,
         findings=ingested.findings,
+        data_report=DataReport.read(output("ExampleGen", "data_report").path),
         skipped_spans=json.loads(rejected.properties.get("skipped_spans", "{}")),
         drift=drift.properties["summary"] if drift else "",
         evaluation=EvaluationReport.read(output("Evaluator", "evaluation").path),

@@ -61,6 +61,17 @@ class Config(Section):
             raise ValueError(
                 "split.by = class needs classes; given pairs have none: use example or group"
             )
+        if self.split.by == "connected" and self.data.kind != "pairs":
+            raise ValueError(
+                "split.by = connected connects given pairs that share an example; data of kind "
+                f"{self.data.kind} have no pairs: use example, class or group"
+            )
+        has_time = getattr(self.data, "time", None) is not None or "{" in self.data.path
+        if self.split.by == "time" and not has_time:
+            raise ValueError(
+                "split.by = time needs the times of the data: name a column in data.time, or use "
+                "data in spans, such as data/{YYYY}-{MM}-{DD}"
+            )
         if self.pairs.negatives == "similar_classes" and self.data.kind == "pairs":
             raise ValueError(
                 "pairs.negatives = similar_classes needs classes; given pairs have none: use random"

@@ -65,6 +65,26 @@ _Id = Annotated[
     str | None,
     Field(description="Column with a unique key. null: ids are hashes of the content."),
 ]
+_Time = Annotated[
+    str | None,
+    Field(
+        description="Column with a number, date or timestamp, for `split.by: time`. null: the span."
+    ),
+]
+_MaxConflicts = Annotated[
+    Proportion,
+    Field(
+        description="Fraction of examples with conflicting labels (the same content has several) "
+        "above which the run stops. Up to it, they are rejected."
+    ),
+]
+_Corrections = Annotated[
+    str | None,
+    Field(
+        description="CSV file with columns source or id, and label: examples to relabel. An empty "
+        "label, or the label remove, removes the example."
+    ),
+]
 _Group = Annotated[
     str | None,
     Field(description="Column with a group such as the writer or patient, for `split.by: group`."),
@@ -138,6 +158,8 @@ class ImageFolder(_DataSection):
     max_bytes: _MaxBytes = 20_000_000
     max_pixels: _MaxPixels = 25_000_000
     max_rejected: _MaxRejected = 0.01
+    max_conflicts: _MaxConflicts = 0.01
+    corrections: _Corrections = None
 
     @pydantic.field_validator("levels")
     @classmethod
@@ -170,12 +192,15 @@ class Table(_DataSection):
     id: _Id = None
     group: _Group = None
     split: _Split = None
+    time: _Time = None
     encoding: _Encoding = None
     delimiter: _Delimiter = None
     decimal: _Decimal = "."
     header: _Header = True
     missing: _Missing = _MISSING
     max_rejected: _MaxRejected = 0.01
+    max_conflicts: _MaxConflicts = 0.01
+    corrections: _Corrections = None
 
 
 class PairTable(_DataSection):
@@ -201,12 +226,15 @@ class PairTable(_DataSection):
     id: _Id = None
     group: _Group = None
     split: _Split = None
+    time: _Time = None
     encoding: _Encoding = None
     delimiter: _Delimiter = None
     decimal: _Decimal = "."
     header: _Header = True
     missing: _Missing = _MISSING
     max_rejected: _MaxRejected = 0.01
+    max_conflicts: _MaxConflicts = 0.01
+    corrections: _Corrections = None
 
 
 class TFRecords(_DataSection):
@@ -227,11 +255,14 @@ class TFRecords(_DataSection):
     id: _Id = None
     group: _Group = None
     split: _Split = None
+    time: _Time = None
     size: _Size = (28, 28)
     channels: _Channels = 3
     max_bytes: _MaxBytes = 20_000_000
     max_pixels: _MaxPixels = 25_000_000
     max_rejected: _MaxRejected = 0.01
+    max_conflicts: _MaxConflicts = 0.01
+    corrections: _Corrections = None
 
     @pydantic.model_validator(mode="after")
     def _check_input(self) -> "TFRecords":

@@ -15,12 +15,20 @@ class SplitConfig(Section):
     into training and calibration, if the data have no third split.
     """
 
-    by: Literal["example", "class", "group", "given"] = Field(
+    by: Literal["example", "class", "group", "given", "connected", "time"] = Field(
         default="example",
         description="Unit that stays together in one split: example, class (evaluates on classes "
         "not seen in training) or group. With `class`, the threshold is calibrated on a third set "
         "of classes. `group` requires `data.group`, or the level group in `data.levels`. `given` "
-        "uses the splits of the data: `data.split`, or the level split in `data.levels`.",
+        "uses the splits of the data: `data.split`, or the level split in `data.levels`. "
+        "`connected` keeps given pairs that share an example in one split, directly or through "
+        "other pairs. `time` trains on the oldest and tests on the newest data; it requires "
+        "`data.time` or data in spans.",
+    )
+    duplicates: Literal["together", "separate"] = Field(
+        default="together",
+        description="Duplicates of an example: together in one split, or separate, as their own "
+        "keys assign them. With `by: class`, `group`, `given` and `time`, they are only counted.",
     )
     train: Proportion = Field(default=0.6, description="Fraction for training.")
     calibration: Proportion = Field(

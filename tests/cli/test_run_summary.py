@@ -9,6 +9,7 @@ from diptych.cli.run_summary import print_run_summary
 from diptych.pipeline.runs.outcome import PushedVersion
 from diptych.pipeline.runs.run_summary import RunSummary
 from diptych.schemas.balance import ClassBalance, SplitBalance, Spread
+from diptych.schemas.data_report import Corrections, DataReport, DuplicateCounts
 from diptych.schemas.evaluation import Check, Estimate, Slice
 from diptych.schemas.rejected_rows import ReasonCount
 from diptych.schemas.shards import SPLITS, InputShape, SplitManifest
@@ -70,6 +71,7 @@ def shown(balances, **changes):
         "rejected": Path("rejected"),
         "ignored": {},
         "findings": {},
+        "data_report": DataReport(num_examples=(3, 3, 3)),
         "skipped_spans": {},
         "drift": "",
         "evaluation": toy_evaluation(),
@@ -110,6 +112,31 @@ def test_given_pairs_have_no_class_counts():
     text = shown({split: balance(split, classes=None, coverage=1.0) for split in SPLITS})
     assert row(text, "split")[1:3] == ["-", "-"]
     assert row(text, "balance") == ["-", "-", "7.2", "/", "18", "100.0", "%"]
+
+
+def test_duplicates_leaks_conflicts_and_corrections_each_have_a_line():
+    balances = {split: balance(split) for split in SPLITS}
+    assert lines_of("Duplicates", shown(balances)) == ["Duplicates    none"]
+    assert not lines_of("Leaks", shown(balances)) + lines_of("Conflicts", shown(balances))
+    report = DataReport(
+        num_examples=(60, 20, 20),
+        num_moved=3,
+        duplicates=(DuplicateCounts(kind="near", groups=4, examples=9, groups_across_splits=1),),
+        num_conflicts=2,
+        num_leaked=5,
+        corrections=Corrections(num_relabelled=1, num_removed=2, num_unknown=1, unknown=("[b]",)),
+    )
+    lines = shown(balances, data_report=report).splitlines()
+    at = lines.index(
+        "Duplicates    9 examples in 4 groups (near-duplicate images), 3 moved to the split of "
+        "their duplicates"
+    )
+    assert lines[at + 1 : at + 4] == [
+        "Leaks         5 of 20 test examples (25.0%) have a duplicate in the training split",
+        "Conflicts     2 examples rejected: the same content has another label",
+        "Corrections   1 labels corrected, 2 removed, 1 rows of data.corrections match no example: "
+        "[b]",
+    ]
 
 
 def test_ignored_data_and_findings_show_count_reason_and_an_example():

@@ -12,6 +12,14 @@ from PIL import Image
 
 from diptych.pipeline.runs.records import ArtifactRecord, RunRecord, StepRecord
 from diptych.schemas.balance import ClassBalance, SplitBalance, Spread
+from diptych.schemas.data_report import (
+    Conflict,
+    DataReport,
+    DuplicateCounts,
+    DuplicateGroup,
+    GivenPairs,
+    NamedExample,
+)
 from diptych.schemas.evaluation import (
     SCORED_PAIRS_SCHEMA,
     WORST_PAIRS_SCHEMA,
@@ -50,7 +58,7 @@ SETTINGS = {
 }
 # Step, inputs, outputs. Artifacts are named by the output key of the step that writes them.
 GRAPH = (
-    ("ExampleGen", (), ("examples", "rejected")),
+    ("ExampleGen", (), ("examples", "rejected", "data_report")),
     ("StatisticsGen", ("examples",), ("statistics",)),
     ("PairGen", ("examples",), ("pairs", "balance")),
     ("Trainer", ("pairs",), ("model", "training_log")),
@@ -83,6 +91,7 @@ def make_run(
     for folder in folders.values():
         folder.mkdir(parents=True)
     _write_rejected(folders["rejected"], classes)
+    _write_data_report(folders["data_report"], paired)
     _write_shards(folders["pairs"], folders["balance"], classes, pictures, paired)
     _write_curves(folders["training_log"])
     _write_evaluation(folders["evaluation"], generator, classes, each, pictures, paired, blessed)
@@ -138,6 +147,29 @@ def _write_rejected(folder: Path, classes: tuple[str, ...]) -> None:
     )
     summary = IngestSummary(spans={"": counts}, skipped_spans={})
     (folder / SUMMARY_FILE).write_text(summary.model_dump_json())
+
+
+def _write_data_report(folder: Path, paired: bool) -> None:
+    same = NamedExample(source="<i>a</i>.png", label="one", split="train")
+    others = (NamedExample(source="b.png", label="two"), NamedExample(source="c.png", label="one"))
+    DataReport(
+        num_examples=(300, 100, 100),
+        num_moved=2,
+        duplicates=(DuplicateCounts(kind="near", groups=1, examples=6, groups_across_splits=0),),
+        groups=(DuplicateGroup(kind="near", num_examples=6, examples=(same, same)),),
+        num_conflicts=2,
+        conflicts=(Conflict(num_examples=2, examples=others),),
+        num_leaked=7,
+        pairs=GivenPairs(
+            num_examples=60,
+            num_shared=20,
+            num_test_examples=40,
+            num_components=3,
+            largest_component=480,
+        )
+        if paired
+        else None,
+    ).write(folder, np.arange(32, dtype=np.uint8).reshape(2, 16))
 
 
 def _write_shards(

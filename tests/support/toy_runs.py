@@ -8,6 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -18,8 +19,16 @@ from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, PushedM
 from toy_evaluation import toy_evaluation
 
 from diptych.pipeline.runners.local import run_locally
-from diptych.schemas.artifacts import Balance, Evaluation, PairSet, Rejected, TrainingLog
+from diptych.schemas.artifacts import (
+    Balance,
+    DataReportArtifact,
+    Evaluation,
+    PairSet,
+    Rejected,
+    TrainingLog,
+)
 from diptych.schemas.balance import SplitBalance
+from diptych.schemas.data_report import DataReport
 from diptych.schemas.evaluation import SCORED_PAIRS_SCHEMA
 from diptych.schemas.learning_curves import EpochMetrics, LearningCurves
 from diptych.schemas.rejected_rows import SUMMARY_FILE, IngestCounts, IngestSummary
@@ -30,6 +39,7 @@ from diptych.schemas.shards import SPLITS, InputShape, SplitManifest
 def ToyExamples(
     examples: OutputArtifact[Examples],
     rejected: OutputArtifact[Rejected],
+    data_report: OutputArtifact[DataReportArtifact],
     data: Parameter[str],
     fingerprint: Parameter[str],
 ) -> None:
@@ -38,6 +48,7 @@ def ToyExamples(
     counts = IngestCounts(num_read=40, num_rejected=3, num_examples=(20, 10, 7))
     summary = IngestSummary(spans={"": counts}, skipped_spans={})
     (Path(rejected.uri) / SUMMARY_FILE).write_text(summary.model_dump_json())
+    DataReport(num_examples=(20, 10, 7)).write(Path(data_report.uri), np.empty((0, 16), np.uint8))
 
 
 @component

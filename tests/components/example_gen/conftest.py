@@ -11,8 +11,9 @@ from tfx.types import standard_artifacts
 
 from diptych.components.example_gen.component import ExampleGen, ExampleGenExecutor
 from diptych.components.example_gen.infer_spec import infer_input_spec
-from diptych.schemas.artifacts import Rejected
+from diptych.schemas.artifacts import DataReportArtifact, Rejected
 from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.data_report import DataReport
 
 FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
@@ -21,6 +22,7 @@ FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 class Run:
     examples: standard_artifacts.Examples
     rejected: Rejected
+    data_report: DataReportArtifact
 
     def split(self, name):
         """Return the examples of a split as dicts; single values are not in lists."""
@@ -40,6 +42,16 @@ class Run:
         tables = [pq.read_table(path) for path in sorted(Path(self.rejected.uri).glob("*.parquet"))]
         assert tables
         return {row["source"]: row["reason"] for table in tables for row in table.to_pylist()}
+
+    def report(self):
+        return DataReport.read(Path(self.data_report.uri))
+
+    def split_of_sources(self):
+        return {
+            example["source"].decode(): name
+            for name in json.loads(self.examples.split_names)
+            for example in self.split(name)
+        }
 
     def files(self):
         root = Path(self.examples.uri)
@@ -62,13 +74,18 @@ def ingest(tmp_path):
         split = split or SplitConfig()
         inputs = inputs or infer_input_spec(data, split)
         folder = tmp_path / f"run-{next(count)}"
-        examples, rejected = standard_artifacts.Examples(), Rejected()
-        examples.uri, rejected.uri = str(folder / "examples"), str(folder / "rejected")
+        artifacts = {
+            "examples": standard_artifacts.Examples(),
+            "rejected": Rejected(),
+            "data_report": DataReportArtifact(),
+        }
+        for name, artifact in artifacts.items():
+            artifact.uri = str(folder / name)
         parameters = ExampleGen(data, split, inputs).exec_properties
         context = ExampleGenExecutor.Context(beam_pipeline_args=[FN_API], unique_id="1")
         ExampleGenExecutor(context).Do(
-            {}, {"examples": [examples], "rejected": [rejected]}, parameters
+            {}, {name: [artifact] for name, artifact in artifacts.items()}, parameters
         )
-        return Run(examples, rejected)
+        return Run(*artifacts.values())
 
     return run

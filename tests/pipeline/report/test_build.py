@@ -104,6 +104,12 @@ def test_page_contains_verdict_metrics_and_intervals(page):
     assert "Observations about examples that are used." in text
     assert "is a single colour" in text
     assert "is no image 2" in text
+    assert "Duplicates: 6 examples in 1 groups (near-duplicate images), 2 moved" in text
+    assert "7 of 100 test examples (7.0%) have a duplicate in the training split." in text
+    assert "<i>a</i>.png ( one , train)" in text
+    assert "and 4 more" in text
+    assert "2 examples were rejected, because the same content has another label." in text
+    assert "several labels 2 b.png ( two ) c.png ( one )" in text
 
 
 def test_class_sizes_are_shown_before_and_after_balancing(page):
@@ -125,7 +131,7 @@ def test_the_worst_classes_are_ranked_by_the_bound_of_their_accuracy(page, tmp_p
 
 def test_lineage_links_inputs_to_the_step_that_wrote_them(page):
     text = Page(page).text
-    assert "Trainer ran 1.5 pairs #4 model #6 training_log #7" in text
+    assert "Trainer ran 1.5 pairs #5 model #7 training_log #8" in text
     assert page.count('href="#artifact-1"') == 3  # examples, read by three steps
 
 

@@ -1,0 +1,182 @@
+"""Corrected labels, ``data.corrections``: a CSV file that changes labels or removes examples."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from diptych.components.common.label_text import normalize_text
+from diptych.components.example_gen.example_batch import ExampleBatch, bytes_feature, list_feature
+from diptych.schemas.config.data import DataConfig, PairTable
+from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.data_report import Corrections
+from diptych.schemas.errors import ConfigError
+from diptych.schemas.input_spec import ID, LABEL, SAME, SOURCE
+from diptych.schemas.rejected_rows import ReasonCount
+
+REMOVED_REASON = "removed by data.corrections"
+_REMOVE = "remove"
+_MAX_UNKNOWN_SHOWN = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class CorrectionTable:
+    """Rows of the file.
+
+    Attributes:
+      names: (n,) source, or the id if the row has no source.
+      by_source: (n,) True if the name is a source.
+      labels: (n,) new label; None removes the example.
+    """
+
+    names: Sequence[str]
+    by_source: Sequence[bool]
+    labels: Sequence[str | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class CorrectedBatch:
+    """A batch after corrections.
+
+    Attributes:
+      batch: The batch with corrected labels, without removed examples.
+      matched: Rows of the file that match an example.
+      num_relabelled: Examples with another label than before.
+      removed: Count and first source of the removed examples; None without any.
+    """
+
+    batch: ExampleBatch
+    matched: tuple[int, ...] = ()
+    num_relabelled: int = 0
+    removed: ReasonCount | None = None
+
+
+def read_corrections(path: str, data_kind: str) -> CorrectionTable:
+    """Read the file; again only if it has changed.
+
+    Raises:
+      ConfigError: If the file or a column is missing, or a row has no name or contradicts another.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise ConfigError(f"Cannot read data.corrections {path}: {error.strerror}.") from error
+    return _read_corrections(path, data_kind, (status.st_mtime_ns, status.st_size))
+
+
+@functools.lru_cache(maxsize=1)
+def _read_corrections(path: str, data_kind: str, state: tuple[int, int]) -> CorrectionTable:
+    del state  # a part of the key of the cache
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"Cannot read data.corrections {path}: {error.strerror}.") from error
+    except (ValueError, pd.errors.ParserError) as error:
+        problem = " ".join(str(error).split()).rstrip(".")
+        raise ConfigError(
+            f"data.corrections {path} is not a CSV file in UTF-8: {problem}."
+        ) from error
+    if "label" not in rows or not {"source", "id"} & set(rows.columns):
+        raise ConfigError(
+            f"data.corrections {path} needs the column label, and source or id, got: "
+            f"{', '.join(map(repr, rows.columns))}."
+        )
+    blank = pd.Series("", index=rows.index)
+    sources, ids = rows.get("source", blank), rows.get("id", blank).str.strip()
+    by_source = (sources != "").tolist()
+    names = sources.where(sources != "", ids).tolist()
+    labels = [_parse_label(text, path, data_kind) for text in rows["label"]]
+    seen: dict[tuple[str, bool], str | None] = {}
+    for number, (name, is_source, label) in enumerate(
+        zip(names, by_source, labels, strict=True), 2
+    ):
+        if not name:
+            raise ConfigError(
+                f"data.corrections {path}: row {number} has neither a source nor an id. "
+                "Name the example, or remove the row."
+            )
+        if seen.setdefault((name, is_source), label) != label:
+            raise ConfigError(
+                f"data.corrections {path}: {name!r} has two different labels, "
+                f"{seen[name, is_source]!r} and {label!r}. Keep one of the rows."
+            )
+    return CorrectionTable(names, by_source, labels)
+
+
+def _parse_label(text: str, path: str, data_kind: str) -> str | None:
+    label = normalize_text(text)
+    if label in ("", _REMOVE):
+        return None
+    if data_kind == "pairs" and label not in ("positive", "negative"):
+        raise ConfigError(
+            f"data.corrections {path}: the label of a pair must be positive, negative or empty "
+            f"(to remove the pair), got {label!r}."
+        )
+    return label
+
+
+def correct_batch(batch: ExampleBatch, data: DataConfig, split: SplitConfig) -> CorrectedBatch:
+    """Apply ``data.corrections`` to a batch, whose sources start with the name of the span."""
+    if data.corrections is None:
+        return CorrectedBatch(batch)
+    table = read_corrections(data.corrections, data.kind)
+    features = batch.features
+    rows_of_file = np.full(features.num_rows, -1)
+    for is_source, feature in ((False, ID), (True, SOURCE)):
+        chosen = np.flatnonzero(np.array(table.by_source, bool) == is_source)
+        known = pa.array([table.names[int(row)].encode() for row in chosen], pa.binary())
+        found = pc.index_in(features.column(feature).flatten(), value_set=known)
+        hits = found.is_valid().to_numpy(zero_copy_only=False)
+        rows_of_file[hits] = chosen[found.filter(found.is_valid()).to_numpy()]
+    matched = np.flatnonzero(rows_of_file >= 0)
+    if not len(matched):
+        return CorrectedBatch(batch)
+    column = SAME if isinstance(data, PairTable) else LABEL
+    labels = features.column(column).flatten().to_pylist()
+    sources = features.column(SOURCE).flatten().to_pylist()
+    split_keys = list(batch.split_keys)
+    kept = np.ones(features.num_rows, bool)
+    num_relabelled = 0
+    for row in matched:
+        label = table.labels[rows_of_file[row]]
+        if label is None:
+            kept[row] = False
+            continue
+        new = int(label == "positive") if column == SAME else label.encode()
+        if new != labels[row]:
+            labels[row] = new
+            num_relabelled += 1
+            if split.by == "class":
+                split_keys[row] = label.encode()
+    corrected = (
+        list_feature(pa.array(labels, pa.int64()), 1) if column == SAME else bytes_feature(labels)
+    )
+    index = features.schema.get_field_index(column)
+    relabelled = dataclasses.replace(
+        batch, features=features.set_column(index, column, corrected), split_keys=split_keys
+    )
+    removed = [sources[row].decode(errors="replace") for row in np.flatnonzero(~kept)]
+    return CorrectedBatch(
+        relabelled if kept.all() else relabelled.filter(kept),
+        tuple(sorted({int(row) for row in rows_of_file[matched]})),
+        num_relabelled,
+        ReasonCount(count=len(removed), source=min(removed)) if removed else None,
+    )
+
+
+def summarize_corrections(
+    table: CorrectionTable, matched: set[int], num_relabelled: int, num_removed: int
+) -> Corrections:
+    """Count the effect of the file, and name rows that match no example."""
+    unknown = sorted({name for row, name in enumerate(table.names) if row not in matched})
+    return Corrections(
+        num_relabelled=num_relabelled,
+        num_removed=num_removed,
+        num_unknown=len(unknown),
+        unknown=tuple(unknown[:_MAX_UNKNOWN_SHOWN]),
+    )

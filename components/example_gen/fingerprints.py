@@ -1,0 +1,238 @@
+"""Fingerprints of examples: keys that are equal or close if two examples are duplicates.
+
+Vectors are equal after rounding if all their values fall into the same cells of a grid whose steps
+are 1 to 2 % of the standard deviation of each column. Two grids, shifted by half a step, find
+values next to the edge of a cell.
+
+Images are near-duplicates if their thumbnails are close; see ``near_images``. The thumbnail of an
+image has 16 x 16 grey values with full contrast, and 4 x 4 values of both colour differences.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+THUMBNAIL_SIDE = 16
+_COLOUR_SIDE = 4
+GREY_VALUES = THUMBNAIL_SIDE**2
+THUMBNAIL_BYTES = GREY_VALUES + 2 * _COLOUR_SIDE**2
+MIN_ROUNDED_VALUES = 6  # with fewer values, different rows of a large table are equal by chance
+_MAX_STEP = 0.02  # of the standard deviation
+_MIN_SIDE = 32  # of images that are reduced by a whole number before they are averaged
+_MIN_CONTRAST = 4  # grey levels; the thumbnail of an image with less is noise
+_HASH_SEED = 20_251_201  # any constant
+
+UInt64s = npt.NDArray[np.uint64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprints:
+    """Fingerprints of n examples, or of one side of n given pairs.
+
+    Attributes:
+      exact: (n,) Equal if the bytes of the files or all values are equal.
+      content: (n,) Equal if the decoded pixels or all values are equal.
+      near: (n, 2) Vectors: the cells of both grids. Images: bits of which most are equal in
+        near-duplicates, and a second column of zeros.
+      thumbnails: (n, ``THUMBNAIL_BYTES``) uint8 of images; None for vectors. All zeros for an image
+        without contrast.
+    """
+
+    exact: UInt64s
+    content: UInt64s
+    near: UInt64s
+    thumbnails: npt.NDArray[np.uint8] | None = None
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Fingerprints":
+        """Return the fingerprints of some examples."""
+        thumbnails = None if self.thumbnails is None else self.thumbnails[rows]
+        return Fingerprints(self.exact[rows], self.content[rows], self.near[rows], thumbnails)
+
+
+def grid_steps(sample: npt.NDArray[np.float32]) -> npt.NDArray[np.float64] | None:
+    """Choose the steps of the grids for vectors: 1 to 2 % of each column's standard deviation.
+
+    Steps are powers of two, so that similar samples result in the same steps.
+
+    Args:
+      sample: (n, d) vectors.
+
+    Returns:
+      (d,) steps; None if vectors of this size are only compared exactly.
+    """
+    if sample.shape[1] < MIN_ROUNDED_VALUES or not len(sample):
+        return None
+    spread = sample.astype(np.float64).std(axis=0)
+    constant = spread == 0
+    spread[constant] = np.maximum(np.abs(sample[0, constant]), 1e-30)
+    largest = np.maximum(spread, 1e-30) * _MAX_STEP
+    steps: npt.NDArray[np.float64] = np.exp2(np.floor(np.log2(largest)))
+    return steps
+
+
+def fingerprint_vectors(
+    vectors: npt.NDArray[np.float32], steps: npt.NDArray[np.float64] | None
+) -> Fingerprints:
+    """Compute the fingerprints of (n, d) vectors; ``steps`` as from ``grid_steps``."""
+    exact = _hash_rows(np.ascontiguousarray(vectors).view(np.uint32).astype(np.uint64))
+    if steps is None:
+        return Fingerprints(exact, exact, np.stack([exact, exact], axis=1))
+    cells = np.clip(vectors / steps, -(2.0**62), 2.0**62)
+    near = [
+        _hash_rows(np.floor(cells + shift).astype(np.int64).view(np.uint64)) for shift in (0, 0.5)
+    ]
+    return Fingerprints(exact, exact, np.stack(near, axis=1))
+
+
+def fingerprint_files(contents: Sequence[bytes]) -> Fingerprints:
+    """Compute the fingerprints of files that are only compared byte by byte."""
+    digests = b"".join(hashlib.sha256(content).digest()[:8] for content in contents)
+    exact = np.frombuffer(digests, np.uint64)
+    return Fingerprints(exact, exact, np.stack([exact, exact], axis=1))
+
+
+class ImageFingerprinter:
+    """Collects the fingerprints of the images of one batch."""
+
+    def __init__(self) -> None:
+        self._exact: list[int] = []
+        self._content: list[int] = []
+        self._small: list[npt.NDArray[np.uint8]] = []
+        self._shapes: list[tuple[int, int]] = []
+
+    def add(self, content_id: str, pixels: npt.NDArray[np.uint8]) -> None:
+        """Add an image.
+
+        Args:
+          content_id: Hash of the bytes of the file, as from ``compute_ids``.
+          pixels: (height, width, 3) uint8.
+        """
+        self._exact.append(int(content_id[:16], 16))
+        # SHA-256 is twice as fast as BLAKE2 on processors with instructions for it.
+        digest = hashlib.sha256(str(pixels.shape).encode())
+        digest.update(np.ascontiguousarray(pixels).data)
+        self._content.append(int.from_bytes(digest.digest()[:8], "little"))
+        self._small.append(_reduce(pixels))
+        self._shapes.append((pixels.shape[0], pixels.shape[1]))
+
+    def build(self) -> Fingerprints:
+        """Return the fingerprints in the order of the calls of ``add``."""
+        thumbnails = np.zeros((len(self._small), THUMBNAIL_BYTES), np.uint8)
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for row, shape in enumerate(self._shapes):
+            by_shape.setdefault(shape, []).append(row)
+        for (height, width), rows in by_shape.items():
+            small = np.stack([self._small[row] for row in rows])
+            thumbnails[rows] = _make_thumbnails(small, height, width)
+        content = np.array(self._content, np.uint64)
+        near = np.zeros((len(content), 2), np.uint64)
+        near[:, 0] = _hash_thumbnails(thumbnails)
+        return Fingerprints(np.array(self._exact, np.uint64), content, near, thumbnails)
+
+
+def normalize_thumbnails(thumbnails: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return the grey values with mean 0 and norm 1; zeros for an image without contrast."""
+    grey = thumbnails[:, :GREY_VALUES].astype(np.float32)
+    grey -= grey.mean(axis=1, keepdims=True)
+    grey /= np.maximum(np.linalg.norm(grey, axis=1, keepdims=True), 1e-6)
+    return grey
+
+
+def mix_bits(values: UInt64s) -> UInt64s:
+    """Scramble 64-bit integers, one to one (the finalizer of SplitMix64)."""
+    values = values ^ (values >> np.uint64(30))
+    values = values * np.uint64(0xBF58476D1CE4E5B9)
+    values = values ^ (values >> np.uint64(27))
+    values = values * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _hash_rows(rows: UInt64s) -> UInt64s:
+    """Hash each row of (n, d) integers: a sum with random odd factors, modulo 2^64."""
+    factors = mix_bits(np.arange(1, rows.shape[1] + 1, dtype=np.uint64) + np.uint64(_HASH_SEED))
+    return mix_bits((rows * (factors | np.uint64(1))).sum(axis=1, dtype=np.uint64))
+
+
+def _reduce(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Reduce a large image by a whole number. Pixels of the last row may stand for fewer rows."""
+    factor = _reduction(*pixels.shape[:2])
+    if factor == 1:
+        return pixels
+    reduced: npt.NDArray[np.uint8] = np.asarray(Image.fromarray(pixels).reduce(factor))
+    return reduced
+
+
+def _reduction(height: int, width: int) -> int:
+    return max(1, min(height, width) // _MIN_SIDE)
+
+
+def _make_thumbnails(
+    pixels: npt.NDArray[np.uint8], height: int, width: int
+) -> npt.NDArray[np.uint8]:
+    """Compute the thumbnails of images.
+
+    Args:
+      pixels: (n, rows, columns, 3) images as returned by ``_reduce``.
+      height: Height before the reduction.
+      width: Width before the reduction.
+    """
+    num_images = len(pixels)
+    factor = _reduction(height, width)
+    down, across = (_averaging(size, THUMBNAIL_SIDE, factor) for size in (height, width))
+    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all():
+        grey = down @ pixels[..., 0].astype(np.float32, order="C") @ across.T
+        colours = np.full((num_images, 2 * _COLOUR_SIDE**2), 128, np.float32)
+    else:
+        channels = np.moveaxis(pixels, 3, 1).astype(np.float32, order="C")
+        red, green, blue = np.moveaxis(down @ channels @ across.T, 1, 0)
+        grey = 0.299 * red + 0.587 * green + 0.114 * blue
+        shrink = _averaging(THUMBNAIL_SIDE, _COLOUR_SIDE)
+        differences = np.stack([0.5 * (blue - grey), 0.5 * (red - grey)], axis=1)
+        colours = 128 + (shrink @ differences @ shrink.T).reshape(num_images, -1)
+    grey = grey.reshape(num_images, -1)
+    low = grey.min(axis=1, keepdims=True)
+    contrast = grey.max(axis=1, keepdims=True) - low
+    grey = (grey - low) * (255 / np.maximum(contrast, _MIN_CONTRAST))
+    values = np.rint(np.concatenate([grey, colours], axis=1)).clip(0, 255)
+    thumbnails: npt.NDArray[np.uint8] = values.astype(np.uint8)
+    thumbnails[contrast.ravel() < _MIN_CONTRAST] = 0
+    return thumbnails
+
+
+def _averaging(size: int, num_cells: int, factor: int = 1) -> npt.NDArray[np.float32]:
+    """Return the matrix that averages pixels over cells of equal size.
+
+    Args:
+      size: Number of pixels before a reduction by ``factor``.
+      num_cells: Number of cells.
+      factor: Number of pixels averaged before; the last one may stand for fewer.
+
+    Returns:
+      (num_cells, ceil(size / factor)) weights.
+    """
+    edges = np.linspace(0, size, num_cells + 1)
+    starts = np.arange(0, size, factor)
+    ends = np.minimum(starts + factor, size)
+    overlap = np.minimum(edges[1:, None], ends) - np.maximum(edges[:-1, None], starts)
+    weights = np.maximum(overlap, 0)
+    averaging: npt.NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(
+        np.float32
+    )
+    return averaging
+
+
+def _hash_thumbnails(thumbnails: npt.NDArray[np.uint8]) -> UInt64s:
+    """Hash thumbnails to 64 bits: the sides of random planes on which they lie.
+
+    A bit differs with a probability of angle / pi: 0.03 for thumbnails at the limit of
+    ``near_images``, so about 2 of 64 bits.
+    """
+    # RandomState promises the same numbers in all versions of NumPy.
+    planes = np.random.RandomState(_HASH_SEED).standard_normal((GREY_VALUES, 64))
+    sides = normalize_thumbnails(thumbnails) @ planes.astype(np.float32) > 0
+    hashes: UInt64s = np.packbits(sides, axis=1).view(">u8").ravel().astype(np.uint64)
+    return hashes
