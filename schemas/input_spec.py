@@ -40,6 +40,7 @@ class InputSpec(JsonModel):
     right_columns: tuple[Column, ...] = ()
     size: tuple[int, int] = (0, 0)  # height and width of images after resizing
     channels: int = 0
+    background: tuple[int, int, int] = (255, 255, 255)  # behind transparent pixels of images
 
     @property
     def paired(self) -> bool:

@@ -29,6 +29,8 @@ class ModelCard(JsonModel):
       lowest: Lower bound of the distance.
       highest: Upper bound of the distance for any embeddings; None if unbounded.
       threshold: Two inputs are the same if ``distance <= threshold``.
+      image_formats: Formats of images that the graph decodes; the commands, the Python API and the
+        service convert other formats. Empty for vectors.
     """
 
     inputs: InputSpec
@@ -38,6 +40,7 @@ class ModelCard(JsonModel):
     lowest: float
     highest: float | None
     threshold: float
+    image_formats: tuple[str, ...] = ()
 
     def accepts_inputs(self, inputs: InputSpec) -> bool:
         """Check whether the model accepts such raw examples.

@@ -1,10 +1,21 @@
-"""Find image files and recognize table files by their extension."""
+"""Find image files by their content, and recognize table files by their extension."""
 
 import dataclasses
 import os
 import stat
 
-IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+from diptych.components.common.file_types import (
+    HEAD_BYTES,
+    describe_other_file,
+    recognize_image,
+)
+
+IMAGE_EXTENSIONS = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".gif", ".bmp", ".dib", ".webp"),
+    *(".tif", ".tiff", ".pnm", ".pbm", ".pgm", ".ppm"),
+)
+"""Files with these extensions are images without a look at the content, which is checked later."""
+
 TABLE_EXTENSIONS = (
     *(".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".ipc", ".jsonl", ".ndjson"),
     *(".csv.gz", ".csv.bz2", ".csv.zst", ".tsv.gz", ".tsv.bz2", ".tsv.zst"),
@@ -12,6 +23,8 @@ TABLE_EXTENSIONS = (
 )
 # Files that operating systems create in folders.
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r", "__macosx"})
+_WEBP_AS_PNG = 12  # size of a photo as PNG, in multiples of its size as WebP
+_LINK_OUTSIDE = "a symbolic link out of the data folder"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +34,38 @@ class DataFile:
     name: str
     size: int
     mtime_ns: int
+
+    @property
+    def example_size(self) -> int:
+        """Estimated size of its examples; WebP images are converted to PNG."""
+        return self.size * _WEBP_AS_PNG if self.name.lower().endswith(".webp") else self.size
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundImages:
+    """Image files of a folder, and what else is in it.
+
+    Attributes:
+      files: Images, sorted by name.
+      rejected: Name and reason of each file that may be an image and cannot be used, sorted.
+      ignored: Name and reason of each file that is not an image, sorted.
+      linked_folder: A folder that contains the targets of all links out of the data folder; None
+        without such links.
+    """
+
+    files: tuple[DataFile, ...]
+    rejected: tuple[tuple[str, str], ...]
+    ignored: tuple[tuple[str, str], ...]
+    linked_folder: str | None
+
+    def advise_following(self) -> str:
+        """Return what to do if links were rejected that could be followed; empty if none were."""
+        if self.linked_folder is None:
+            return ""
+        return (
+            " To follow links out of the data folder, set data.follow_links to a folder that "
+            f"contains their targets, such as {to_printable(self.linked_folder)}."
+        )
 
 
 def has_table_extension(name: str) -> bool:
@@ -53,73 +98,125 @@ def find_tables(path: str) -> list[str]:
     return sorted(names)
 
 
-def find_images(path: str) -> tuple[list[DataFile], list[tuple[str, str]]]:
+def find_images(path: str, follow_links: str | None = None) -> FoundImages:
     """Find the images in a folder and its subfolders, without hidden files.
 
-    Returns:
-      Image files, sorted by name; and the name of each rejected file with the reason.
+    Files with another extension are recognized by their content. Each folder is read once, so a
+    cycle of links ends.
+
+    Args:
+      path: The folder.
+      follow_links: Folder in which the targets of symbolic links may be. None follows only links
+        to files inside ``path``.
     """
-    walk = _ImageFolderWalk(path)
-    return sorted(walk.files, key=lambda file: file.name), sorted(walk.rejected)
+    walk = _ImageFolderWalk(path, follow_links)
+    return FoundImages(
+        tuple(sorted(walk.files, key=lambda file: file.name)),
+        tuple(sorted(walk.rejected)),
+        tuple(sorted(walk.ignored)),
+        walk.linked_folder,
+    )
 
 
 class _ImageFolderWalk:
-    """Walk through a folder once. Links to folders are not followed."""
+    """Walk through a folder once: first its own subfolders, then linked ones, sorted by name."""
 
-    def __init__(self, root: str) -> None:
-        self.root = root
-        self.real_root = os.path.realpath(root)
+    def __init__(self, root: str, follow_links: str | None) -> None:
         self.files: list[DataFile] = []
         self.rejected: list[tuple[str, str]] = []
-        folders = [""]
+        self.ignored: list[tuple[str, str]] = []
+        self.linked_folder: str | None = None
+        self._root = root
+        self._follows_links = follow_links is not None
+        real_root = os.path.realpath(root)
+        self._allowed = [real_root]
+        if follow_links is not None:
+            self._allowed.append(os.path.realpath(follow_links))
+        self._visited: set[str] = set()
+        self._folder_links: list[tuple[str, str]] = []
+        self._walk("", real_root)
+        while self._folder_links:
+            links, self._folder_links = sorted(self._folder_links), []
+            for name, real in links:
+                self._walk(name, real)
+
+    def _walk(self, folder: str, real: str) -> None:
+        """Walk through a folder, given by its name below the root and its path without links."""
+        folders = [(folder, real)]
         while folders:
-            folder = folders.pop()
+            folder, real = folders.pop()
+            if real in self._visited:
+                self._reject(folder, "a symbolic link to a folder that is read under another name")
+                continue
+            self._visited.add(real)
             try:
-                with os.scandir(os.path.join(root, folder)) as entries:
-                    children = list(entries)
+                with os.scandir(os.path.join(self._root, folder)) as entries:
+                    children = sorted(entries, key=lambda entry: entry.name)
             except OSError as error:
-                self.rejected.append(
-                    (to_printable(folder) or ".", f"folder cannot be read: {error.strerror}")
-                )
+                self._reject(folder or ".", f"folder cannot be read: {error.strerror}")
                 continue
             for entry in children:
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.name.startswith(".") or entry.name.lower() in _SYSTEM_FILES:
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    folders.append(name)
+                    folders.append((name, os.path.join(real, entry.name)))
                 else:
                     self._add(name, entry)
 
     def _add(self, name: str, entry: os.DirEntry[str]) -> None:
-        reason = self._find_problem(name, entry)
-        if reason is not None:
-            self.rejected.append((to_printable(name), reason))
-            return
+        if entry.is_symlink():
+            target = os.path.realpath(entry.path)
+            problem = self._find_link_problem(target)
+            if problem is not None:
+                self._reject(name, problem)
+                return
+            if os.path.isdir(target):
+                self._folder_links.append((name, target))
+                return
         try:
             status = entry.stat()
+            if not stat.S_ISREG(status.st_mode):
+                self._reject(name, "not a regular file")
+                return
+            if not self._is_image(name, entry.path):
+                return
         except OSError as error:
-            self.rejected.append((to_printable(name), f"cannot be read: {error.strerror}"))
+            self._reject(name, f"cannot be read: {error.strerror}")
             return
-        if not stat.S_ISREG(status.st_mode):
-            self.rejected.append((to_printable(name), "not a regular file"))
+        if to_printable(name) != name:
+            self._reject(name, "file name is not UTF-8")
             return
         self.files.append(DataFile(name, status.st_size, status.st_mtime_ns))
 
-    def _find_problem(self, name: str, entry: os.DirEntry[str]) -> str | None:
-        if entry.is_symlink():
-            real = os.path.realpath(entry.path)
-            if not os.path.exists(real):
-                return "a broken symbolic link"
-            if os.path.commonpath((real, self.real_root)) != self.real_root:
-                return "a symbolic link out of the data folder"
-            if os.path.isdir(real):
-                return "a symbolic link to a folder"
-        if not name.lower().endswith(IMAGE_EXTENSIONS):
-            return "no image file extension"
-        if to_printable(name) != name:
-            return "file name is not UTF-8"
+    def _find_link_problem(self, target: str) -> str | None:
+        if not os.path.exists(target):
+            return "a broken symbolic link"
+        if not any(os.path.commonpath((target, allowed)) == allowed for allowed in self._allowed):
+            folder = target if os.path.isdir(target) else os.path.dirname(target)
+            self.linked_folder = os.path.commonpath((folder, self.linked_folder or folder))
+            return _LINK_OUTSIDE
+        if os.path.isdir(target) and not self._follows_links:
+            return "a symbolic link to a folder"
         return None
+
+    def _is_image(self, name: str, path: str) -> bool:
+        """Return whether a file is an image; otherwise, add it to the rejected or ignored files."""
+        if name.lower().endswith(IMAGE_EXTENSIONS):
+            return True
+        with open(path, "rb") as file:
+            head = file.read(HEAD_BYTES)
+        if recognize_image(head) is not None:
+            return True
+        reason, is_image = describe_other_file(head)
+        if is_image:
+            self._reject(name, reason)
+        else:
+            self.ignored.append((to_printable(name), reason))
+        return False
+
+    def _reject(self, name: str, reason: str) -> None:
+        self.rejected.append((to_printable(name), reason))
 
 
 def split_existing_folder(path: str) -> tuple[str, str]:

@@ -36,7 +36,9 @@ def render_thumbnails(
         thumbnails = [b""] * len(ids)
         for rows, raw in iter_raw_examples_by_id(files, inputs, ids):
             for row, encoded in zip(rows.tolist(), raw, strict=True):
-                pixels = decode_image(encoded, inputs.channels).numpy()
+                pixels = decode_image(
+                    encoded, inputs.channels, background=inputs.background
+                ).numpy()
                 thumbnails[row] = _shrink_image(pixels)
         return thumbnails
     vectors = np.zeros((len(ids), *inputs.shape.shape), np.float32)

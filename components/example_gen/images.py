@@ -1,11 +1,13 @@
 """Read image files: check file size and header before decoding, then decode to find damage."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
-from diptych.components.common.images import find_image_error, read_bounded
+from diptych.components.common.images import ImageLimits, prepare_image, read_bounded
+from diptych.components.common.row_parsing import RejectionReasons
 from diptych.components.example_gen.example_batch import (
     ExampleBatch,
     bytes_feature,
@@ -18,7 +20,8 @@ from diptych.components.example_gen.given_splits import (
     select_split_keys,
 )
 from diptych.components.example_gen.path_levels import parse_path
-from diptych.schemas.config.data import ImageFolder
+from diptych.schemas.config.colour import parse_colour
+from diptych.schemas.config.data import ImageFolder, TFRecords
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.input_spec import ID, IMAGE, LABEL, SOURCE
 
@@ -31,24 +34,27 @@ def read_images(
     Args:
       root: Data folder.
       names: Paths inside ``root``, separated by ``/``.
-      data: Folder levels and size limits.
+      data: Folder levels, size limits and background.
       split: Unit that stays together.
     """
+    limits = image_limits(data)
     images: list[bytes] = []
+    ids: list[str] = []
     labels: list[bytes] = []
     groups: list[bytes] = []
     given_splits: list[str] = []
     sources: list[str] = []
     rejected: list[tuple[str, str]] = []
+    findings: list[tuple[str, str]] = []
     for name in names:
         try:
             encoded = read_bounded(root / name, data.max_bytes)
         except OSError as error:
             rejected.append((name, f"cannot be read: {error.strerror}"))
             continue
-        reason = find_image_error(encoded, data.max_bytes, data.max_pixels)
-        if reason is not None:
-            rejected.append((name, reason))
+        prepared = prepare_image(encoded, limits)
+        if isinstance(prepared, str):
+            rejected.append((name, prepared))
             continue
         roles = parse_path(name, data.levels)
         if split.by == "given":
@@ -57,35 +63,83 @@ def read_images(
                 rejected.append((name, describe_unknown_split(str(roles.split))))
                 continue
             given_splits.append(given_split)
-        images.append(encoded)
+        images.append(prepared.encoded)
+        ids += compute_ids([encoded])
+        findings += [(name, finding) for finding in prepared.findings]
         labels.append(roles.label.encode())
         groups.append(str(roles.group).encode())
         sources.append(name)
     return build_image_batch(
         images,
+        ids,
         labels,
         sources,
         rejected,
+        findings,
         select_split_keys(split, labels, groups if data.states("group") else None),
-        given_splits=given_splits if split.by == "given" else None,
+        given_splits if split.by == "given" else None,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageColumn:
+    """Usable images of some rows, in their order.
+
+    Attributes:
+      encoded: PNG or JPEG, see ``PreparedImage``.
+      ids: Hashes of the original images.
+      findings: Row number and text of each observation.
+    """
+
+    encoded: list[bytes]
+    ids: list[str]
+    findings: list[tuple[int, str]]
+
+
+def prepare_image_column(
+    images: Sequence[bytes | None],
+    reasons: RejectionReasons,
+    limits: ImageLimits,
+    missing: str,
+) -> ImageColumn:
+    """Prepare the images of the rows that are not rejected.
+
+    Args:
+      images: One per row; None if a row has none.
+      reasons: Reasons for rejection per row; those of unusable images are added.
+      limits: Limits and background.
+      missing: Reason for rows without an image.
+    """
+    column = ImageColumn([], [], [])
+    for row, image in enumerate(images):
+        if reasons[row] is not None:
+            continue
+        prepared = missing if image is None else prepare_image(image, limits)
+        if image is None or isinstance(prepared, str):
+            reasons[row] = prepared
+            continue
+        column.encoded.append(prepared.encoded)
+        column.ids.extend(compute_ids([image]))
+        column.findings.extend((row, finding) for finding in prepared.findings)
+    return column
+
+
+def image_limits(data: ImageFolder | TFRecords) -> ImageLimits:
+    """Return the limits and the background of a section ``data``."""
+    return ImageLimits(data.max_bytes, data.max_pixels, parse_colour(data.background))
 
 
 def build_image_batch(
     images: Sequence[bytes],
+    ids: Sequence[str],
     labels: Sequence[bytes],
     sources: Sequence[str],
     rejected: Sequence[tuple[str, str]],
+    findings: Sequence[tuple[str, str]],
     split_keys: Sequence[bytes] | None,
-    ids: Sequence[str] | None = None,
-    given_splits: Sequence[str] | None = None,
+    given_splits: Sequence[str] | None,
 ) -> ExampleBatch:
-    """Build a batch of checked images.
-
-    ``ids`` default to hashes of the content, and ``split_keys`` to the ids.
-    """
-    if ids is None:
-        ids = compute_ids(images)
+    """Build a batch of prepared images; ``split_keys`` default to the ids."""
     features = pa.record_batch(
         {
             IMAGE: list_feature(pa.array(images, pa.binary()), 1),
@@ -96,4 +150,4 @@ def build_image_batch(
     )
     if split_keys is None:
         split_keys = [example_id.encode() for example_id in ids]
-    return ExampleBatch(features, split_keys, rejected, given_splits=given_splits)
+    return ExampleBatch(features, split_keys, rejected, findings, given_splits)

@@ -32,6 +32,7 @@ from diptych.components.example_gen.span_files import SpanFiles, find_span_files
 from diptych.components.example_gen.split_scan import find_given_splits
 from diptych.components.example_gen.splits import assign_splits
 from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
+from diptych.schemas.config.colour import parse_colour
 from diptych.schemas.config.data import DataConfig, ImageFolder, PairTable, Table, TFRecords
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import ConfigError, DataError
@@ -88,7 +89,7 @@ def _infer_from_images(spans: _Spans, data: ImageFolder, split: SplitConfig) -> 
         _check_splits_are_used(classes, "class", split)
     elif split.by == "group":
         _check_splits_are_used(sorted({str(role.group) for role in roles}), "group", split)
-    return InputSpec(kind="image", size=data.size, channels=data.channels)
+    return _image_spec(data)
 
 
 def _check_splits_are_used(units: Sequence[str], name: str, split: SplitConfig) -> None:
@@ -214,10 +215,19 @@ def _infer_from_tfrecords(spans: _Spans, data: TFRecords) -> InputSpec:
     if len(seen) < 2 and num_records < _MAX_SCANNED_ROWS:
         raise _single_class_error(f"one value of the feature {data.label!r}, {seen.pop()!r}")
     if data.image is not None:
-        return InputSpec(kind="image", size=data.size, channels=data.channels)
+        return _image_spec(data)
     sample = inspect_columns(first.select([str(data.vector)]), first.schema.names)
     columns = select_columns(data.vector, "data.vector", sample, {})
     return InputSpec(kind="vector", columns=columns)
+
+
+def _image_spec(data: ImageFolder | TFRecords) -> InputSpec:
+    return InputSpec(
+        kind="image",
+        size=data.size,
+        channels=data.channels,
+        background=parse_colour(data.background),
+    )
 
 
 def _check_features(batch: pa.RecordBatch, data: TFRecords) -> None:

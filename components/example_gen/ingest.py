@@ -107,7 +107,7 @@ class Ingest(beam.PTransform):
         shard_rows = [(shard, ("", b"")) for shard in range(2 * num_shards)]
         initial_counts: list[tuple[str, str]] = []
         for span in self.spans:
-            rejected = _list_unopened_files(span)
+            rejected = _with_span_name(span, span.rejected)
             failures = [span.error] if span.error else []
             try:
                 work_items += list(plan_work_items(span, self.data))
@@ -116,9 +116,13 @@ class Ingest(beam.PTransform):
             if rejected:
                 rows = _to_ipc_bytes(to_rejected_table(rejected))
                 shard_rows.append((num_shards, (span.name, rows)))
-            ignored = count_reasons(self._list_ignored_levels(span))
+            ignored = _with_span_name(span, span.ignored)
             counts = count_rejected(rejected).model_copy(
-                update={"failures": failures, "ignored": ignored}
+                update={
+                    "ignored": count_reasons([*ignored, *self._list_ignored_levels(span)]),
+                    "findings": count_reasons(_with_span_name(span, span.findings)),
+                    "failures": failures,
+                }
             )
             initial_counts.append((span.name, counts.model_dump_json()))
         read = (
@@ -199,11 +203,12 @@ def plan_work_items(span: SpanFiles, data: DataConfig) -> Iterator[str]:
         names: list[str] = []
         size = 0
         for file in span.files:
-            if names and (len(names) == _MAX_WORK_FILES or size + file.size > _MAX_WORK_BYTES):
+            added = file.example_size
+            if names and (len(names) == _MAX_WORK_FILES or size + added > _MAX_WORK_BYTES):
                 yield to_item(names=names)
                 names, size = [], 0
             names.append(file.name)
-            size += file.size
+            size += added
         if names:
             yield to_item(names=names)
         return
@@ -429,10 +434,10 @@ def _plan_splits(
     return outputs.summary.model_dump_json(), changes.to_bytes(), rejected
 
 
-def _list_unopened_files(span: SpanFiles) -> list[tuple[str, str]]:
-    """List files rejected by name, with the span in front as in the sources of examples."""
+def _with_span_name(span: SpanFiles, files: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Put the name of the span in front of file names, as in the sources of examples."""
     prefix = f"{span.name}/" if span.name else ""
-    return [(prefix + source, reason) for source, reason in span.rejected]
+    return [(prefix + name, text) for name, text in files]
 
 
 def _to_ipc_bytes(rows: pa.RecordBatch | pa.Table) -> bytes:

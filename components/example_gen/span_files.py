@@ -1,23 +1,25 @@
 """Find the files of the data, and compute a fingerprint that changes with them."""
 
+import collections
 import dataclasses
 import glob
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from diptych.components.common.data_files import (
-    IMAGE_EXTENSIONS,
     DataFile,
     find_images,
     find_tables,
     split_existing_folder,
 )
+from diptych.components.common.file_types import format_list
+from diptych.components.common.label_text import normalize_text
 from diptych.components.common.tables.file_formats import find_foreign_file
 from diptych.components.example_gen.path_levels import check_levels_are_clear, find_level_problem
 from diptych.components.example_gen.spans import Span, find_spans, has_spans
-from diptych.schemas.config.data import DataConfig, ImageFolder, LevelRole, TFRecords
+from diptych.schemas.config.data import DataConfig, ImageFolder, TFRecords
 from diptych.schemas.errors import ConfigError, DataError, DiptychError
 
 
@@ -29,6 +31,8 @@ class SpanFiles:
       root: Folder of the files.
       files: Usable files, sorted by name.
       rejected: Name of each unusable file, and the reason.
+      ignored: Name of each file that is no data, and the reason.
+      findings: Name and text of each observation about the files.
       span: None for data without spans.
       error: Why an older span has no usable files; empty otherwise.
     """
@@ -36,6 +40,8 @@ class SpanFiles:
     root: Path
     files: tuple[DataFile, ...]
     rejected: tuple[tuple[str, str], ...] = ()
+    ignored: tuple[tuple[str, str], ...] = ()
+    findings: tuple[tuple[str, str], ...] = ()
     span: Span | None = None
     error: str = ""
 
@@ -46,12 +52,15 @@ class SpanFiles:
 
     @property
     def num_bytes(self) -> int:
-        """Total size of the files."""
-        return sum(file.size for file in self.files)
+        """Total size of the files; an estimate of the size of the examples if larger."""
+        return sum(file.example_size for file in self.files)
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the names, sizes and modification times; independent of the folder."""
+        """Hash of the names, sizes and modification times; independent of the folder.
+
+        Ignored files are not part of it: they do not change the model.
+        """
         digest = hashlib.blake2b(digest_size=16)
         for file in self.files:
             digest.update(
@@ -131,7 +140,7 @@ def find_files(data: DataConfig) -> SpanFiles:
     path = data.path
     _require_mounted_path(path)
     if isinstance(data, ImageFolder):
-        return _find_images(path, data.levels)
+        return _find_images(data)
     extensions = (
         "*.tfrecord*, *.gz"
         if isinstance(data, TFRecords)
@@ -191,22 +200,43 @@ def _has_tfrecord_name(name: str) -> bool:
     return "tfrecord" in lower or lower.endswith((".gz", ".tfr"))
 
 
-def _find_images(path: str, levels: Sequence[LevelRole] | None) -> SpanFiles:
+def _find_images(data: ImageFolder) -> SpanFiles:
+    path = data.path
     if not os.path.exists(path):
         raise ConfigError(f"data.path does not exist: {path}. Check the configuration.")
     if not os.path.isdir(path):
         raise ConfigError(
             f"data.path must be a folder with one subfolder per class, got a file: {path}."
         )
-    images, rejected = find_images(path)
-    problems = [(file, find_level_problem(file.name, levels)) for file in images]
+    if data.follow_links is not None and not os.path.isdir(data.follow_links):
+        raise ConfigError(
+            f"data.follow_links must be a folder, got {data.follow_links}. Name the folder that "
+            "contains the targets of the symbolic links, or set it to null."
+        )
+    found = find_images(path, data.follow_links)
+    problems = [(file, find_level_problem(file.name, data.levels)) for file in found.files]
     files = tuple(file for file, problem in problems if problem is None)
+    rejected = list(found.rejected)
     rejected += [(file.name, problem) for file, problem in problems if problem is not None]
     rejected.sort()
     if not files:
-        example = f" Rejected: {rejected[0][0]}: {rejected[0][1]}." if rejected else ""
+        unusable = rejected or found.ignored
+        example = f" Not usable: {unusable[0][0]}: {unusable[0][1]}." if unusable else ""
+        advice = " Put the images of each class into a separate subfolder."
         raise DataError(
-            f"No images ({', '.join(IMAGE_EXTENSIONS)}) in the class folders of {path}."
-            f"{example} Put the images of each class into a separate subfolder."
+            f"No images ({format_list()}) in the class folders of {path}.{example}"
+            f"{found.advise_following() or advice}"
         )
-    return SpanFiles(Path(path), files, tuple(rejected))
+    return SpanFiles(
+        Path(path), files, tuple(rejected), found.ignored, tuple(_find_merged_folders(files))
+    )
+
+
+def _find_merged_folders(files: Iterable[DataFile]) -> Iterator[tuple[str, str]]:
+    """Yield the folders whose names differ only in the normal form or in white space."""
+    folders = sorted({os.path.dirname(file.name) for file in files})
+    texts = {folder: "/".join(map(normalize_text, folder.split("/"))) for folder in folders}
+    sizes = collections.Counter(texts.values())
+    for folder, text in texts.items():
+        if sizes[text] > 1:
+            yield folder, "one class with another folder, whose name is the same text"

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from diptych.components.common import cell_values as values
 from diptych.components.common import row_parsing
-from diptych.components.common.images import find_image_error
 from diptych.components.common.table_rows import TableRows
 from diptych.components.example_gen import tables
 from diptych.components.example_gen.example_batch import ExampleBatch, bytes_feature, compute_ids
@@ -20,7 +19,11 @@ from diptych.components.example_gen.given_splits import (
     select_usable_splits,
     uses_group,
 )
-from diptych.components.example_gen.images import build_image_batch
+from diptych.components.example_gen.images import (
+    build_image_batch,
+    image_limits,
+    prepare_image_column,
+)
 from diptych.components.example_gen.times import parse_times
 from diptych.schemas.config.data import TFRecords
 from diptych.schemas.config.split import SplitConfig
@@ -149,13 +152,8 @@ def _to_example_batch(
             if values.is_text(cells.type)
             else [None] * len(cells)
         )
-        for row, image in enumerate(images):
-            if reasons[row] is None:
-                reasons[row] = (
-                    f"feature {data.image!r} does not have exactly one value"
-                    if image is None
-                    else find_image_error(image, data.max_bytes, data.max_pixels)
-                )
+        missing = f"feature {data.image!r} does not have exactly one value"
+        prepared = prepare_image_column(images, reasons, image_limits(data), missing)
     else:
         present = inputs.columns[0].name in rows.batch.schema.names
         if present and values.is_list(rows.batch.column(inputs.columns[0].name).type):
@@ -173,9 +171,17 @@ def _to_example_batch(
     given_splits = select_usable_splits(given, usable)
     ids = None if key is None else compute_ids(row_parsing.encode_text(key, usable))
     if data.image is not None:
-        kept = [image for image, keep in zip(images, usable, strict=True) if keep]
+        source_by_row = dict(zip(np.flatnonzero(usable).tolist(), sources, strict=True))
+        findings = [(source_by_row[row], text) for row, text in prepared.findings]
         batch = build_image_batch(
-            kept, labels, sources, rejected + rejected_rows, split_keys, ids, given_splits
+            prepared.encoded,
+            prepared.ids if ids is None else ids,
+            labels,
+            sources,
+            rejected + rejected_rows,
+            findings,
+            split_keys,
+            given_splits,
         )
         return dataclasses.replace(batch, times=times)
     ids = compute_ids(vector[usable]) if ids is None else ids

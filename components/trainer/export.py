@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from diptych.components.common.images import GRAPH_FORMATS
 from diptych.components.trainer.distances import LearnedL1Distance
 from diptych.components.trainer.network import Network
 from diptych.schemas import input_spec as features
@@ -19,8 +20,8 @@ def export_model(
     """Write a SavedModel that accepts raw inputs, and its model card.
 
     Signatures (the batch dimension is free):
-      ``embed``: ``image`` (batch,) encoded bytes, or ``vector`` (batch, d) float32 in the order of
-        the data's columns. Returns ``embedding`` (batch, size).
+      ``embed``: ``image`` (batch,), bytes of PNG or JPEG, or ``vector`` (batch, d) float32 in the
+        order of the data's columns. Returns ``embedding`` (batch, size).
       ``serving_default``: Same as ``embed``; servers use it for requests without a signature name.
       ``measure``: ``left`` and ``right`` (batch, size) embeddings. Returns ``distance`` (batch,),
         lower means more similar; ``same`` (batch,) bool, ``distance <= threshold``; ``threshold``
@@ -109,6 +110,7 @@ def export_model(
         lowest=distance.lower_bound,
         highest=distance.upper_bound if math.isfinite(distance.upper_bound) else None,
         threshold=threshold,
+        image_formats=GRAPH_FORMATS if inputs.kind == "image" else (),
     ).write(path)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from diptych.components.common.images import decode_image
+from diptych.components.common.images import map_decoded
 from diptych.schemas import input_spec as features
 from diptych.schemas.input_spec import Column, InputSpec
 
@@ -102,7 +102,8 @@ def _decode_to_pixel_strings(encoded: tf.Tensor, spec: InputSpec) -> tf.Tensor:
     def to_pixel_string(image: tf.Tensor) -> tf.Tensor:
         # TensorFlow has no inverse of decode_raw. A serialized tensor ends with its bytes, so take
         # them from its end.
-        serialized = tf.io.serialize_tensor(decode_image(image, spec.channels, spec.size))
-        return tf.strings.substr(serialized, -num_bytes, num_bytes)
+        return tf.strings.substr(tf.io.serialize_tensor(image), -num_bytes, num_bytes)
 
-    return tf.map_fn(to_pixel_string, encoded, fn_output_signature=tf.string)
+    return map_decoded(
+        to_pixel_string, encoded, spec.channels, spec.size, spec.background, tf.string
+    )

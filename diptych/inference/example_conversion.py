@@ -1,6 +1,5 @@
 """Convert examples of a Python program to the raw examples of a pushed model."""
 
-import io
 import os
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from diptych.components.common.images import find_image_error
+from diptych.components.common.image_conversion import convert_to_png
+from diptych.components.common.images import prepare_image
 from diptych.inference.raw_examples import read_single_example
-from diptych.inference.raw_images import ImageLimits
+from diptych.inference.raw_images import limits_of_model
 from diptych.schemas.errors import DataError
 from diptych.schemas.manifest import ModelManifest
 
@@ -23,8 +23,7 @@ Example = (
 """One example: a path, an encoded image, an array, a PIL image, or a row of numbers."""
 
 _SINGLE = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, Mapping)
-_PNG_MODES = {"1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA"}
-_RGB_MODES = {"CMYK", "YCbCr", "LAB", "HSV", "RGBX"}
+_CHANNELS = {1: "grey", 2: "grey and alpha", 3: "RGB", 4: "RGB and alpha"}
 
 
 def convert_examples(examples: Iterable[Example], manifest: ModelManifest) -> np.ndarray:
@@ -32,8 +31,9 @@ def convert_examples(examples: Iterable[Example], manifest: ModelManifest) -> np
 
     Args:
       examples: Paths, which may be rows of tables such as ``birds.csv:12``. For a model of images,
-        also encoded images as bytes, (height, width), (height, width, 1) or (height, width, 3)
-        uint8 arrays, and PIL images. For a model of vectors, also dicts from column to value, and
+        also encoded images as bytes, PIL images, and uint8 or uint16 arrays: (height, width), or
+        (height, width, channels) with 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 channels (RGB and
+        alpha). For a model of vectors, also dicts from column to value, and
         sequences or arrays of d numbers in the order of the model's columns. An array holds the
         examples along its first axis.
       manifest: Manifest of the model, which defines the inputs and the limits of images.
@@ -74,34 +74,42 @@ def _to_image(example: Any, name: str, manifest: ModelManifest) -> bytes:
     elif isinstance(example, Image.Image):
         encoded = _encode_png(example, name)
     elif isinstance(example, np.ndarray):
-        is_image = example.ndim == 2 or (example.ndim == 3 and example.shape[2] in (1, 3))
-        if example.dtype != np.uint8 or not is_image:
-            raise DataError(
-                f"{name} is an array of {example.dtype} with the shape {example.shape}. An image "
-                "is a uint8 array (height, width), (height, width, 1) or (height, width, 3)."
-            )
-        pixels = example[..., 0] if example.ndim == 3 and example.shape[2] == 1 else example
-        encoded = _encode_png(Image.fromarray(np.ascontiguousarray(pixels)), name)
+        encoded = _encode_png(_array_to_pil(example, name), name)
     else:
         raise DataError(f"{name} is {_kind(example)}. {_accepted(manifest)}")
-    limits = ImageLimits.from_manifest(manifest)
-    problem = find_image_error(encoded, limits.max_bytes, limits.max_pixels)
-    if problem is not None:
-        raise DataError(f"{name} cannot be used: {problem}.")
+    limits = limits_of_model(manifest)
+    prepared = prepare_image(encoded, limits)
+    if isinstance(prepared, str):
+        raise DataError(f"{name} cannot be used: {prepared}.")
     return encoded
+
+
+def _array_to_pil(pixels: np.ndarray, name: str) -> Image.Image:
+    is_image = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in _CHANNELS)
+    if pixels.dtype not in (np.uint8, np.uint16) or not is_image:
+        channels = ", ".join(f"{number} ({text})" for number, text in _CHANNELS.items())
+        raise DataError(
+            f"{name} is an array of {pixels.dtype} with the shape {pixels.shape}. An image is a "
+            f"uint8 or uint16 array (height, width) or (height, width, channels), with {channels}."
+        )
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.dtype == np.uint16 and pixels.ndim == 3:
+        pixels = (pixels >> 8).astype(np.uint8)  # of a PNG, the graph uses the same 8 bits
+    return Image.fromarray(np.ascontiguousarray(pixels))
 
 
 def _encode_png(image: Image.Image, name: str) -> bytes:
     """Lossless encoding, so that the model decodes an array like a file with the same pixels."""
     if 0 in image.size:
         raise DataError(f"{name} cannot be used: has no pixels.")
-    if image.mode in _RGB_MODES:
-        image = image.convert("RGB")
-    if image.mode not in _PNG_MODES:
-        raise DataError(f"{name} is an image of mode {image.mode}. Convert it to RGB or L.")
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+    try:
+        encoded = convert_to_png(image)
+    except Exception as error:  # a file that Pillow reads now, and that is damaged
+        raise DataError(f"{name} cannot be used: {error}.") from error
+    if isinstance(encoded, str):
+        raise DataError(f"{name} is an image with {encoded}.")
+    return encoded
 
 
 def _to_vector(example: Any, name: str, manifest: ModelManifest) -> npt.NDArray[np.float32]:
@@ -152,8 +160,8 @@ def _to_numbers(value: Any, name: str) -> npt.NDArray[np.float32]:
 def _accepted(manifest: ModelManifest) -> str:
     if manifest.inputs.kind == "image":
         return (
-            f"The model {manifest.name} accepts images: a path, encoded bytes, a uint8 array or a "
-            "PIL image."
+            f"The model {manifest.name} accepts images: a path, encoded bytes, a uint8 or uint16 "
+            "array, or a PIL image."
         )
     return (
         f"The model {manifest.name} accepts rows: a path such as data.csv:12, a dict from column "

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from diptych.components.common.images import find_image_error
+from diptych.components.common.images import prepare_image
 from diptych.components.common.label_text import normalize_text
 from diptych.components.common.table_rows import format_names
 from diptych.inference.gallery_changes import add_examples, remove_label, replace_embeddings
@@ -32,7 +32,7 @@ from diptych.inference.gallery_snapshot import (
     load_snapshot,
 )
 from diptych.inference.pushed_model import PushedModel
-from diptych.inference.raw_images import ImageLimits
+from diptych.inference.raw_images import limits_of_model
 from diptych.schemas.errors import DataError, ModelError
 from diptych.schemas.manifest import ModelManifest
 from diptych.schemas.versions import is_saved_model
@@ -374,12 +374,12 @@ def _check_stored_images(folder: Path, raw: np.ndarray, model: PushedModel) -> N
     """Check images again before decoding: another program may have written the file."""
     if model.manifest.inputs.kind != "image":
         return
-    limits = ImageLimits.from_manifest(model.manifest)
+    limits = limits_of_model(model.manifest)
     for image in raw:
-        problem = find_image_error(image, limits.max_bytes, limits.max_pixels)
-        if problem is not None:
+        prepared = prepare_image(image, limits)
+        if isinstance(prepared, str):
             raise DataError(
-                f"An image stored in the gallery {folder} cannot be re-embedded: {problem}. The "
+                f"An image stored in the gallery {folder} cannot be re-embedded: {prepared}. The "
                 "gallery is unchanged. Remove the class with --remove, using the previous model."
             )
 

@@ -48,11 +48,12 @@ class PushedModel:
     def embed(self, raw: np.ndarray) -> np.ndarray:
         """Compute embeddings (n, size) float32 of (n,) encoded images or (n, d) vectors.
 
-        The examples must have been checked (see ``read_examples``): the graph decodes any input.
+        Images in formats that the graph does not decode are converted. The examples must have been
+        checked (see ``read_examples``).
         """
         model = self._load()
         batches = [
-            model.embed(raw[start : start + _BATCH_SIZE])
+            model.embed(self._to_graph_inputs(raw[start : start + _BATCH_SIZE]))
             for start in range(0, len(raw), _BATCH_SIZE)
         ]
         return np.concatenate([np.empty((0, self.manifest.embedding_size), np.float32), *batches])
@@ -63,6 +64,15 @@ class PushedModel:
         Lower means more similar.
         """
         return self._load().distance(left, right)
+
+    def _to_graph_inputs(self, raw: np.ndarray) -> np.ndarray:
+        if self.manifest.inputs.kind != "image":
+            return raw
+        from diptych.components.common.images import to_graph_format
+
+        converted = np.empty(len(raw), object)
+        converted[:] = [to_graph_format(image) for image in raw]
+        return converted
 
     def _load(self) -> "ExportedModel":
         if self._exported is None:

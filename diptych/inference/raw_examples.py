@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from diptych.components.common.data_files import IMAGE_EXTENSIONS, has_table_extension
+from diptych.components.common.file_types import format_list
 from diptych.inference.raw_batch import InputPartition, RawBatch
 from diptych.inference.raw_images import image_folder_partitions, single_image_partition
 from diptych.inference.raw_tables import (
@@ -99,7 +100,7 @@ def _wrong_kind_error(path: Path, kind: str, manifest: ModelManifest) -> DataErr
 def _describe_expected_inputs(manifest: ModelManifest) -> str:
     model = f"The model {manifest.name} {manifest.version} takes"
     if manifest.inputs.kind == "image":
-        return f"{model} images: pass a PNG, JPEG, GIF or BMP file, or a folder of them."
+        return f"{model} images: pass a {format_list()} file, or a folder of them."
     names = [column.name for column in manifest.inputs.columns]
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     return (

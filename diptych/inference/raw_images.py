@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from diptych.components.common.data_files import IMAGE_EXTENSIONS, DataFile, find_images
-from diptych.components.common.images import find_image_error, read_bounded
+from diptych.components.common.data_files import DataFile, find_images
+from diptych.components.common.file_types import format_list
+from diptych.components.common.images import ImageLimits, prepare_image, read_bounded
 from diptych.components.common.label_text import normalize_text
 from diptych.inference.raw_batch import InputPartition, RawBatch
 from diptych.schemas.config.data import ImageFolder
@@ -16,23 +17,6 @@ from diptych.schemas.manifest import ModelManifest
 
 _PARTITION_FILES, _PARTITION_BYTES = 4096, 256 << 20
 _BATCH_FILES, _BATCH_BYTES = 256, 16 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageLimits:
-    """Upper limits of an image; larger images are not decoded."""
-
-    max_bytes: int
-    max_pixels: int
-
-    @classmethod
-    def from_manifest(cls, manifest: ModelManifest) -> "ImageLimits":
-        """Return the limits of the model's training data, or the defaults."""
-        data = manifest.configuration.get("data", {})
-        fields = ImageFolder.model_fields
-        return cls(
-            *(data.get(name) or fields[name].default for name in ("max_bytes", "max_pixels"))
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,9 +83,19 @@ class SingleImagePartition:
         yield RawBatch(_to_object_array([image]), (self.path.name,), None, ())
 
 
+def limits_of_model(manifest: ModelManifest) -> ImageLimits:
+    """Return the limits and the background of the model's training data, or the defaults."""
+    data = manifest.configuration.get("data", {})
+    fields = ImageFolder.model_fields
+    max_bytes, max_pixels = (
+        data.get(name) or fields[name].default for name in ("max_bytes", "max_pixels")
+    )
+    return ImageLimits(max_bytes, max_pixels, manifest.inputs.background)
+
+
 def single_image_partition(path: Path, manifest: ModelManifest) -> InputPartition:
     """Create the partition of one image file."""
-    return SingleImagePartition(path, ImageLimits.from_manifest(manifest))
+    return SingleImagePartition(path, limits_of_model(manifest))
 
 
 def image_folder_partitions(path: Path, manifest: ModelManifest) -> list[InputPartition]:
@@ -110,16 +104,18 @@ def image_folder_partitions(path: Path, manifest: ModelManifest) -> list[InputPa
     Raises:
       DataError: If the folder contains no image.
     """
-    files, rejected = find_images(str(path))
+    found = find_images(str(path), manifest.configuration.get("data", {}).get("follow_links"))
+    files = found.files
     if not files:
-        example = f" Rejected: {rejected[0][0]}: {rejected[0][1]}." if rejected else ""
+        unusable = found.rejected or found.ignored
+        example = f" Not usable: {unusable[0][0]}: {unusable[0][1]}." if unusable else ""
         raise DataError(
-            f"No images ({', '.join(IMAGE_EXTENSIONS)}) in {path}.{example} Pass a folder with "
-            "images."
+            f"No images ({format_list()}) in {path}.{example} Pass a folder with images."
         )
-    limits = ImageLimits.from_manifest(manifest)
+    limits = limits_of_model(manifest)
     labelled = any("/" in file.name for file in files)
-    rejected_of_partition = tuple(rejected)
+    # Listed as rejected: there is no other list of the files that have no embedding.
+    rejected_of_partition = tuple(sorted((*found.rejected, *found.ignored)))
     partitions: list[InputPartition] = []
     for group in _group_files(files, _PARTITION_FILES, _PARTITION_BYTES):
         partitions.append(
@@ -139,7 +135,8 @@ def read_checked_image(path: Path, limits: ImageLimits) -> tuple[bytes, str | No
         image = read_bounded(path, limits.max_bytes)
     except OSError as error:
         return b"", f"cannot be read: {error.strerror}"
-    return image, find_image_error(image, limits.max_bytes, limits.max_pixels)
+    prepared = prepare_image(image, limits)
+    return image, prepared if isinstance(prepared, str) else None
 
 
 def _group_files(

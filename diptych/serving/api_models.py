@@ -19,7 +19,7 @@ from diptych.serving.request_limits import MAX_EXAMPLES, json_type_name
 _IMAGE_SCHEMA = {
     "title": "Image",
     "type": "object",
-    "description": "Bytes of a PNG, JPEG, GIF or BMP file, for a model of images.",
+    "description": "Bytes of a PNG, JPEG, GIF, BMP, WebP, TIFF or PNM file, for a model of images.",
     "properties": {
         "b64": {
             "type": "string",

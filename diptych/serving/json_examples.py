@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from diptych.inference.raw_images import ImageLimits
+from diptych.inference.raw_images import limits_of_model
 from diptych.schemas.manifest import ModelManifest
 from diptych.serving.base64_text import decode_base64
 from diptych.serving.http_errors import ApiError
@@ -30,7 +30,7 @@ def parse_json_examples(values: object, manifest: ModelManifest, name: str) -> R
     """
     if manifest.inputs.kind == "image":
         items = _check_example_array(values, name)
-        max_bytes = ImageLimits.from_manifest(manifest).max_bytes
+        max_bytes = limits_of_model(manifest).max_bytes
         return [_parse_image(item, max_bytes, f"{name}[{i}]") for i, item in enumerate(items)]
     return parse_json_vectors(values, manifest.inputs.shape.shape[0], name)
 

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 from ray import serve
 
-from diptych.components.common.images import find_image_error
+from diptych.components.common.images import prepare_image
 from diptych.inference.pushed_model import PushedModel
-from diptych.inference.raw_images import ImageLimits
+from diptych.inference.raw_images import limits_of_model
 from diptych.serving.json_examples import RawExamples
 from diptych.serving.request_limits import MAX_EXAMPLES
 
@@ -50,6 +50,15 @@ class EmbedResponse:
     batches: tuple[BatchTiming, ...]
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _UsableExample:
+    """Index in the batch, PNG or JPEG or vector, and number of pixels of a usable example."""
+
+    index: int
+    value: Any
+    num_pixels: int
+
+
 class ModelReplica:
     """A replica with one version of the model.
 
@@ -65,7 +74,7 @@ class ModelReplica:
         tf.config.threading.set_intra_op_parallelism_threads(num_threads)
         tf.config.threading.set_inter_op_parallelism_threads(num_threads)
         self._model = PushedModel(Path(folder))
-        self._limits = ImageLimits.from_manifest(self._model.manifest)
+        self._limits = limits_of_model(self._model.manifest)
         self._takes_images = self._model.manifest.inputs.kind == "image"
         self._warm_up()
 
@@ -107,12 +116,18 @@ class ModelReplica:
     ) -> list[tuple[np.ndarray | str, BatchTiming | None]]:
         """Return the embedding or the problem of each example; the first has the timing."""
         started = time.perf_counter()
-        results: list[np.ndarray | str] = [self._find_problem(example) for example in examples]
-        usable = [index for index, problem in enumerate(results) if not problem]
+        results: list[np.ndarray | str] = [""] * len(examples)
+        usable: list[_UsableExample] = []
+        for index, example in enumerate(examples):
+            checked_example = self._check(index, example)
+            if isinstance(checked_example, str):
+                results[index] = checked_example
+            else:
+                usable.append(checked_example)
         checked = time.perf_counter()
-        for chunk in self._split_by_pixels(examples, usable):
-            embeddings = self._run_model([examples[index] for index in chunk])
-            for index, embedding in zip(chunk, embeddings, strict=True):
+        for chunk in self._split_by_pixels(usable):
+            embeddings = self._run_model([example.value for example in chunk])
+            for index, embedding in zip((each.index for each in chunk), embeddings, strict=True):
                 results[index] = (
                     embedding
                     if np.isfinite(embedding).all()
@@ -121,25 +136,28 @@ class ModelReplica:
         timing = BatchTiming(len(examples), checked - started, time.perf_counter() - checked)
         return [(result, None if index else timing) for index, result in enumerate(results)]
 
-    def _find_problem(self, example: Any) -> str:
-        """Return the reason why an example is unusable, or an empty string."""
+    def _check(self, index: int, example: Any) -> "_UsableExample | str":
+        """Check an example, or return the reason why it is unusable."""
         if not self._takes_images:
-            return ""
-        return find_image_error(example, self._limits.max_bytes, self._limits.max_pixels) or ""
+            return _UsableExample(index, example, 0)
+        prepared = prepare_image(example, self._limits)
+        if isinstance(prepared, str):
+            return prepared
+        height, width, _ = prepared.pixels.shape
+        return _UsableExample(index, prepared.encoded, height * width)
 
     def _split_by_pixels(
-        self, examples: Sequence[Any], indices: Sequence[int]
-    ) -> Iterator[list[int]]:
+        self, examples: Sequence["_UsableExample"]
+    ) -> Iterator[list["_UsableExample"]]:
         """Split into chunks that together have at most as many pixels as one image may have."""
-        chunk: list[int] = []
+        chunk: list[_UsableExample] = []
         chunk_pixels = 0
-        for index in indices:
-            num_pixels = _count_pixels(examples[index]) if self._takes_images else 0
-            if chunk and chunk_pixels + num_pixels > self._limits.max_pixels:
+        for example in examples:
+            if chunk and chunk_pixels + example.num_pixels > self._limits.max_pixels:
                 yield chunk
                 chunk, chunk_pixels = [], 0
-            chunk.append(index)
-            chunk_pixels += num_pixels
+            chunk.append(example)
+            chunk_pixels += example.num_pixels
         if chunk:
             yield chunk
 
@@ -159,11 +177,6 @@ class ModelReplica:
             examples = [np.zeros(inputs.shape.shape[0], np.float32)] * 2
         embeddings = self._run_model(examples)
         self._model.distance(embeddings[:1], embeddings[1:])
-
-
-def _count_pixels(encoded: bytes) -> int:
-    with Image.open(io.BytesIO(encoded)) as header:
-        return header.width * header.height
 
 
 def bind_deployment(folder: Path, num_replicas: int) -> Any:

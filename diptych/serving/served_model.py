@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from diptych.inference.pushed_model import PushedModel
-from diptych.inference.raw_images import ImageLimits
+from diptych.inference.raw_images import limits_of_model
 from diptych.schemas.errors import ModelError
 from diptych.schemas.manifest import ModelManifest
 from diptych.serving.http_errors import ApiError
@@ -50,7 +50,7 @@ class ServedModel:
     def request_limits(self) -> RequestLimits:
         """Limits of requests to this model."""
         manifest = self.manifest
-        max_image_bytes = ImageLimits.from_manifest(manifest).max_bytes
+        max_image_bytes = limits_of_model(manifest).max_bytes
         return RequestLimits.for_model(manifest.inputs, manifest.embedding_size, max_image_bytes)
 
     def distance(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
 
+from diptych.schemas.config.colour import Colour
 from diptych.schemas.config.section import Proportion, Section
 
 ColumnChoice = str | list[str] | PositiveInt
@@ -55,6 +56,20 @@ _MaxPixels = Annotated[
     Field(
         description="Maximum height x width of an image; larger ones are rejected. The size is "
         "read from the header before the image is decoded."
+    ),
+]
+_Background = Annotated[
+    Colour,
+    Field(
+        description="Colour behind transparent pixels of images: a name such as white or black, or "
+        'a hexadecimal colour in quotes, such as "#808080".'
+    ),
+]
+_FollowLinks = Annotated[
+    str | None,
+    Field(
+        description="Folder in which the targets of symbolic links may be, such as a cache of DVC, "
+        "git-annex or Hugging Face. null: links out of the data folder are rejected."
     ),
 ]
 _MaxRejected = Annotated[
@@ -153,8 +168,10 @@ class ImageFolder(_DataSection):
         "as [split, label] or [label, group]. Several label levels are joined with /. null: the "
         "folders are the label; folder names that may be something else stop the run.",
     )
+    follow_links: _FollowLinks = None
     size: _Size = (28, 28)
     channels: _Channels = 3
+    background: _Background = "white"
     max_bytes: _MaxBytes = 20_000_000
     max_pixels: _MaxPixels = 25_000_000
     max_rejected: _MaxRejected = 0.01
@@ -258,6 +275,7 @@ class TFRecords(_DataSection):
     time: _Time = None
     size: _Size = (28, 28)
     channels: _Channels = 3
+    background: _Background = "white"
     max_bytes: _MaxBytes = 20_000_000
     max_pixels: _MaxPixels = 25_000_000
     max_rejected: _MaxRejected = 0.01

@@ -130,6 +130,7 @@ _ConfigLoader.add_constructor("tag:yaml.org,2002:float", _construct_number)
 _PATH_KEYS = (
     ("data", "path"),
     ("data", "corrections"),
+    ("data", "follow_links"),
     ("validation", "schema_file"),
     ("model", "encoder", "weights"),
     ("train", "warm_start"),

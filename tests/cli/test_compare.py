@@ -72,7 +72,7 @@ def test_the_error_names_a_file_that_is_not_an_image(diptych, image_model, greys
         "compare", greys / "dark" / "000.png", tmp_path / "notes.png", "--model", image_model
     )
     assert result.exit_code == 1
-    assert "notes.png cannot be used: not a PNG, JPEG, GIF or BMP by its content" in result.output
+    assert "notes.png cannot be used: not an image but text" in result.output
 
 
 def test_a_changed_model_is_rejected(diptych, number_model, birds, tmp_path):

@@ -24,7 +24,7 @@ def test_embeddings_of_a_folder_of_images_have_labels(diptych, image_model, grey
     first, second = result.output.splitlines()
     assert f"Wrote {out}: 4 embeddings of 4 numbers by birds, version 5, in " in first
     assert second == (
-        "Rejected 1: not a PNG, JPEG, GIF or BMP by its content (1). "
+        "Rejected 1: not an image but text (1). "
         f"All are listed in {tmp_path / 'out.rejected.parquet'}"
     )
     table = pq.read_table(out)

@@ -84,7 +84,7 @@ def test_identifying_a_folder_prints_a_line_per_image_or_writes_a_table(
         "light/255.png: light",
     ]
     assert "Rejected    1" in lines.stderr
-    assert "dark/bad.png: not a PNG" in lines.stderr
+    assert "dark/bad.png: not an image but text" in lines.stderr
     out = tmp_path / "found.parquet"
     result = diptych("identify", gallery, greys, "--out", out, "--model", image_model)
     assert result.exit_code == 0

@@ -40,6 +40,7 @@ def test_the_keys_of_the_file_are_frozen(tmp_path):
             "right_columns": [],
             "size": [0, 0],
             "channels": 0,
+            "background": [255, 255, 255],
         },
         "embedding_size": 2,
         "distance": "learned_l1",
@@ -47,6 +48,7 @@ def test_the_keys_of_the_file_are_frozen(tmp_path):
         "lowest": 0.0,
         "highest": 1.0,
         "threshold": 0.25,
+        "image_formats": [],
     }
 
 

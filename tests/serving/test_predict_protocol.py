@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.inference.raw_images import ImageLimits
+from diptych.inference.raw_images import limits_of_model
 from diptych.schemas.input_spec import Column, InputSpec
 from diptych.schemas.manifest import ModelManifest
 from diptych.serving.http_errors import ApiError
@@ -179,7 +179,7 @@ def test_images_are_decoded_from_a_data_url_with_wrapped_lines():
 
 
 def test_an_image_above_the_limit_is_rejected_before_decoding():
-    limit = ImageLimits.from_manifest(manifest(IMAGES)).max_bytes
+    limit = limits_of_model(manifest(IMAGES)).max_bytes
     value = {"b64": base64.b64encode(bytes(limit + 1)).decode()}
     call = {"instances": [{"b64": "QQ"}, value]}
     with pytest.raises(ApiError, match=rf"image\[1\] is larger than {limit} bytes"):

@@ -152,7 +152,7 @@ def _save_transform_graph(folder, inputs):
     from diptych.schemas import input_spec as features
 
     def pixels(encoded):
-        image = decode_image(encoded, inputs.channels, inputs.size)
+        image = decode_image(encoded, inputs.channels, inputs.size, inputs.background)
         length = inputs.size[0] * inputs.size[1] * inputs.channels
         return tf.strings.substr(tf.io.serialize_tensor(image), -length, length)
 

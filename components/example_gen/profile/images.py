@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from diptych.components.common.data_files import find_images
 from diptych.components.example_gen.path_levels import parse_path
@@ -17,15 +17,26 @@ from diptych.schemas.errors import DataError
 
 SAMPLE_IMAGES = 64
 _MAX_DECODED_PIXELS = 25_000_000  # by the header; larger images are not decoded
+_QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 _SIDE_LENGTHS = (28, 224)  # smallest and largest proposal for resized images
 
 
 def profile_images(path: str) -> DataProfile:
     """Profile a folder of images."""
-    images, rejected = find_images(path)
-    guess = guess_levels([file.name for file in images])
-    config = ImageFolder(kind="images", path=path, levels=guess.levels)
-    span_files = find_files(config)
+    data: dict[str, Any] = {"kind": "images", "path": path}
+    notes: list[str] = []
+    found = find_images(path)
+    if found.linked_folder is not None and not found.files:
+        data["follow_links"] = found.linked_folder
+        notes.append(
+            "CHECK: all images are symbolic links out of the data folder; follow_links allows the "
+            "folder of their targets."
+        )
+        found = find_images(path, found.linked_folder)
+    guess = guess_levels([file.name for file in found.files])
+    if guess.levels is not None:
+        data["levels"] = guess.levels
+    span_files = find_files(ImageFolder.model_validate(data))
     step = -(-len(span_files.files) // SAMPLE_IMAGES)
     settings, note = infer_image_settings(
         span_files.root / file.name for file in span_files.files[::step]
@@ -33,28 +44,33 @@ def profile_images(path: str) -> DataProfile:
     counts = collections.Counter(
         parse_path(file.name, guess.levels).label for file in span_files.files
     )
-    data = {"kind": "images", "path": path, **settings}
-    if guess.levels is not None:
-        data["levels"] = guess.levels
-    notes = [f"{len(span_files.files)} images, {note}", *guess.notes]
-    if rejected:
-        name, reason = rejected[0]
-        notes.append(f"{len(rejected)} files are rejected, such as {name!r}: {reason}.")
+    notes += [f"{len(span_files.files)} images, {note}", *guess.notes]
+    for verb, files in (("rejected", found.rejected), ("ignored", found.ignored)):
+        if files:
+            name, reason = files[0]
+            notes.append(f"{len(files)} files are {verb}, such as {name!r}: {reason}.")
+    data |= settings
     return with_class_settings(data, counts, notes, has_given_splits=guess.has_given_splits)
 
 
 def infer_image_settings(images: Iterable[Any]) -> tuple[dict[str, Any], str]:
     """Propose size and channels for images, given as paths or open files; and a note."""
-    heights, widths, has_color = [], [], []
+    heights, widths, has_color, has_alpha = [], [], [], []
     for encoded in images:
         try:
             with Image.open(encoded) as image:
-                height, width, is_color = image.height, image.width, _has_color(image)
+                height, width = image.height, image.width
+                orientation = image.getexif().get(ExifTags.Base.Orientation)
+                if orientation in _QUARTER_TURNS and image.format != "TIFF":  # is upright already
+                    height, width = width, height
+                is_transparent = "A" in image.mode or "transparency" in image.info
+                is_color = _has_color(image)
         except Exception:  # damaged images raise many exception types; ExampleGen reports them
             continue
         heights.append(height)
         widths.append(width)
         has_color.append(is_color)
+        has_alpha.append(is_transparent)
     if not heights:
         raise DataError("None of the sampled images can be read. Check the files.")
     smallest = f"{min(heights)} x {min(widths)}"
@@ -64,11 +80,14 @@ def infer_image_settings(images: Iterable[Any]) -> tuple[dict[str, Any], str]:
         "size": (_choose_side_length(heights), _choose_side_length(widths)),
         "channels": 3 if any(has_color) else 1,
     }
-    return settings, f"{note} (in a sample of {len(heights)})."
+    note = f"{note} (in a sample of {len(heights)})."
+    if any(has_alpha):
+        note += " Some have transparent pixels: see background."
+    return settings, note
 
 
 def _has_color(image: Image.Image) -> bool:
-    if image.mode in ("1", "L", "LA", "I", "I;16", "F"):
+    if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I"):
         return False
     if image.width * image.height > _MAX_DECODED_PIXELS:
         return True

@@ -91,5 +91,4 @@ def _is_gzipped_tfrecord(name: str) -> bool:
 
 def _has_class_folders(path: str) -> bool:
     """Return whether a subfolder contains images. A table next to it may be a stray file."""
-    images, _ = find_images(path)
-    return any("/" in image.name for image in images)
+    return any("/" in image.name for image in find_images(path).files)

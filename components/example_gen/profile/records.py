@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from diptych.components.common import cell_values as values
+from diptych.components.common.file_types import recognize_image
 from diptych.components.common.table_rows import format_names
 from diptych.components.example_gen.profile.data_profile import (
     LABEL_NAMES,
@@ -20,8 +21,6 @@ from diptych.components.example_gen.tfrecords import decode_examples, read_recor
 from diptych.schemas.config.data import TFRecords
 from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.input_spec import RESERVED
-
-_IMAGE_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")
 
 
 def profile_tfrecords(path: str) -> DataProfile:
@@ -62,7 +61,7 @@ def _profile_features(path: str, batch: pa.RecordBatch) -> tuple[dict[str, Any],
         if not values.is_list(data_type):
             continue
         first = next((value for value in singles[name].to_pylist() if value is not None), None)
-        if isinstance(first, bytes) and first.startswith(_IMAGE_SIGNATURES):
+        if isinstance(first, bytes) and recognize_image(first) is not None:
             images.append(name)
         elif values.is_number(data_type.value_type) and first is None:
             vectors.append(name)

@@ -14,6 +14,7 @@ from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.schemas.artifacts import DataReportArtifact, Rejected
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.data_report import DataReport
+from diptych.schemas.rejected_rows import IngestSummary
 
 FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
@@ -52,6 +53,9 @@ class Run:
             for name in json.loads(self.examples.split_names)
             for example in self.split(name)
         }
+
+    def summary(self):
+        return IngestSummary.read(Path(self.rejected.uri))
 
     def files(self):
         root = Path(self.examples.uri)

@@ -63,7 +63,7 @@ def test_images_become_examples(tmp_path, ingest):
     assert {e["label"] for e in examples} == {b"0", b"1", b"2"}
     assert run.reasons() == {
         "data.tfrecord-00000-of-00001:21": "not a tf.Example",
-        "data.tfrecord-00000-of-00001:22": "not a PNG, JPEG, GIF or BMP by its content",
+        "data.tfrecord-00000-of-00001:22": "not an image but text",
         "more.gz:11": "feature 'jpg' does not have exactly one value",
         "more.gz:12": "column 'label' has no value",
         "more.gz:13": "column 'label' has no value",
