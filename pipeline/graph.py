@@ -32,7 +32,9 @@ from diptych.pipeline.caching import code_of, code_of_trainer
 from diptych.pipeline.engines import beam_args, thread_args
 from diptych.pipeline.workspace import serving_folder
 from diptych.schemas.config.config import Config
+from diptych.schemas.config.model import Application, Cnn, CnnSmall
 from diptych.schemas.config.train import PUSHED_MODEL, TrainConfig
+from diptych.schemas.errors import ConfigError
 from diptych.schemas.input_spec import InputSpec
 
 
@@ -52,8 +54,13 @@ def build_pipeline(config: Config, inputs: InputSpec, root: Path, production: Pa
 
     Raises:
       ConfigError: If the model to start from or the module of the custom encoder is missing, or
-        Beam has no such option.
+        Beam has no such option, or the encoder needs images and the data are vectors.
     """
+    if inputs.kind == "vector" and isinstance(config.model.encoder, CnnSmall | Cnn | Application):
+        raise ConfigError(
+            f"model.encoder {config.model.encoder.name} needs images, but the data are vectors: "
+            "use mlp."
+        )
     inputs_json = inputs.model_dump_json()
     example_gen = ExampleGen(
         data=config.data,

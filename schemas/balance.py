@@ -44,6 +44,7 @@ class SplitBalance(JsonModel):
     num_given_pairs: int | None  # None: pairs are drawn from labelled examples
     num_positive: int  # pairs of all rounds
     num_negative: int
+    num_distinct_positive: int  # positive pairs of two examples of a class, or given ones
     negatives_per_positive: float
     repeats_mean: float  # uses of an example per round, including padding of incomplete chunks
     repeats_max: int

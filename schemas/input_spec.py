@@ -13,7 +13,8 @@ from diptych.schemas.shards import InputShape
 # Features that ExampleGen adds to the tf.Examples; a user's column must not have these names.
 IMAGE, LABEL, ID, SOURCE = "image", "label", "id", "source"
 SAME, LEFT_ID, RIGHT_ID = "same", "left_id", "right_id"  # if the data are given pairs
-RESERVED = (IMAGE, LABEL, ID, SOURCE, SAME, LEFT_ID, RIGHT_ID)
+RIGHT_IMAGE = "right_image"  # if they are pairs of images; ``image`` is the left one
+RESERVED = (IMAGE, LABEL, ID, SOURCE, SAME, LEFT_ID, RIGHT_ID, RIGHT_IMAGE)
 
 # Features of the transformed examples: the encoder's input and the class index.
 X, CLASS = "x", "class"
@@ -32,7 +33,7 @@ class InputSpec(JsonModel):
 
     ``columns`` lists the columns of the vector in order. If the data are given pairs, it lists
     those of the left side, and ``right_columns`` those of the right side, with the same widths.
-    Both are empty for images.
+    Both are empty for images, whose pairs have ``image_pairs`` instead.
     """
 
     kind: Literal["image", "vector"]
@@ -41,11 +42,12 @@ class InputSpec(JsonModel):
     size: tuple[int, int] = (0, 0)  # height and width of images after resizing
     channels: int = 0
     background: tuple[int, int, int] = (255, 255, 255)  # behind transparent pixels of images
+    image_pairs: bool = False
 
     @property
     def paired(self) -> bool:
         """True if the data are given pairs."""
-        return bool(self.right_columns)
+        return self.image_pairs or bool(self.right_columns)
 
     @property
     def shape(self) -> InputShape:

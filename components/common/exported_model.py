@@ -99,9 +99,20 @@ def extract_ids(batch: pa.RecordBatch, name: str = features.ID) -> np.ndarray:
 def extract_inputs(batch: pa.RecordBatch, inputs: InputSpec) -> np.ndarray:
     """Extract (n,) encoded images or (n, d) vectors; for paired data, the left ones."""
     if inputs.kind == "image":
-        images: np.ndarray = batch[features.IMAGE].flatten().to_numpy(zero_copy_only=False)
-        return images
+        return _extract_images(batch, features.IMAGE)
     return extract_vectors(batch, inputs.columns)
+
+
+def extract_right_inputs(batch: pa.RecordBatch, inputs: InputSpec) -> np.ndarray:
+    """Extract the inputs of the right side of paired data, as ``extract_inputs`` does."""
+    if inputs.kind == "image":
+        return _extract_images(batch, features.RIGHT_IMAGE)
+    return extract_vectors(batch, inputs.right_columns)
+
+
+def _extract_images(batch: pa.RecordBatch, name: str) -> np.ndarray:
+    images: np.ndarray = batch[name].flatten().to_numpy(zero_copy_only=False)
+    return images
 
 
 def extract_vectors(batch: pa.RecordBatch, columns: tuple[Column, ...]) -> np.ndarray:

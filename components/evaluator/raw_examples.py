@@ -7,7 +7,7 @@ import numpy as np
 from diptych.components.common.exported_model import (
     extract_ids,
     extract_inputs,
-    extract_vectors,
+    extract_right_inputs,
     read_raw_batches,
 )
 from diptych.schemas import input_spec as features
@@ -32,11 +32,8 @@ def iter_raw_examples(
     for file in sorted(files):
         for batch in read_raw_batches(file, _BATCH_SIZE):
             if inputs.paired:
-                yield extract_ids(batch, features.LEFT_ID), extract_vectors(batch, inputs.columns)
-                yield (
-                    extract_ids(batch, features.RIGHT_ID),
-                    extract_vectors(batch, inputs.right_columns),
-                )
+                yield extract_ids(batch, features.LEFT_ID), extract_inputs(batch, inputs)
+                yield extract_ids(batch, features.RIGHT_ID), extract_right_inputs(batch, inputs)
             else:
                 yield extract_ids(batch), extract_inputs(batch, inputs)
 

@@ -21,7 +21,7 @@ from diptych.components.example_gen.given_splits import (
 )
 from diptych.components.example_gen.path_levels import parse_path
 from diptych.schemas.config.colour import parse_colour
-from diptych.schemas.config.data import ImageFolder, TFRecords
+from diptych.schemas.config.data import ImageFolder, PairTable, TFRecords
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.input_spec import ID, IMAGE, LABEL, SOURCE
 
@@ -124,7 +124,7 @@ def prepare_image_column(
     return column
 
 
-def image_limits(data: ImageFolder | TFRecords) -> ImageLimits:
+def image_limits(data: ImageFolder | PairTable | TFRecords) -> ImageLimits:
     """Return the limits and the background of a section ``data``."""
     return ImageLimits(data.max_bytes, data.max_pixels, parse_colour(data.background))
 

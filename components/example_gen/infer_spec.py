@@ -26,6 +26,11 @@ from diptych.components.example_gen.columns import (
     require_column,
     select_columns,
 )
+from diptych.components.example_gen.image_cells import (
+    ImageLocator,
+    can_hold_images,
+    find_image_column,
+)
 from diptych.components.example_gen.pair_tables import canonical_same_value
 from diptych.components.example_gen.path_levels import parse_path
 from diptych.components.example_gen.span_files import SpanFiles, find_span_files
@@ -68,6 +73,8 @@ def infer_input_spec(data: DataConfig, split: SplitConfig) -> InputSpec:
 
 
 def _infer_from_files(spans: _Spans, data: DataConfig, split: SplitConfig) -> InputSpec:
+    if isinstance(data, ImageFolder) and data.table is not None:
+        return _infer_from_image_list(spans, data, split)
     if isinstance(data, ImageFolder):
         return _infer_from_images(spans, data, split)
     if isinstance(data, Table):
@@ -139,16 +146,83 @@ def _infer_from_table(spans: _Spans, data: Table) -> InputSpec:
     raise _single_class_error(f"one value in the column {data.label!r}, {seen.pop()!r}")
 
 
+def _infer_from_image_list(spans: _Spans, data: ImageFolder, split: SplitConfig) -> InputSpec:
+    (span,) = spans
+    settings = _check_text_format(span, data)
+    sample, _ = read_first_rows(span, settings)
+    image = find_image_column(data, sample.names)
+    assigned = _collect_assigned_columns(data, {"data.label": str(data.label)}, sample)
+    _check_image_columns(span, data, {"data.image": image}, sample, assigned, settings)
+    labels: set[str] = set()
+    for text in _read_canonical_text(spans, str(data.label), settings):
+        labels.update(text.unique().drop_null().to_pylist())
+        if len(labels) > 1 and split.by != "class":
+            break
+    if len(labels) < 2:
+        raise _single_class_error(f"{len(labels)} values in the column {data.label!r}")
+    if split.by == "class":
+        _check_splits_are_used(sorted(labels), "class", split)
+    return _image_spec(data)
+
+
+def _check_image_columns(
+    span: SpanFiles,
+    data: ImageFolder | PairTable,
+    columns: dict[str, str],
+    sample: ColumnSample,
+    assigned: dict[str, str],
+    settings: TextSettings,
+) -> None:
+    """Check that columns exist in all files and name existing images.
+
+    Raises:
+      ConfigError: If a column does not exist, has another role, or its cells cannot be images.
+      DataError: If none of the first images exists.
+    """
+    for key, name in columns.items():
+        require_column(name, sample.names, key)
+        if name in assigned:
+            raise ConfigError(
+                f"{key}: column {name!r} is already {assigned[name]}. Name another column."
+            )
+    required = [*assigned, *columns.values()]
+    _check_columns_of_files(span, sample, required, False, settings)
+    path = next(span.root / file.name for file in span.files if file.size)
+    schema = read_schema(path, settings)
+    for key, name in columns.items():
+        data_type = schema.field(name).type
+        if not can_hold_images(data_type):
+            raise ConfigError(
+                f"{key}: the column {name!r} must hold paths or encoded images, got {data_type}. "
+                "Name another column."
+            )
+    missing = [image.name for image in span.images if not image.size]
+    if span.images and len(missing) == len(span.images):
+        locator = ImageLocator.of_data(data, span.root)
+        _, problem = locator.locate(missing[0])
+        raise DataError(
+            f"None of the {len(missing)} images in {format_names(list(columns.values()))} can be "
+            f"used, such as {missing[0]!r}: {problem or 'empty (0 bytes)'}. Paths start in "
+            f"{' or '.join(locator.folders)}. Check the paths and "
+            f"data.{'path' if isinstance(data, ImageFolder) else 'images'}."
+        )
+
+
 def _infer_from_pair_table(spans: _Spans, data: PairTable) -> InputSpec:
     settings = _check_text_format(spans[-1], data)
     sample, _ = read_first_rows(spans[-1], settings)
     assigned = _collect_assigned_columns(data, {"data.same": data.same}, sample)
-    sides: dict[str, tuple[Column, ...]] = {}
+    if spans[-1].image_columns:
+        sides = {"data.left": str(data.left), "data.right": str(data.right)}
+        _check_image_columns(spans[-1], data, sides, sample, assigned, settings)
+        _check_same_column(spans, data, settings)
+        return _image_spec(data)
+    columns: dict[str, tuple[Column, ...]] = {}
     # Named columns first; a count then selects from the remaining columns, left before right.
     for side in sorted(("left", "right"), key=lambda side: isinstance(getattr(data, side), int)):
-        sides[side] = select_columns(getattr(data, side), f"data.{side}", sample, assigned)
-        assigned = {**assigned, **{column.name: f"data.{side}" for column in sides[side]}}
-    left, right = ([column.width for column in sides[side]] for side in ("left", "right"))
+        columns[side] = select_columns(getattr(data, side), f"data.{side}", sample, assigned)
+        assigned = {**assigned, **{column.name: f"data.{side}" for column in columns[side]}}
+    left, right = ([column.width for column in columns[side]] for side in ("left", "right"))
     if left != right:
         raise ConfigError(
             f"data.left and data.right must have the same widths, got {len(left)} columns with "
@@ -160,7 +234,7 @@ def _infer_from_pair_table(spans: _Spans, data: PairTable) -> InputSpec:
     )
     _check_columns_of_files(spans[-1], sample, list(assigned), by_position, settings)
     _check_same_column(spans, data, settings)
-    return InputSpec(kind="vector", columns=sides["left"], right_columns=sides["right"])
+    return InputSpec(kind="vector", columns=columns["left"], right_columns=columns["right"])
 
 
 def _check_same_column(spans: _Spans, data: PairTable, settings: TextSettings) -> None:
@@ -221,12 +295,13 @@ def _infer_from_tfrecords(spans: _Spans, data: TFRecords) -> InputSpec:
     return InputSpec(kind="vector", columns=columns)
 
 
-def _image_spec(data: ImageFolder | TFRecords) -> InputSpec:
+def _image_spec(data: ImageFolder | PairTable | TFRecords) -> InputSpec:
     return InputSpec(
         kind="image",
         size=data.size,
         channels=data.channels,
         background=parse_colour(data.background),
+        image_pairs=isinstance(data, PairTable),
     )
 
 
@@ -262,7 +337,7 @@ def _check_features(batch: pa.RecordBatch, data: TFRecords) -> None:
             )
 
 
-def _check_text_format(span: SpanFiles, data: Table | PairTable) -> TextSettings:
+def _check_text_format(span: SpanFiles, data: Table | PairTable | ImageFolder) -> TextSettings:
     """Check the encoding of all CSV files, before anything runs; return the settings of the user.
 
     Raises:
@@ -301,7 +376,7 @@ def read_first_rows(
 
 
 def _collect_assigned_columns(
-    data: Table | PairTable, columns: dict[str, str], sample: ColumnSample
+    data: Table | PairTable | ImageFolder, columns: dict[str, str], sample: ColumnSample
 ) -> dict[str, str]:
     """Map each column with a role other than the vector to its configuration key."""
     columns |= {f"data.{key}": getattr(data, key) for key in _ROLES if getattr(data, key)}

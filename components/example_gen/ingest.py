@@ -20,7 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from diptych.components.common.table_rows import is_parquet, row_group_sizes
+from diptych.components.common.table_rows import (
+    TextSettings,
+    is_parquet,
+    read_schema,
+    row_group_sizes,
+)
 from diptych.components.example_gen.corrections import correct_batch
 from diptych.components.example_gen.encoding import encode_examples
 from diptych.components.example_gen.example_batch import ExampleBatch
@@ -31,6 +36,12 @@ from diptych.components.example_gen.fingerprints import (
     grid_steps,
 )
 from diptych.components.example_gen.given_splits import uses_group
+from diptych.components.example_gen.image_cells import holds_image_bytes
+from diptych.components.example_gen.image_tables import (
+    plan_row_ranges,
+    read_image_list,
+    read_image_pairs,
+)
 from diptych.components.example_gen.images import read_images
 from diptych.components.example_gen.ingest_checks import (
     count_batch,
@@ -51,7 +62,7 @@ from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.data_report import REPORT_FILE
 from diptych.schemas.errors import DataError
 from diptych.schemas.files import PARTIAL_SUFFIX, atomic_write
-from diptych.schemas.input_spec import ID, IMAGE, SOURCE, InputSpec
+from diptych.schemas.input_spec import ID, IMAGE, RIGHT_IMAGE, SOURCE, InputSpec
 from diptych.schemas.rejected_rows import (
     REJECTED_ROWS,
     SUMMARY_FILE,
@@ -180,7 +191,7 @@ class Ingest(beam.PTransform):
         return (shards, reports) | "Paths" >> beam.Flatten()
 
     def _list_ignored_levels(self, span: SpanFiles) -> Iterator[tuple[str, str]]:
-        if isinstance(self.data, ImageFolder):
+        if isinstance(self.data, ImageFolder) and self.data.levels is not None:
             names = (file.name for file in span.files)
             used: list[LevelRole] = ["group"] if uses_group(self.split) else []
             used += ["split"] if self.split.by == "given" else []
@@ -199,6 +210,21 @@ def plan_work_items(span: SpanFiles, data: DataConfig) -> Iterator[str]:
     def to_item(**fields: Any) -> str:
         return json.dumps({"span": span.name, "root": str(span.root), **fields})
 
+    if span.image_columns:
+        settings = TextSettings.from_config(data)
+        for file in span.files:
+            path = span.root / file.name
+            if not file.size:
+                continue
+            if is_parquet(path) and holds_image_bytes(
+                read_schema(path, settings).field(span.image_columns[0]).type
+            ):
+                for groups in _plan_row_groups(path):
+                    yield to_item(names=[file.name], row_groups=groups)
+            else:
+                for row_range in plan_row_ranges(path, span.image_columns, settings):
+                    yield to_item(names=[file.name], row_range=row_range)
+        return
     if isinstance(data, ImageFolder):
         names: list[str] = []
         size = 0
@@ -216,16 +242,22 @@ def plan_work_items(span: SpanFiles, data: DataConfig) -> Iterator[str]:
         if not is_parquet(span.root / file.name) or not isinstance(data, Table | PairTable):
             yield to_item(names=[file.name])
             continue
-        groups: list[int] = []
-        size = 0
-        for group, (_, num_bytes) in enumerate(row_group_sizes(span.root / file.name)):
-            if groups and size + num_bytes > _SHARD_BYTES:
-                yield to_item(names=[file.name], row_groups=groups)
-                groups, size = [], 0
-            groups.append(group)
-            size += num_bytes
-        if groups:
+        for groups in _plan_row_groups(span.root / file.name):
             yield to_item(names=[file.name], row_groups=groups)
+
+
+def _plan_row_groups(path: Path) -> Iterator[list[int]]:
+    """Divide the row groups of a Parquet file into lists of a limited size."""
+    groups: list[int] = []
+    size = 0
+    for group, (_, num_bytes) in enumerate(row_group_sizes(path)):
+        if groups and size + num_bytes > _SHARD_BYTES:
+            yield groups
+            groups, size = [], 0
+        groups.append(group)
+        size += num_bytes
+    if groups:
+        yield groups
 
 
 def read_batches(
@@ -237,6 +269,11 @@ def read_batches(
       DataError: If a file is damaged or does not fit the configuration.
     """
     root, names, groups = Path(item["root"]), item["names"], item.get("row_groups")
+    row_range = item.get("row_range")
+    if isinstance(data, ImageFolder) and data.table is not None:
+        return read_image_list(root, names[0], groups, row_range, data, split)
+    if isinstance(data, PairTable) and input_spec.kind == "image":
+        return read_image_pairs(root, names[0], groups, row_range, data, split)
     if isinstance(data, ImageFolder):
         return [read_images(root, names, data, split)]
     if isinstance(data, Table):
@@ -253,7 +290,10 @@ def fingerprint_batch(
     if batch.sides is not None:
         return batch.sides
     if input_spec.kind == "image":
-        return [fingerprint_files(batch.features.column(IMAGE).flatten().to_pylist())]
+        names = (IMAGE, RIGHT_IMAGE) if input_spec.paired else (IMAGE,)
+        return [
+            fingerprint_files(batch.features.column(name).flatten().to_pylist()) for name in names
+        ]
     return [fingerprint_vectors(vectors, steps) for vectors in _side_vectors(batch, input_spec)]
 
 

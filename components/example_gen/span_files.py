@@ -16,10 +16,19 @@ from diptych.components.common.data_files import (
 )
 from diptych.components.common.file_types import format_list
 from diptych.components.common.label_text import normalize_text
+from diptych.components.common.table_rows import TextSettings
 from diptych.components.common.tables.file_formats import find_foreign_file
+from diptych.components.example_gen.image_cells import ImageLocator, list_image_files
+from diptych.components.example_gen.image_columns import count_image_paths, find_image_columns
 from diptych.components.example_gen.path_levels import check_levels_are_clear, find_level_problem
 from diptych.components.example_gen.spans import Span, find_spans, has_spans
-from diptych.schemas.config.data import DataConfig, ImageFolder, TFRecords
+from diptych.schemas.config.data import (
+    DataConfig,
+    ImageFolder,
+    PairTable,
+    Table,
+    TFRecords,
+)
 from diptych.schemas.errors import ConfigError, DataError, DiptychError
 
 
@@ -33,6 +42,9 @@ class SpanFiles:
       rejected: Name of each unusable file, and the reason.
       ignored: Name of each file that is no data, and the reason.
       findings: Name and text of each observation about the files.
+      images: Image files that the rows of ``files`` name, sorted; without size if missing.
+      image_columns: Columns of ``files`` with images or their paths; empty for other data.
+      image_bytes: Size of the images in all rows, which may repeat an image.
       span: None for data without spans.
       error: Why an older span has no usable files; empty otherwise.
     """
@@ -42,6 +54,9 @@ class SpanFiles:
     rejected: tuple[tuple[str, str], ...] = ()
     ignored: tuple[tuple[str, str], ...] = ()
     findings: tuple[tuple[str, str], ...] = ()
+    images: tuple[DataFile, ...] = ()
+    image_columns: tuple[str, ...] = ()
+    image_bytes: int = 0
     span: Span | None = None
     error: str = ""
 
@@ -53,7 +68,7 @@ class SpanFiles:
     @property
     def num_bytes(self) -> int:
         """Total size of the files; an estimate of the size of the examples if larger."""
-        return sum(file.example_size for file in self.files)
+        return sum(file.example_size for file in self.files) + self.image_bytes
 
     @property
     def fingerprint(self) -> str:
@@ -62,7 +77,7 @@ class SpanFiles:
         Ignored files are not part of it: they do not change the model.
         """
         digest = hashlib.blake2b(digest_size=16)
-        for file in self.files:
+        for file in (*self.files, *self.images):
             digest.update(
                 f"{file.name}\0{file.size}\0{file.mtime_ns}\n".encode(errors="surrogateescape")
             )
@@ -93,7 +108,7 @@ def find_span_files(data: DataConfig) -> tuple[SpanFiles, ...]:
         folders is not clear.
     """
     spans = _find_span_files(data)
-    if isinstance(data, ImageFolder) and data.levels is None:
+    if isinstance(data, ImageFolder) and data.levels is None and data.table is None:
         check_levels_are_clear([file.name for span in spans for file in span.files])
     return spans
 
@@ -137,10 +152,28 @@ def find_files(data: DataConfig) -> SpanFiles:
         mounted disk.
       DataError: If it has no file of the configured kind.
     """
-    path = data.path
-    _require_mounted_path(path)
+    _require_mounted_path(data.path)
+    if isinstance(data, ImageFolder) and data.table is not None:
+        _require_folder(data.path, "with the images of data.table")
+        tables = Table(kind="table", path=data.table, label="")
+        return _with_listed_images(_list_files(tables, "data.table"), data)
     if isinstance(data, ImageFolder):
+        _require_folder(data.path, "with one subfolder per class")
         return _find_images(data)
+    files = _list_files(data, "data.path")
+    return _with_listed_images(files, data) if isinstance(data, PairTable) else files
+
+
+def _require_folder(path: str, content: str) -> None:
+    if not os.path.exists(path):
+        raise ConfigError(f"data.path does not exist: {path}. Check the configuration.")
+    if not os.path.isdir(path):
+        raise ConfigError(f"data.path must be a folder {content}, got a file: {path}.")
+
+
+def _list_files(data: Table | PairTable | TFRecords, key: str) -> SpanFiles:
+    """List the files that ``data.path`` names; ``key`` is its key in error messages."""
+    path = data.path
     extensions = (
         "*.tfrecord*, *.gz"
         if isinstance(data, TFRecords)
@@ -165,7 +198,7 @@ def find_files(data: DataConfig) -> SpanFiles:
             if foreign is not None:
                 raise DataError(f"No table in {path}: {foreign}")
             raise DataError(
-                f"No data files ({extensions}) in {path}. Check data.path; for files in subfolders "
+                f"No data files ({extensions}) in {path}. Check {key}; for files in subfolders "
                 f"use a pattern such as {os.path.join(path, '**', '*.csv')}."
             )
     elif glob.has_magic(path):
@@ -173,9 +206,9 @@ def find_files(data: DataConfig) -> SpanFiles:
         matches = glob.glob(pattern, root_dir=root, recursive=True)
         names = [match for match in matches if os.path.isfile(os.path.join(root, match))]
         if not names:
-            raise ConfigError(f"No file matches data.path {path}. Check the pattern.")
+            raise ConfigError(f"No file matches {key} {path}. Check the pattern.")
     else:
-        raise ConfigError(f"data.path does not exist: {path}. Check the configuration.")
+        raise ConfigError(f"{key} does not exist: {path}. Check the configuration.")
     files = []
     for name in sorted(names):
         status = os.stat(os.path.join(root, name))
@@ -185,6 +218,22 @@ def find_files(data: DataConfig) -> SpanFiles:
             f"All files in {path} are empty (0 bytes). Check how the data were written."
         )
     return SpanFiles(Path(root), tuple(files))
+
+
+def _with_listed_images(tables: SpanFiles, data: ImageFolder | PairTable) -> SpanFiles:
+    """Add the images that the rows of tables name."""
+    paths = [tables.root / file.name for file in tables.files]
+    settings = TextSettings.from_config(data)
+    columns = find_image_columns(data, paths, settings)
+    if not columns:
+        return tables
+    locator = ImageLocator.of_data(data, tables.root)
+    counts = count_image_paths(paths, columns, settings)
+    images = list_image_files(counts, locator)
+    image_bytes = sum(counts[image.name] * image.size for image in images)
+    return dataclasses.replace(
+        tables, images=tuple(images), image_columns=columns, image_bytes=image_bytes
+    )
 
 
 def _require_mounted_path(path: str) -> None:
@@ -202,12 +251,6 @@ def _has_tfrecord_name(name: str) -> bool:
 
 def _find_images(data: ImageFolder) -> SpanFiles:
     path = data.path
-    if not os.path.exists(path):
-        raise ConfigError(f"data.path does not exist: {path}. Check the configuration.")
-    if not os.path.isdir(path):
-        raise ConfigError(
-            f"data.path must be a folder with one subfolder per class, got a file: {path}."
-        )
     if data.follow_links is not None and not os.path.isdir(data.follow_links):
         raise ConfigError(
             f"data.follow_links must be a folder, got {data.follow_links}. Name the folder that "

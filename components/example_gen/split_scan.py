@@ -38,7 +38,7 @@ def find_given_splits(
     if split.by != "given":
         return frozenset()
     *older, newest = spans
-    if isinstance(data, ImageFolder):
+    if isinstance(data, ImageFolder) and data.table is None:
         origin = f"The level split of data.levels ({', '.join(data.levels or ())})"
     else:
         origin = f"The column {data.split!r} (data.split)"
@@ -60,7 +60,7 @@ def _collect_names(span: SpanFiles, data: DataConfig) -> set[str]:
 
 
 def _iter_names(span: SpanFiles, data: DataConfig) -> Iterator[set[str]]:
-    if isinstance(data, ImageFolder):
+    if isinstance(data, ImageFolder) and data.table is None:
         for file in span.files:
             yield {str(parse_path(file.name, data.levels).split)}
         return

@@ -17,6 +17,7 @@ from diptych.components.pair_gen.shard import ShardTables
 from diptych.schemas.balance import ClassBalance, SplitBalance, Spread
 from diptych.schemas.config.pairs import PairsConfig
 from diptych.schemas.errors import DataError
+from diptych.schemas.shards import POSITIVE
 
 _WEIGHT_UNIT = 2.0**-20
 _RANGE_BITS = 20  # examples whose coverage one worker counts at a time: a 1 MB mask
@@ -109,6 +110,7 @@ def make_balance(
         num_given_pairs=total if plan.paired else None,
         num_positive=positives,
         num_negative=negatives,
+        num_distinct_positive=_count_distinct_positive(plan),
         negatives_per_positive=negatives / max(positives, 1),
         repeats_mean=(positives + negatives if plan.paired else num_slots) / (rounds * total),
         repeats_max=stats.max_repeats,
@@ -117,6 +119,14 @@ def make_balance(
         classes=None if plan.paired else _make_class_balance(plan.counts, stats),
         notes=plan.warnings,
     )
+
+
+def _count_distinct_positive(plan: Plan) -> int:
+    """Count the positive pairs that the examples of a split can form, or that are given."""
+    if plan.paired:
+        return int(plan.counts[POSITIVE])
+    counts = plan.counts.astype(object)  # of any size
+    return int((counts * (counts - 1) // 2).sum())
 
 
 def check_pair_counts(balance: SplitBalance, settings: PairsConfig) -> None:

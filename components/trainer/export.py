@@ -170,12 +170,13 @@ def _to_sparse(dense: tf.Tensor) -> tf.SparseTensor:
 
 def _split_features(raw: tf.Tensor, inputs: InputSpec) -> dict[str, tf.Tensor]:
     """Split raw inputs into features by name."""
+    # For paired data, the graph requires both sides; only the output for the left one is used.
     if inputs.kind == "image":
-        return {features.IMAGE: raw[:, None]}
+        sides = (features.IMAGE, features.RIGHT_IMAGE) if inputs.paired else (features.IMAGE,)
+        return dict.fromkeys(sides, raw[:, None])
     widths = [column.width for column in inputs.columns]
     parts = tf.split(raw, widths, axis=1)
     by_name = dict(zip((column.name for column in inputs.columns), parts, strict=True))
-    # For paired data, the graph requires both halves; only the output for the left one is used.
     if inputs.paired:
         names = (column.name for column in inputs.right_columns)
         by_name |= dict(zip(names, parts, strict=True))

@@ -32,13 +32,10 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     """
     spec = InputSpec.model_validate_json(custom_config["inputs"])
     if spec.paired:
-        left = _concatenate_columns(inputs, spec.columns)
-        right = _concatenate_columns(inputs, spec.right_columns)
-        # Left and right come from one population: use one mean and deviation for both.
-        mean, deviation = _mean_and_deviation(tf.concat([left, right], axis=0))
+        left, right = _preprocess_sides(inputs, spec)
         return {
-            features.LEFT: (left - mean) / deviation,
-            features.RIGHT: (right - mean) / deviation,
+            features.LEFT: left,
+            features.RIGHT: right,
             features.SAME: _flatten_feature(inputs[features.SAME]),
             features.ID: _flatten_feature(inputs[features.ID]),
             features.LEFT_ID: _flatten_feature(inputs[features.LEFT_ID]),
@@ -68,6 +65,20 @@ def _escape_line_breaks(text: tf.Tensor) -> tf.Tensor:
     for character, escape in (("\\", r"\\"), ("\n", r"\n"), ("\r", r"\r")):
         text = tf.strings.regex_replace(text, re.escape(character), escape.replace("\\", r"\\"))
     return text
+
+
+def _preprocess_sides(inputs: dict[str, Any], spec: InputSpec) -> tuple[tf.Tensor, tf.Tensor]:
+    if spec.kind == "image":
+        left, right = (
+            _decode_to_pixel_strings(_flatten_feature(inputs[name]), spec)
+            for name in (features.IMAGE, features.RIGHT_IMAGE)
+        )
+        return left, right
+    left = _concatenate_columns(inputs, spec.columns)
+    right = _concatenate_columns(inputs, spec.right_columns)
+    # Left and right come from one population: use one mean and deviation for both.
+    mean, deviation = _mean_and_deviation(tf.concat([left, right], axis=0))
+    return (left - mean) / deviation, (right - mean) / deviation
 
 
 def _flatten_feature(tensor: Any) -> tf.Tensor:

@@ -11,7 +11,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import io_utils
 
 from diptych.schemas.errors import DataError
-from diptych.schemas.input_spec import ID, IMAGE, LABEL, LEFT_ID, RIGHT_ID, SOURCE
+from diptych.schemas.input_spec import ID, IMAGE, LABEL, LEFT_ID, RIGHT_ID, RIGHT_IMAGE, SOURCE
 
 _SCHEMA_FILE = "schema.pbtxt"
 _MAX_ANOMALIES_SHOWN = 5  # in a message; the artifact has all of them
@@ -28,7 +28,7 @@ def drop_identity_domains(schema: schema_pb2.Schema) -> schema_pb2.Schema:
     curated.CopyFrom(schema)
     dropped = set()
     for feature in curated.feature:
-        if feature.name in (IMAGE, LABEL, ID, SOURCE, LEFT_ID, RIGHT_ID):
+        if feature.name in (IMAGE, RIGHT_IMAGE, LABEL, ID, SOURCE, LEFT_ID, RIGHT_ID):
             if feature.WhichOneof("domain_info") == "domain":
                 dropped.add(feature.domain)
             feature.ClearField("domain")

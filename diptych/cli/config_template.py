@@ -195,7 +195,12 @@ def _pipeline_name(data_path: Path) -> str:
 
 
 def _with_relative_path(profile: DataProfile, out: Path) -> DataProfile:
-    """Make the path relative to the folder of ``out`` if the data are in that folder."""
-    path, folder = Path(profile.data["path"]).absolute(), out.absolute().parent
-    shown = path.relative_to(folder) if path.is_relative_to(folder) else path
-    return dataclasses.replace(profile, data={**profile.data, "path": shown.as_posix()})
+    """Make paths relative to the folder of ``out`` if the data are in that folder."""
+    folder = out.absolute().parent
+    shown = {}
+    for key in ("path", "table"):
+        if key in profile.data:
+            path = Path(profile.data[key]).absolute()
+            path = path.relative_to(folder) if path.is_relative_to(folder) else path
+            shown[key] = path.as_posix()
+    return dataclasses.replace(profile, data={**profile.data, **shown})

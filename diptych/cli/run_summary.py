@@ -36,6 +36,10 @@ def print_run_summary(summary: RunSummary, report: Path | None, console: Console
         console.print()
         console.print(table)
     console.print()
+    distinct = [
+        f"{split} {each.num_distinct_positive:,}" for split, each in summary.balance.items()
+    ]
+    _print_line(console, "Distinct", f"positive pairs: {', '.join(distinct)}")
     for note, splits in _splits_by_note(summary).items():
         _print_line(console, "Note", f"{', '.join(splits)}: {note}")
     if summary.negatives != "random":  # show whether similar classes were available

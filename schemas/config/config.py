@@ -76,7 +76,7 @@ class Config(Section):
             raise ValueError(
                 "pairs.negatives = similar_classes needs classes; given pairs have none: use random"
             )
-        vectors = self.data.kind in ("table", "pairs") or getattr(self.data, "vector", None)
+        vectors = self.data.kind == "table" or getattr(self.data, "vector", None)
         if vectors and isinstance(self.model.encoder, CnnSmall | Cnn | Application):
             raise ValueError(
                 f"model.encoder {self.model.encoder.name} needs images, but the data are vectors: "

@@ -168,6 +168,26 @@ class ImageFolder(_DataSection):
         "as [split, label] or [label, group]. Several label levels are joined with /. null: the "
         "folders are the label; folder names that may be something else stop the run.",
     )
+    table: str | None = Field(
+        default=None,
+        description="File, folder or pattern of tables (CSV, Parquet) with a row per image: its "
+        "path, relative to `path` or to the table, or the image itself. null: the folders are the "
+        "labels.",
+    )
+    image: str | None = Field(
+        default=None,
+        description="Column of `table` with the path of the image, or the image itself. null: the "
+        "column with a usual name, such as image, path or file.",
+    )
+    label: str | None = Field(default=None, description="Column of `table` with the class.")
+    id: _Id = None
+    group: _Group = None
+    split: _Split = None
+    time: _Time = None
+    encoding: _Encoding = None
+    delimiter: _Delimiter = None
+    header: _Header = True
+    missing: _Missing = _MISSING
     follow_links: _FollowLinks = None
     size: _Size = (28, 28)
     channels: _Channels = 3
@@ -189,6 +209,24 @@ class ImageFolder(_DataSection):
             if levels.count(role) > 1:
                 raise ValueError(f"expected at most one level with the role {role}")
         return levels
+
+    @pydantic.model_validator(mode="after")
+    def _check_table(self) -> "ImageFolder":
+        if self.table is None:
+            keys = ("image", "label", "id", "group", "split", "time")
+            set_keys = [key for key in keys if getattr(self, key) is not None]
+            if set_keys:
+                raise ValueError(
+                    f"{set_keys[0]} names a column of a table, but table is not set: set "
+                    f"data.table, or remove data.{set_keys[0]}"
+                )
+        elif self.levels is not None:
+            raise ValueError("levels and table exclude each other: remove one")
+        elif self.label is None:
+            raise ValueError("table needs label, the column with the class of each image")
+        elif "{" in self.path or self.window is not None:
+            raise ValueError("table cannot be combined with spans: remove one")
+        return self
 
 
 class Table(_DataSection):
@@ -224,6 +262,8 @@ class PairTable(_DataSection):
     """Tables of given pairs: columns of both sides, and a column that labels them.
 
     CSV, Parquet, Feather (Arrow IPC) or JSON Lines files.
+
+    A side is a vector in several columns, or an image: the path of a file, or the image itself.
     """
 
     kind: Literal["pairs"] = Field(description="Kind of data: images, table, pairs or tfrecord.")
@@ -235,10 +275,14 @@ class PairTable(_DataSection):
     )
     left: ColumnChoice = Field(
         description="Columns of the left side: a list, a prefix such as left_*, or a number of "
-        "columns."
+        "columns; or the column with images or their paths."
     )
     right: ColumnChoice = Field(
         description="Columns of the right side, the same number as on the left."
+    )
+    images: str | None = Field(
+        default=None,
+        description="Folder in which the paths of images start. null: the folder of the table.",
     )
     id: _Id = None
     group: _Group = None
@@ -249,6 +293,12 @@ class PairTable(_DataSection):
     decimal: _Decimal = "."
     header: _Header = True
     missing: _Missing = _MISSING
+    follow_links: _FollowLinks = None
+    size: _Size = (28, 28)
+    channels: _Channels = 3
+    background: _Background = "white"
+    max_bytes: _MaxBytes = 20_000_000
+    max_pixels: _MaxPixels = 25_000_000
     max_rejected: _MaxRejected = 0.01
     max_conflicts: _MaxConflicts = 0.01
     corrections: _Corrections = None

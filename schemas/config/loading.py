@@ -131,6 +131,8 @@ _PATH_KEYS = (
     ("data", "path"),
     ("data", "corrections"),
     ("data", "follow_links"),
+    ("data", "table"),
+    ("data", "images"),
     ("validation", "schema_file"),
     ("model", "encoder", "weights"),
     ("train", "warm_start"),

@@ -391,3 +391,108 @@ def test_unknown_data_raise_an_error(tmp_path):
     with pytest.raises(DataError, match="No images"):
         write_config_template(tmp_path / "empty", tmp_path / "c.yaml")
     assert not (tmp_path / "c.yaml").exists()
+
+
+def write_listed_images(folder, count=24):
+    (folder / "pictures").mkdir(parents=True)
+    for i in range(count):
+        picture(36, 28, colour=False).save(folder / "pictures" / f"{i:02}.png")
+    return [f"pictures/{i:02}.png" for i in range(count)]
+
+
+@pytest.mark.parametrize("column", ["file", "Photo", "where", "image_path"])
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_a_list_of_images_is_recognised_by_its_cells(tmp_path, column, as_folder):
+    paths = write_listed_images(tmp_path / "data")
+    columns = {
+        column: paths,
+        "letter": ["A", "B", "C"] * 8,
+        "writer": [f"w{i % 5}" for i in range(24)],
+        "part": ["train", "train", "val", "test"] * 6,
+        "width": RANDOM.random(24),
+    }
+    pyarrow.csv.write_csv(pa.table(columns), tmp_path / "data" / "list.csv")
+    loaded, text = init(tmp_path, tmp_path / "data" if as_folder else tmp_path / "data/list.csv")
+    assert isinstance(loaded.data, ImageFolder)
+    assert loaded.data.path == str(tmp_path / "data")
+    assert loaded.data.table == str(tmp_path / "data" / "list.csv")
+    assert re.search(r"table: data/list.csv +#", text)
+    found = (loaded.data.image, loaded.data.label, loaded.data.group, loaded.data.split)
+    assert found == (column, "letter", "writer", "part")
+    assert (loaded.data.size, loaded.data.channels, loaded.split.by) == ((36, 28), 1, "given")
+    assert "CHECK" not in text
+
+
+def test_a_list_with_several_possible_labels_is_uncertain(tmp_path):
+    columns = {
+        "file": write_listed_images(tmp_path / "data"),
+        "letter": ["A", "B", "C"] * 8,
+        "font": ["x", "y"] * 12,
+    }
+    pyarrow.csv.write_csv(pa.table(columns), tmp_path / "data" / "list.csv")
+    _, text = init(tmp_path, tmp_path / "data")
+    assert "CHECK: the label column 'font' is a guess" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "same", "is_certain"),
+    [
+        (("left", "right"), "same", True),
+        (("img1", "img2"), "match", True),
+        (("x", "y"), "label", False),
+        (("x", "y"), "relation", False),
+    ],
+)
+def test_pairs_of_images_are_recognised_by_their_cells(tmp_path, names, same, is_certain):
+    paths = write_listed_images(tmp_path / "data")
+    columns = {names[0]: paths, names[1]: paths[::-1], same: [0, 1] * 12}
+    pyarrow.csv.write_csv(pa.table(columns), tmp_path / "data" / "pairs.csv")
+    loaded, text = init(tmp_path, tmp_path / "data")
+    assert isinstance(loaded.data, PairTable)
+    assert (loaded.data.left, loaded.data.right, loaded.data.same) == (*names, same)
+    assert (loaded.data.size, loaded.data.channels) == ((36, 28), 1)
+    assert ("CHECK" not in text) == is_certain
+
+
+@pytest.mark.parametrize("form", ["bytes", "struct"])
+def test_images_in_the_cells_of_parquet_are_recognised(tmp_path, form):
+    encoded = []
+    for _ in range(12):
+        buffer = io.BytesIO()
+        picture(36, 28).save(buffer, "PNG")
+        image = buffer.getvalue()
+        encoded.append(image if form == "bytes" else {"bytes": image, "path": "x.png"})
+    table = pa.table({"image": encoded, "label": [0, 1, 2] * 4})
+    pq.write_table(table, tmp_path / "t.parquet")
+    loaded, text = init(tmp_path, tmp_path / "t.parquet")
+    assert isinstance(loaded.data, ImageFolder)
+    assert (loaded.data.table, loaded.data.image) == (str(tmp_path / "t.parquet"), "image")
+    assert (loaded.data.label, loaded.data.size, loaded.data.channels) == ("label", (36, 28), 3)
+    assert "CHECK" not in text
+
+
+@pytest.mark.parametrize("num_listed", [4, 24])
+def test_a_table_that_lists_few_of_the_images_in_class_folders_is_not_used(tmp_path, num_listed):
+    root = write_images(tmp_path / "data", "ABC", 8)
+    names = sorted(str(path.relative_to(root)) for path in root.glob("*/*.png"))[:num_listed]
+    table = pa.table({"file": names, "species": ["x", "y"] * (num_listed // 2)})
+    pyarrow.csv.write_csv(table, root / "list.csv")
+    loaded, _ = init(tmp_path, root)
+    assert loaded.data.table == (None if num_listed == 4 else str(root / "list.csv"))
+
+
+def test_split_and_group_columns_of_tables_are_recognised(tmp_path):
+    columns = {
+        "v": RANDOM.random(40),
+        "w": RANDOM.random(40),
+        "species": ["x", "y"] * 20,
+        "patient": [i % 7 for i in range(40)],
+        "set": ["train", "train", "Test", "valid"] * 10,
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    loaded, text = init(tmp_path, tmp_path / "t.parquet")
+    assert (loaded.data.label, loaded.data.group) == ("species", "patient")
+    assert (loaded.data.split, loaded.split.by) == ("set", "given")
+    columns = infer_input_spec(loaded.data, loaded.split).columns
+    assert [column.name for column in columns] == ["v", "w"]
+    assert "CHECK" not in text

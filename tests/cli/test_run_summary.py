@@ -50,6 +50,7 @@ def balance(split, notes=(), **changes):
         "num_given_pairs": None,
         "num_positive": 4,
         "num_negative": 4,
+        "num_distinct_positive": 12_345,
         "negatives_per_positive": 1.0,
         "repeats_mean": 7.168,
         "repeats_max": 18,
@@ -112,6 +113,12 @@ def test_given_pairs_have_no_class_counts():
     text = shown({split: balance(split, classes=None, coverage=1.0) for split in SPLITS})
     assert row(text, "split")[1:3] == ["-", "-"]
     assert row(text, "balance") == ["-", "-", "7.2", "/", "18", "100.0", "%"]
+
+
+def test_the_distinct_positive_pairs_have_a_line():
+    text = shown({split: balance(split) for split in SPLITS})
+    expected = "Distinct      positive pairs: train 12,345, calibration 12,345, test 12,345"
+    assert lines_of("Distinct", text) == [expected]
 
 
 def test_duplicates_leaks_conflicts_and_corrections_each_have_a_line():

@@ -20,11 +20,11 @@ def steps(tmp_path):
     from diptych.pipeline.graph import build_pipeline
     from diptych.pipeline.workspace import serving_folder
 
-    def build(train=None, tune=None, path="", validation=None, **pairs):
-        data = {"kind": "table", "path": str(tmp_path / path), "label": "y"}
+    def build(train=None, tune=None, path="", validation=None, model=None, data=None, **pairs):
+        data = data or {"kind": "table", "path": str(tmp_path / path), "label": "y"}
         (tmp_path / "data.csv").write_text("y,a\n1,2\n")
         sections = {"train": train or {}, "tune": tune or {}, "validation": validation or {}}
-        config = Config(name="toy", data=data, pairs=pairs, **sections)
+        config = Config(name="toy", data=data, pairs=pairs, model=model or {}, **sections)
         root = tmp_path / "root"
         production = resolve_production(serving_folder(config, root))
         pipeline = build_pipeline(config, INPUTS, root, production)
@@ -94,3 +94,10 @@ def test_the_pusher_gets_only_the_sections_that_the_model_depends_on(steps):
     }
     assert custom_config["configuration"]["pairs"]["ratio"] == "1:2"
     assert custom_config["configuration"]["data"]["label"] == "y"
+
+
+def test_an_encoder_of_images_for_pairs_of_vectors_raises_an_error(steps):
+    data = {"kind": "pairs", "path": "p.csv", "same": "same", "left": "l*", "right": "r*"}
+    with pytest.raises(ConfigError, match="encoder cnn_small needs images, but the data are vect"):
+        steps(data=data, model={"encoder": "cnn_small"})
+    steps(data=data, model={"encoder": "mlp"})

@@ -41,6 +41,7 @@ def test_the_keys_of_the_file_are_frozen(tmp_path):
             "size": [0, 0],
             "channels": 0,
             "background": [255, 255, 255],
+            "image_pairs": False,
         },
         "embedding_size": 2,
         "distance": "learned_l1",

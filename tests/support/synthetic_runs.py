@@ -213,6 +213,7 @@ def _write_shards(
             **{"split": split, "sampling": "oversample", "rounds": 2, "num_examples": count // 2},
             num_given_pairs=80 if paired else None,
             **{"num_positive": 40, "num_negative": 40, "negatives_per_positive": 1.0},
+            num_distinct_positive=20,
             **{"repeats_mean": 1.0, "repeats_max": 2, "coverage": 1.0, "num_uncovered": 0},
             classes=None if paired else class_balance,
             notes=("batches hold all of them.",),

@@ -83,6 +83,7 @@ def ToyPairs(
             num_given_pairs=None,
             num_positive=json.loads(settings)["rounds"] * 10,
             num_negative=10,
+            num_distinct_positive=30,
             negatives_per_positive=1.0,
             repeats_mean=1.0,
             repeats_max=1,

@@ -1,5 +1,6 @@
 """Profile the data to propose a configuration: their kind, and the role of each column."""
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ from diptych.components.common.data_files import find_images, find_tables, has_t
 from diptych.components.common.tables.file_formats import find_foreign_file
 from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.profile.data_profile import DataProfile
+from diptych.components.example_gen.profile.image_tables import count_listed_images
 from diptych.components.example_gen.profile.images import profile_images
 from diptych.components.example_gen.profile.records import profile_tfrecords
 from diptych.components.example_gen.profile.tables import profile_table
@@ -44,12 +46,29 @@ def profile_data(path: Path) -> DataProfile:
 
 
 def _profile_path(path: str) -> DataProfile:
+    if os.path.isdir(path) and find_tables(path):
+        listed = _profile_listed_images(path)
+        if listed is not None:
+            return listed
     kind = _detect_kind(path)
     if kind == "images":
         return profile_images(path)
     if kind == "tfrecord":
         return profile_tfrecords(path)
     return profile_table(path)
+
+
+def _profile_listed_images(path: str) -> DataProfile | None:
+    """Profile a folder by a table in it that names most of its images; None without one."""
+    num_images = sum("/" in image.name for image in find_images(path).files)
+    if not num_images:
+        return None
+    with contextlib.suppress(DiptychError):
+        profile = profile_table(path)
+        has_images = profile.data["kind"] == "images" or "size" in profile.data
+        if has_images and count_listed_images(profile) * 2 >= num_images:
+            return profile
+    return None
 
 
 def _with_check_note(profile: DataProfile) -> DataProfile:

@@ -1,6 +1,5 @@
 """Profile tables: of vectors with a label column, or of pairs."""
 
-import collections
 import dataclasses
 import re
 from collections.abc import Iterable, Sequence
@@ -8,8 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from diptych.components.common import cell_values as values
-from diptych.components.common.table_rows import TextSettings, format_names, read_table_rows
+from diptych.components.common.table_rows import TextSettings, format_names
 from diptych.components.common.tables.file_formats import detect_table_format
 from diptych.components.common.tables.text_format import (
     find_fitting_encoding,
@@ -19,27 +17,26 @@ from diptych.components.common.tables.text_format import (
 from diptych.components.example_gen.columns import ColumnSample
 from diptych.components.example_gen.infer_spec import read_first_rows
 from diptych.components.example_gen.profile.data_profile import (
-    LABEL_NAMES,
-    MAX_COUNTED_ROWS,
     DataProfile,
     with_class_settings,
 )
+from diptych.components.example_gen.profile.image_tables import profile_image_table
+from diptych.components.example_gen.profile.roles import (
+    count_distinct,
+    count_labels,
+    describe_group,
+    describe_split,
+    guess_group_column,
+    guess_label_column,
+    guess_positive_value,
+    guess_same_column,
+    guess_split_column,
+    with_pair_roles,
+)
 from diptych.components.example_gen.span_files import SpanFiles, find_files
 from diptych.schemas.config.data import Table
-from diptych.schemas.errors import DataError
 from diptych.schemas.input_spec import RESERVED
 
-_SAME_NAMES = (
-    "same",
-    "is_same",
-    "match",
-    "is_match",
-    "alike",
-    "similar",
-    "duplicate",
-    "is_duplicate",
-)
-_SAME_VALUES = {"1": 1, "yes": "yes", "same": "same", "match": "match", "y": "y"}
 _CLEAR_SIDE_NAMES = (("left", "right"), ("first", "second"))
 _SIDE_NAMES = (*_CLEAR_SIDE_NAMES, ("a", "b"), ("x1", "x2"), ("1", "2"))
 
@@ -50,8 +47,10 @@ def profile_table(path: str) -> DataProfile:
     text_keys, text_notes = _profile_text_format(span_files)
     settings = TextSettings.from_keys(text_keys)
     sample, batch = read_first_rows(span_files, settings)
-    profile = _profile_pair_table(path, sample, batch) or _profile_vector_table(
-        path, span_files, sample, batch, settings
+    profile = (
+        profile_image_table(path, span_files, sample, batch, settings)
+        or _profile_pair_table(path, sample, batch)
+        or _profile_vector_table(path, span_files, sample, batch, settings)
     )
     return dataclasses.replace(
         profile, data={**profile.data, **text_keys}, notes=[*text_notes, *profile.notes]
@@ -89,12 +88,21 @@ def _profile_vector_table(
     batch: pa.RecordBatch,
     settings: TextSettings,
 ) -> DataProfile:
-    label, is_certain = _guess_label_column(sample, batch)
+    split = guess_split_column(sample, batch)
+    label, is_certain = guess_label_column(sample, batch, [split])
     notes = [] if is_certain else [f"CHECK: the label column {label!r} is a guess."]
     data: dict[str, Any] = {"kind": "table", "path": path, "label": label}
-    lists = [name for name in sample.list_widths if name != label]
-    numeric = [name for name in sample.names if name in sample.numeric and name != label]
-    if "id" in sample.names and label != "id" and _count_distinct(batch, "id") == batch.num_rows:
+    if split is not None:
+        data["split"] = split
+        notes.append(describe_split(split))
+    group = guess_group_column(sample, batch, [label, split])
+    if group is not None:
+        data["group"] = group
+        notes.append(describe_group(group))
+    taken = (label, group)
+    lists = [name for name in sample.list_widths if name not in taken]
+    numeric = [name for name in sample.names if name in sample.numeric and name not in taken]
+    if "id" in sample.names and label != "id" and count_distinct(batch, "id") == batch.num_rows:
         data["id"] = "id"
         numeric = [name for name in numeric if name != "id"]
     if lists:
@@ -106,14 +114,14 @@ def _profile_vector_table(
         notes.append(f"Columns with reserved names are not used: {format_names(reserved)}.")
     elif numeric:
         notes.append(f"The vector has {len(numeric)} numeric columns: {format_names(numeric, 6)}.")
-    counts, is_partial = _count_labels(span_files, label, settings)
-    return with_class_settings(data, counts, notes, is_partial)
+    counts, is_partial = count_labels(span_files, label, settings)
+    return with_class_settings(data, counts, notes, is_partial, split is not None)
 
 
 def _profile_pair_table(
     path: str, sample: ColumnSample, batch: pa.RecordBatch
 ) -> DataProfile | None:
-    same, is_certain = _guess_same_column(sample, batch)
+    same, is_certain = guess_same_column(sample, batch)
     if same is None:
         return None
     usable = [name for name in sample.names if name in sample.numeric or name in sample.list_widths]
@@ -133,32 +141,9 @@ def _profile_pair_table(
         )
     elif not is_certain:
         notes.append(f"CHECK: if {same!r} is the class of a row, use kind: table instead.")
-    texts = [str(value) for value in _distinct_same_texts(batch, same)]
-    positive = next(
-        (value for text, value in _SAME_VALUES.items() if text in map(str.lower, texts)), 1
-    )
-    if isinstance(positive, str):  # with the capitalization of the data
-        positive = next(text for text in texts if text.lower() == positive)
+    positive = guess_positive_value(batch, same)
     data = {"kind": "pairs", "path": path, "same": same, "same_value": positive}
-    return DataProfile({**data, "left": left, "right": right}, {}, notes)
-
-
-def _guess_same_column(sample: ColumnSample, batch: pa.RecordBatch) -> tuple[str | None, bool]:
-    """Find a column with two values and a typical name; and whether the name is conclusive."""
-    for candidates, is_certain in ((_SAME_NAMES, True), (LABEL_NAMES, False)):
-        for name in sample.names:
-            if name.lower() in candidates and name in batch.schema.names:
-                texts = {text.lower() for text in _distinct_same_texts(batch, name)}
-                if len(texts) == 2 and texts & set(_SAME_VALUES):
-                    return name, is_certain
-    return None, False
-
-
-def _distinct_same_texts(batch: pa.RecordBatch, name: str) -> list[str]:
-    if values.is_list(batch.column(name).type):
-        return []
-    texts = values.as_same_text(batch.column(name)).unique().to_pylist()
-    return sorted(text for text in texts if text is not None)
+    return with_pair_roles({**data, "left": left, "right": right}, sample, batch, notes)
 
 
 def _find_sides_by_affix(
@@ -195,58 +180,3 @@ def _find_sides_by_number(names: Sequence[str]) -> tuple[int, int] | None:
     if len(prefixes) != 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         return None
     return len(names) // 2, len(names) // 2
-
-
-def _guess_label_column(sample: ColumnSample, batch: pa.RecordBatch) -> tuple[str, bool]:
-    """Guess the label column; and whether its name or the lack of others is conclusive."""
-    names = [
-        name
-        for name in sample.names
-        if name not in sample.list_widths
-        and name in batch.schema.names
-        and values.can_be_text(batch.schema.field(name).type)
-    ]
-    for wanted in LABEL_NAMES:
-        for name in names:
-            # A measurement named y is no class.
-            if name.lower() == wanted and (
-                name not in sample.numeric or _is_integer_column(batch, name)
-            ):
-                return name, True
-    few = [
-        name for name in names if 2 <= _count_distinct(batch, name) <= max(2, batch.num_rows // 2)
-    ]
-    text_columns = [name for name in few if name not in sample.numeric]
-    integer_columns = [
-        name for name in few if name in sample.numeric and _is_integer_column(batch, name)
-    ]
-    for candidates in (text_columns, integer_columns):
-        if candidates:
-            return candidates[-1], len(candidates) == 1 and candidates is text_columns
-    if not names:
-        raise DataError(f"No column can be a label: {format_names(sample.names)}. Add one.")
-    return names[-1], False
-
-
-def _count_distinct(batch: pa.RecordBatch, name: str) -> int:
-    return len(values.as_text(batch.column(name)).unique().drop_null())
-
-
-def _is_integer_column(batch: pa.RecordBatch, name: str) -> bool:
-    texts = values.as_text(batch.column(name)).unique().drop_null().to_pylist()
-    return all(re.fullmatch(r"-?\d+", text) for text in texts)
-
-
-def _count_labels(
-    span_files: SpanFiles, label: str, settings: TextSettings
-) -> tuple[collections.Counter[str], bool]:
-    counts: collections.Counter[str] = collections.Counter()
-    for file in span_files.files:
-        path = span_files.root / file.name
-        for rows in read_table_rows(path, [label], batch_size=65536, settings=settings):
-            text = values.as_text(rows.batch.column(label), rows.cells).drop_null()
-            for pair in text.value_counts().to_pylist():
-                counts[pair["values"]] += pair["counts"]
-            if counts.total() >= MAX_COUNTED_ROWS:
-                return counts, True
-    return counts, False

@@ -81,6 +81,7 @@ def test_a_report_by_hand():
     report = make_balance(plan, shards, num_examples=24, num_covered=6)
     assert (report.split, report.sampling, report.rounds) == ("train", "natural", 3)
     assert (report.num_positive, report.num_negative, report.negatives_per_positive) == (2, 3, 1.5)
+    assert report.num_distinct_positive == 15 + 10 + 5 * 1
     assert (report.repeats_mean, report.repeats_max) == (72 / (3 * 24), 5)
     assert (report.coverage, report.num_uncovered) == (0.25, 18)
     assert (report.num_examples, report.num_given_pairs) == (24, None)

@@ -111,6 +111,7 @@ def test_given_pairs_are_kept(generate, tmp_path):
     report = SplitBalance.read(tmp_path / "balance", "train")
     assert (report.num_given_pairs, report.num_examples, report.classes) == (16, 19, None)
     assert (report.num_positive, report.num_negative) == (24, 24)
+    assert report.num_distinct_positive == 4
     assert (report.repeats_mean, report.repeats_max) == (
         48 / 32,
         3,

@@ -1,0 +1,210 @@
+"""Guess the roles of columns that are not part of the input: label, same, split and group."""
+
+import collections
+import contextlib
+import re
+from collections.abc import Collection
+from typing import Any
+
+import pyarrow as pa
+
+from diptych.components.common import cell_values as values
+from diptych.components.common.table_rows import TextSettings, format_names, read_table_rows
+from diptych.components.example_gen.columns import ColumnSample
+from diptych.components.example_gen.given_splits import parse_split_name
+from diptych.components.example_gen.path_levels import is_split_level
+from diptych.components.example_gen.profile.data_profile import (
+    LABEL_NAMES,
+    MAX_COUNTED_ROWS,
+    DataProfile,
+)
+from diptych.components.example_gen.span_files import SpanFiles
+from diptych.schemas.errors import DataError
+
+_SAME_NAMES = (
+    "same",
+    "is_same",
+    "match",
+    "is_match",
+    "alike",
+    "similar",
+    "duplicate",
+    "is_duplicate",
+)
+_SAME_VALUES: dict[str, int | str] = {
+    "1": 1,
+    "yes": "yes",
+    "same": "same",
+    "match": "match",
+    "y": "y",
+}
+_GROUP_NAMES = (
+    *("group", "group_id", "writer", "author", "annotator", "speaker", "patient", "subject"),
+    *("user", "session", "camera", "device", "site", "location", "batch", "scene"),
+)
+
+
+def guess_same_column(sample: ColumnSample, batch: pa.RecordBatch) -> tuple[str | None, bool]:
+    """Find a column with two values and a typical name; and whether the name is conclusive."""
+    for candidates, is_certain in ((_SAME_NAMES, True), (LABEL_NAMES, False)):
+        for name in sample.names:
+            if name.lower() in candidates and name in batch.schema.names:
+                texts = {text.lower() for text in distinct_same_texts(batch, name)}
+                if len(texts) == 2 and texts & set(_SAME_VALUES):
+                    return name, is_certain
+    return None, False
+
+
+def distinct_same_texts(batch: pa.RecordBatch, name: str) -> list[str]:
+    """Return the distinct texts of a same column, sorted; none of a column of lists."""
+    if values.is_list(batch.column(name).type):
+        return []
+    texts = values.as_same_text(batch.column(name)).unique().to_pylist()
+    return sorted(text for text in texts if text is not None)
+
+
+def guess_label_column(
+    sample: ColumnSample, batch: pa.RecordBatch, taken: Collection[str | None] = ()
+) -> tuple[str, bool]:
+    """Guess the label column; and whether its name or the lack of others is conclusive.
+
+    Columns with a usual name of a group are the label only if no other column can be.
+    """
+    groups = [name for name in sample.names if name.lower() in _GROUP_NAMES]
+    with contextlib.suppress(DataError):
+        label, is_certain = _guess_label_among(sample, batch, {*taken, *groups})
+        if is_certain:
+            return label, is_certain
+    return _guess_label_among(sample, batch, taken)
+
+
+def _guess_label_among(
+    sample: ColumnSample, batch: pa.RecordBatch, taken: Collection[str | None]
+) -> tuple[str, bool]:
+    names = [
+        name
+        for name in sample.names
+        if name not in sample.list_widths
+        and name not in taken
+        and name in batch.schema.names
+        and values.can_be_text(batch.schema.field(name).type)
+    ]
+    for wanted in LABEL_NAMES:
+        for name in names:
+            # A measurement named y is no class.
+            if name.lower() == wanted and (
+                name not in sample.numeric or is_integer_column(batch, name)
+            ):
+                return name, True
+    few = [
+        name for name in names if 2 <= count_distinct(batch, name) <= max(2, batch.num_rows // 2)
+    ]
+    text_columns = [name for name in few if name not in sample.numeric]
+    integer_columns = [
+        name for name in few if name in sample.numeric and is_integer_column(batch, name)
+    ]
+    for candidates in (text_columns, integer_columns):
+        if candidates:
+            return candidates[-1], len(candidates) == 1 and candidates is text_columns
+    if not names:
+        raise DataError(f"No column can be a label: {format_names(sample.names)}. Add one.")
+    return names[-1], False
+
+
+def count_distinct(batch: pa.RecordBatch, name: str) -> int:
+    """Count the distinct texts of a column."""
+    return len(values.as_text(batch.column(name)).unique().drop_null())
+
+
+def is_integer_column(batch: pa.RecordBatch, name: str) -> bool:
+    """Return whether all cells are integers."""
+    texts = values.as_text(batch.column(name)).unique().drop_null().to_pylist()
+    return all(re.fullmatch(r"-?\d+", text) for text in texts)
+
+
+def count_labels(
+    span_files: SpanFiles, label: str, settings: TextSettings
+) -> tuple[collections.Counter[str], bool]:
+    """Count the rows of each label; and whether only a part of the rows was counted."""
+    counts: collections.Counter[str] = collections.Counter()
+    for file in span_files.files:
+        path = span_files.root / file.name
+        for rows in read_table_rows(path, [label], batch_size=65536, settings=settings):
+            text = values.as_text(rows.batch.column(label), rows.cells).drop_null()
+            for pair in text.value_counts().to_pylist():
+                counts[pair["values"]] += pair["counts"]
+            if counts.total() >= MAX_COUNTED_ROWS:
+                return counts, True
+    return counts, False
+
+
+def guess_positive_value(batch: pa.RecordBatch, same: str) -> int | str:
+    """Guess the value of a same column in positive pairs."""
+    texts = distinct_same_texts(batch, same)
+    positive = next(
+        (value for text, value in _SAME_VALUES.items() if text in map(str.lower, texts)), 1
+    )
+    if isinstance(positive, str):  # with the capitalization of the data
+        return next(text for text in texts if text.lower() == positive)
+    return positive
+
+
+def guess_split_column(sample: ColumnSample, batch: pa.RecordBatch) -> str | None:
+    """Find a text column whose values are all names of splits, one of them of training."""
+    for name in sample.names:
+        if name in batch.schema.names and name not in sample.numeric:
+            cells = batch.column(name)
+            if values.can_be_text(cells.type):
+                texts = values.as_text(cells).unique().drop_null().to_pylist()
+                if is_split_level(texts) or _is_split_named(name, texts):
+                    return name
+    return None
+
+
+def _is_split_named(name: str, texts: Collection[str]) -> bool:
+    """Return whether a column named like a split has training rows; the others may follow later."""
+    known = {parse_split_name(text) for text in texts}
+    return name.lower() in ("split", "subset", "partition") and known == {"train"}
+
+
+def guess_group_column(
+    sample: ColumnSample, batch: pa.RecordBatch, taken: Collection[str | None]
+) -> str | None:
+    """Find a column with a usual name of a group, such as writer, that has a few values."""
+    for wanted in _GROUP_NAMES:
+        for name in sample.names:
+            if (
+                name.lower() == wanted
+                and name not in taken
+                and name in batch.schema.names
+                and values.can_be_text(batch.column(name).type)
+                and (name not in sample.numeric or is_integer_column(batch, name))
+                and 2 <= count_distinct(batch, name) < batch.num_rows
+            ):
+                return name
+    return None
+
+
+def describe_group(name: str) -> str:
+    """Return a note on a group column."""
+    return (
+        f"The column {name!r} is the group. To keep the examples of a group in one split, set "
+        "split.by: group."
+    )
+
+
+def describe_split(name: str) -> str:
+    """Return a note on a split column."""
+    return f"The column {name!r} states the splits (split.by: given)."
+
+
+def with_pair_roles(
+    data: dict[str, Any], sample: ColumnSample, batch: pa.RecordBatch, notes: list[str]
+) -> DataProfile:
+    """Add the split column of given pairs."""
+    split = guess_split_column(sample, batch)
+    if split is None:
+        return DataProfile(data, {}, notes)
+    return DataProfile(
+        {**data, "split": split}, {"split": {"by": "given"}}, [*notes, describe_split(split)]
+    )
