@@ -50,7 +50,7 @@ def plan_run(config: Config, root: Path | None = None) -> list[PlannedStep]:
     """
     root = resolve_root(config, root)
     make_encoder_importable(config)
-    check_reachable(config.beam)
+    check_reachable(config.beam, root)
     inputs = infer_input_spec(config.data, config.split)
     from diptych.pipeline.graph import build_pipeline
 

@@ -4,8 +4,10 @@ import argparse
 import os
 import shutil
 import socket
+from pathlib import Path
 from typing import NoReturn
 
+from diptych.components.common.plain_paths import has_wildcards
 from diptych.schemas.config.beam import CLUSTER_OPTIONS, BeamConfig, cluster_address
 from diptych.schemas.errors import ConfigError
 
@@ -79,12 +81,22 @@ def thread_args(beam: BeamConfig) -> list[str]:
     return ["--direct_running_mode=multi_threading", f"--direct_num_workers={threads}"]
 
 
-def check_reachable(beam: BeamConfig) -> None:
+def check_reachable(beam: BeamConfig, folder: Path) -> None:
     """Check that the cluster of an engine responds; Beam would wait for a minute in each step.
 
+    Args:
+      beam: Settings of the engine.
+      folder: Folder that the workers write to.
+
     Raises:
-      ConfigError: If the cluster does not respond, or Java is missing for Beam's job server.
+      ConfigError: If the cluster does not respond, Java is missing for Beam's job server, or
+        workers would read the name of the folder as a pattern.
     """
+    if beam.runner != "local" and has_wildcards(folder):
+        raise ConfigError(
+            f"The path {folder} contains one of * ? [ \\, which workers of {beam.runner} would "
+            "read as a pattern. Choose another path, or set beam.runner=local."
+        )
     if beam.runner not in CLUSTER_OPTIONS:
         return
     option = CLUSTER_OPTIONS[beam.runner]

@@ -11,7 +11,6 @@ from tfx.components.pusher.component import Pusher
 from tfx.components.schema_gen.component import SchemaGen
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
@@ -27,6 +26,7 @@ from diptych.components.pusher.component import AtomicPusher
 from diptych.components.span_drift.component import SpanDrift
 from diptych.components.trainer.component import Trainer
 from diptych.components.trainer.warm_start import resolve_warm_start
+from diptych.components.transform.step import Transform
 from diptych.components.validation.component import AnomalyGate, SchemaCurator
 from diptych.pipeline.caching import code_of, code_of_trainer
 from diptych.pipeline.engines import beam_args, thread_args

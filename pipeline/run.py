@@ -62,7 +62,7 @@ def run_steps(session: Session, production: Path, last_step: str | None = None) 
       Exception: As raised by a step; see ``run_locally``.
     """
     config, progress = session.config, session.progress
-    check_reachable(config.beam)
+    check_reachable(config.beam, session.root)
     from diptych.components.example_gen.infer_spec import infer_input_spec
     from diptych.pipeline.graph import build_pipeline
     from diptych.pipeline.runners.local import StepOutcome, run_locally

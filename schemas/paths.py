@@ -15,7 +15,7 @@ def check_root(root: Path) -> Path:
     Raises:
       ConfigError: If the name is not UTF-8, or too long.
     """
-    check_encoding(root)
+    _check_utf8(root)
     length = len(os.path.realpath(root).encode())
     if length > _MAX_ROOT_BYTES:
         raise ConfigError(
@@ -25,7 +25,7 @@ def check_root(root: Path) -> Path:
     return root
 
 
-def check_encoding(path: Path) -> None:
+def _check_utf8(path: Path) -> None:
     """Check that a path is valid UTF-8, which the libraries and the records of a run require.
 
     Raises:

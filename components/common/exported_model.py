@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
+from diptych.components.common.plain_paths import plain_path
 from diptych.schemas import input_spec as features
 from diptych.schemas.config.model import Distance
 from diptych.schemas.input_spec import Column, InputSpec
@@ -25,7 +26,8 @@ class ExportedModel:
 
     def __init__(self, path: Path) -> None:
         self._card = ModelCard.read(path)
-        self._model = tf.saved_model.load(str(path))
+        with plain_path(path) as plain:
+            self._model = tf.saved_model.load(str(plain))
 
     @property
     def inputs(self) -> InputSpec:

@@ -15,6 +15,8 @@ _PROXY_VARIABLES = [
     name for scheme in _SCHEMES for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
 ]
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # 0.0.0.0: a service on all addresses
+# Ray and Beam ask the metadata service of the virtual machine, which only the machine can reach.
+_METADATA_SERVICES = ("169.254.169.254", "metadata.google.internal")
 # Any address of another network: a UDP socket sends nothing until the first write.
 _ROUTES = ((socket.AF_INET, "8.8.8.8"), (socket.AF_INET6, "2001:4860:4860::8888"))
 
@@ -40,7 +42,7 @@ def bypass_proxy_locally() -> None:
 
 def _local_hosts() -> Iterator[str]:
     """Yield the names and addresses by which programs on this machine reach each other."""
-    yield from _LOOPBACK
+    yield from (*_LOOPBACK, *_METADATA_SERVICES)
     yield socket.gethostname()
     for family, address in _ROUTES:
         try:

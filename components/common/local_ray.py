@@ -54,6 +54,8 @@ def start_local_ray(
       make_error: Creates the error to raise from the reason why Ray did not start.
       **options: Further arguments of ``ray.init``.
     """
+    # Otherwise Ray sends statistics to its authors.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     folder = choose_ray_folder()

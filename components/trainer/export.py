@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from diptych.components.common.images import GRAPH_FORMATS
+from diptych.components.common.plain_paths import plain_path
 from diptych.components.trainer.distances import LearnedL1Distance
 from diptych.components.trainer.network import Network
 from diptych.schemas import input_spec as features
@@ -40,8 +41,29 @@ def export_model(
       transform_graph: Folder of the transform graph artifact.
       inputs: Features of a raw example.
       threshold: The calibrated threshold, in the unit of the distance.
-      path: Folder to write; must not exist.
+      path: Folder to write.
     """
+    path.mkdir(parents=True, exist_ok=True)
+    with plain_path(transform_graph) as plain_graph, plain_path(path) as plain:
+        _write_model(network, plain_graph, inputs, threshold, plain)
+    distance = network.distance
+    ModelCard(
+        inputs=inputs,
+        embedding_size=network.encoder.output_shape[-1],
+        distance=distance.distance_name,
+        distance_weights=(
+            tuple(distance.dimension_weights) if isinstance(distance, LearnedL1Distance) else None
+        ),
+        lowest=distance.lower_bound,
+        highest=distance.upper_bound if math.isfinite(distance.upper_bound) else None,
+        threshold=threshold,
+        image_formats=GRAPH_FORMATS if inputs.kind == "image" else (),
+    ).write(path)
+
+
+def _write_model(
+    network: Network, transform_graph: Path, inputs: InputSpec, threshold: float, path: Path
+) -> None:
     graph = tf.saved_model.load(str(transform_graph / "transform_fn"))
     preprocess = _make_preprocessor(graph, inputs)
     name = inputs.kind  # also the argument name of the signatures
@@ -99,19 +121,6 @@ def export_model(
 
         signatures["reconstruct"] = tf.function(reconstruct).get_concrete_function(**raw_spec)
     tf.saved_model.save(module, str(path), signatures=signatures)
-    distance = network.distance
-    ModelCard(
-        inputs=inputs,
-        embedding_size=size,
-        distance=distance.distance_name,
-        distance_weights=(
-            tuple(distance.dimension_weights) if isinstance(distance, LearnedL1Distance) else None
-        ),
-        lowest=distance.lower_bound,
-        highest=distance.upper_bound if math.isfinite(distance.upper_bound) else None,
-        threshold=threshold,
-        image_formats=GRAPH_FORMATS if inputs.kind == "image" else (),
-    ).write(path)
 
 
 def _tf_variables(part: Any) -> list[tf.Variable]:

@@ -109,7 +109,7 @@ def embed_command(
             from diptych.pipeline.engines import beam_args, check_reachable
 
             beam = _beam_settings(runner, options)
-            check_reachable(beam)
+            check_reachable(beam, out)
             result = embed_with_beam(pushed, path, out, beam_args(beam))
     seconds = time.perf_counter() - started
     manifest = pushed.manifest

@@ -51,7 +51,7 @@ def tune(
             trials = sample_trials(
                 config
             )  # before the slow imports, to fail early on an invalid section
-            check_reachable(config.beam)
+            check_reachable(config.beam, root)
             from diptych.pipeline.tuning.search_report import write_search_results
             from diptych.pipeline.tuning.stages import generate_pair_sets, run_trials
 

@@ -106,7 +106,21 @@ def checked_config(tree: dict[str, Any], source: str) -> Config:
 
 
 class _ConfigLoader(yaml.SafeLoader):
-    """Load ``ratio: 1:3`` as text, in YAML 1.1 a sexagesimal number; and reject duplicate keys."""
+    """Load ``ratio: 1:3`` as text, in YAML 1.1 a sexagesimal number; and reject duplicate keys.
+
+    A character that JSON escapes as a surrogate pair, as ``json.dumps`` does, is one character.
+    """
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        value = super().construct_scalar(node)
+        if not isinstance(value, str) or value.isascii():
+            return value
+        try:
+            return value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{value!r} is not valid Unicode", node.start_mark
+            ) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

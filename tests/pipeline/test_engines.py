@@ -1,4 +1,5 @@
 import socket
+from pathlib import Path
 
 import pydantic
 import pytest
@@ -104,7 +105,7 @@ def test_an_unreachable_cluster_is_an_error_before_the_run():
         address = f"127.0.0.1:{server.getsockname()[1]}"
     beam = BeamConfig(runner="flink", options={"flink_master": address})
     with pytest.raises(ConfigError, match=f"Cannot reach the Flink cluster at {address}: .*local"):
-        check_reachable(beam)
+        check_reachable(beam, Path("/root"))
 
 
 def test_a_cluster_needs_java_unless_the_job_server_runs_elsewhere(monkeypatch):
@@ -112,10 +113,19 @@ def test_a_cluster_needs_java_unless_the_job_server_runs_elsewhere(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         options = {"flink_master": f"http://127.0.0.1:{server.getsockname()[1]}/"}
         with pytest.raises(ConfigError, match="needs Java on PATH"):
-            check_reachable(BeamConfig(runner="flink", options=options))
-        check_reachable(BeamConfig(runner="flink", options={**options, "job_endpoint": "far:8099"}))
+            check_reachable(BeamConfig(runner="flink", options=options), Path("/root"))
+        options["job_endpoint"] = "far:8099"
+        check_reachable(BeamConfig(runner="flink", options=options), Path("/root"))
 
 
 def test_an_engine_without_a_cluster_is_not_checked():
-    check_reachable(BeamConfig())
-    check_reachable(BeamConfig(runner="dataflow", options=DATAFLOW))
+    check_reachable(BeamConfig(), Path("/root"))
+    check_reachable(BeamConfig(runner="dataflow", options=DATAFLOW), Path("/root"))
+
+
+@pytest.mark.parametrize("name", ["out [v2]", "a*", "b?", "c\\d"])
+def test_workers_of_a_cluster_read_no_folder_with_wildcards(name):
+    check_reachable(BeamConfig(), Path("/data", name))
+    beam = BeamConfig(runner="dataflow", options=DATAFLOW)
+    with pytest.raises(ConfigError, match="workers of dataflow would read as a pattern"):
+        check_reachable(beam, Path("/data", name))

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,22 @@ def test_paths_of_settings_start_at_the_working_directory(write, tmp_path, monke
 def test_an_invalid_value_is_named_with_its_key(write, change, message):
     with pytest.raises(ConfigError, match=message):
         load_config(write({**SMALL, **change}))
+
+
+def test_json_is_yaml_also_with_characters_beyond_the_basic_plane(tmp_path):
+    path = tmp_path / "config.json"
+    tree = {**SMALL, "data": {**SMALL["data"], "path": "/data/\U0001f600 ä"}}
+    path.write_text(json.dumps(tree))  # as a surrogate pair
+    assert load_config(path).data.path == "/data/\U0001f600 ä"
+    assert load_config(path, ('data.path="/x\\ud83d\\ude00"',)).data.path == "/x\U0001f600"
+
+
+@pytest.mark.parametrize("text", [r"/data/\ud83d", r"\ude00\ud83d", r"\udcff"])
+def test_half_of_a_surrogate_pair_is_an_error(tmp_path, text):
+    path = tmp_path / "config.json"
+    path.write_text(f'{{"name": "toy", "data": {{"kind": "images", "path": "{text}"}}}}')
+    with pytest.raises(ConfigError, match="is not valid Unicode"):
+        load_config(path)
 
 
 def test_one_correction_of_unequal_classes_is_accepted(write):
