@@ -16,12 +16,19 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
 from diptych.components.common.production import resolve_production
 from diptych.components.example_gen.infer_spec import infer_input_spec
+from diptych.components.example_gen.span_files import find_span_files
+from diptych.components.example_gen.unused_columns import (
+    list_suspicious_headers,
+    list_unused_columns,
+)
 from diptych.pipeline.engines import check_reachable
 from diptych.pipeline.runners.local import clear_beam_args
 from diptych.pipeline.session import make_encoder_importable, resolve_root
 from diptych.pipeline.workspace import DATABASE, serving_folder
 from diptych.schemas.config.config import Config
+from diptych.schemas.config.data import PairTable, Table
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.rejected_rows import count_reasons, most_frequent
 
 _RUN = "dry-run"
 
@@ -63,6 +70,25 @@ def plan_run(config: Config, root: Path | None = None) -> list[PlannedStep]:
     pipeline = build_pipeline(config, inputs, root, production)
     with _copy_database(root / DATABASE) as database:
         return list(_look_up_steps(pipeline, database))
+
+
+def describe_data(config: Config) -> list[str]:
+    """Describe what a run does not use of a table, and what looks wrong, one line for each reason.
+
+    Raises:
+      ConfigError: See ``infer_input_spec``.
+      DataError: See there.
+    """
+    if not isinstance(config.data, Table | PairTable):
+        return []
+    newest = find_span_files(config.data)[-1]
+    unused = list_unused_columns(newest, config.data, infer_input_spec(config.data, config.split))
+    headers = list_suspicious_headers(newest, config.data)
+    return [
+        f"{title:<18}{times.count} x {reason} ({'such as ' * (times.count > 1)}{times.source})"
+        for title, counts in (("Ignored", count_reasons(unused)), ("Data", count_reasons(headers)))
+        for reason, times in most_frequent(counts)
+    ]
 
 
 def _look_up_steps(pipeline: Pipeline, database: Path) -> Iterator[PlannedStep]:

@@ -14,6 +14,8 @@ import pydantic
 REJECTED_ROWS = pa.schema([("source", pa.string()), ("reason", pa.string())])
 """One row per rejected row or image: its source, and the reason."""
 
+CONSTANT_COLUMN = "number column with the same value in every row, which tells nothing"
+
 SUMMARY_FILE = "_summary.json"  # an IngestSummary; readers of Parquet folders skip such names
 
 
@@ -35,6 +37,7 @@ class IngestCounts(pydantic.BaseModel):
       ignored: Files, columns and path levels that are not used, by reason. They are not rejected.
       findings: Accepted examples by observation.
       failures: Files that could not be read at all. Any failure stops the run.
+      constants: Single-number features with the same value in all examples; None without examples.
     """
 
     num_read: int = 0
@@ -44,6 +47,7 @@ class IngestCounts(pydantic.BaseModel):
     ignored: dict[str, ReasonCount] = {}
     findings: dict[str, ReasonCount] = {}
     failures: list[str] = []
+    constants: dict[str, float] | None = None
 
     @classmethod
     def total(cls, parts: Iterable["IngestCounts"]) -> "IngestCounts":
@@ -61,6 +65,7 @@ class IngestCounts(pydantic.BaseModel):
                 ignored=add_reason_counts(total.ignored, part.ignored),
                 findings=add_reason_counts(total.findings, part.findings),
                 failures=sorted({*total.failures, *part.failures}),
+                constants=_common_constants(total.constants, part.constants),
             )
         return total
 
@@ -78,10 +83,12 @@ class IngestSummary(pydantic.BaseModel):
 
     @property
     def used(self) -> IngestCounts:
-        """Total counts of the spans that are used."""
-        return IngestCounts.total(
+        """Total counts of the spans that are used; constant features are a finding."""
+        total = IngestCounts.total(
             counts for name, counts in self.spans.items() if name not in self.skipped_spans
         )
+        constant = count_reasons((name, CONSTANT_COLUMN) for name in total.constants or ())
+        return total.model_copy(update={"findings": {**total.findings, **constant}})
 
     @classmethod
     def read(cls, folder: Path) -> "IngestSummary":
@@ -120,6 +127,16 @@ def add_reason_counts(
             )
         )
     return total
+
+
+def _common_constants(
+    left: Mapping[str, float] | None, right: Mapping[str, float] | None
+) -> dict[str, float] | None:
+    """Return the constants of two groups of examples together; None is a group without examples."""
+    if left is None or right is None:
+        only = right if left is None else left
+        return None if only is None else dict(only)
+    return {name: value for name, value in left.items() if right.get(name) == value}
 
 
 def rejected_rows_file(folder: Path, shard: int, num_shards: int) -> Path:

@@ -172,6 +172,23 @@ def as_checked_text(
     return text, problems
 
 
+def find_text_forms(
+    cells: pa.Array, cell_format: CellFormat = _DEFAULT_FORMAT
+) -> list[tuple[str, str]]:
+    """List the distinct texts of a column, each with its canonical text.
+
+    A text that differs from its canonical text by more than white space and normal form, such as
+    1.0 and 1, is listed as the latter.
+    """
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary
+    words = _to_plain_text(cells)[0].unique().drop_null()
+    labels = as_text(words, cell_format)
+    is_used = labels.is_valid()
+    pairs = zip(words.filter(is_used).to_pylist(), labels.filter(is_used).to_pylist(), strict=True)
+    return [(word if normalize_text(word) == label else label, label) for word, label in pairs]
+
+
 def as_same_text(cells: pa.Array, cell_format: CellFormat = _DEFAULT_FORMAT) -> pa.Array:
     """Convert a same column to text; True, true, 1 and 1.0 become ``1``."""
     text = as_text(cells, cell_format)

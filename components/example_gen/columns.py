@@ -17,7 +17,7 @@ from diptych.schemas.input_spec import RESERVED, Column
 
 _MIN_NUMERIC_FRACTION = 0.9  # of cells with a value; the others may be typing errors
 # The index column that pandas writes by default. It is never part of a vector.
-_INDEX_COLUMNS = ("", "Unnamed: 0", "__index_level_0__")
+INDEX_COLUMNS = ("", "Unnamed: 0", "__index_level_0__")
 # 1,234 or 1.234,5 or 1 234.5; Arrow has no look-ahead.
 _GROUPED_NUMBER = (
     r"^[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+(?:\.[0-9]+)?|(?:\.[0-9]{3})+(?:,[0-9]+)?"
@@ -117,7 +117,7 @@ def select_columns(
       ConfigError: If a column does not exist, is assigned or reserved, or is not numeric.
       DataError: If the lists of a column are empty or differ in length.
     """
-    free = [name for name in sample.names if name not in assigned and name not in _INDEX_COLUMNS]
+    free = [name for name in sample.names if name not in assigned and name not in INDEX_COLUMNS]
     if choice is None or isinstance(choice, int):
         _refuse_unread_numbers(
             key, [name for name in free if name in sample.unread_numbers], sample

@@ -45,6 +45,7 @@ class ExampleBatch:
       sides: Fingerprints of the images of the usable rows: one of examples, two of given pairs.
         None for vectors, whose fingerprints are computed from the features.
       times: Times of the usable rows; None unless the data are split by a column of times.
+      label_forms: Distinct pairs of a label as it is in the data and the normalized label.
     """
 
     features: pa.RecordBatch
@@ -54,6 +55,7 @@ class ExampleBatch:
     given_splits: Sequence[str] | None = None
     sides: Sequence[Fingerprints] | None = None
     times: Times | None = None
+    label_forms: Sequence[tuple[str, str]] = ()
 
     def with_span(self, span: str) -> "ExampleBatch":
         """Return a copy whose sources start with the name of the span."""

@@ -26,6 +26,7 @@ from diptych.components.example_gen.columns import (
     require_column,
     select_columns,
 )
+from diptych.components.example_gen.first_rows import read_first_rows
 from diptych.components.example_gen.image_cells import (
     ImageLocator,
     can_hold_images,
@@ -49,7 +50,6 @@ _Spans = tuple[SpanFiles, ...]  # newest last
 _SAMPLE_ROWS = 1000
 _MAX_SEEDS = 1000
 _PLURALS = {"class": "classes", "group": "groups"}
-_DEFAULT_SETTINGS = TextSettings()
 _ROLES = ("id", "group", "split", "time")  # optional columns other than the vector
 _MAX_SCANNED_ROWS = 1_000_000
 
@@ -349,30 +349,6 @@ def _check_text_format(span: SpanFiles, data: Table | PairTable | ImageFolder) -
         if file.size and detect_table_format(path) == "csv":
             check_encoding(path, settings)
     return settings
-
-
-def read_first_rows(
-    span: SpanFiles, settings: TextSettings = _DEFAULT_SETTINGS
-) -> tuple[ColumnSample, pa.RecordBatch]:
-    """Read the first rows of the first non-empty file, and infer their column types.
-
-    Raises:
-      DataError: If no file has rows.
-    """
-    for file in span.files:
-        path = span.root / file.name
-        names = read_schema(path, settings).names
-        unique = [name for name in names if names.count(name) == 1]
-        if not unique:
-            continue
-        for rows in read_table_rows(path, unique, batch_size=_SAMPLE_ROWS, settings=settings):
-            if rows.batch.num_rows:
-                batch = rows.batch.slice(0, _SAMPLE_ROWS)
-                return inspect_columns(batch, names, rows.cells), batch
-    raise DataError(
-        f"The data in {span.root} have no rows (0 in {len(span.files)} files). "
-        "Check data.path and how the data were written."
-    )
 
 
 def _collect_assigned_columns(

@@ -48,6 +48,12 @@ from diptych.components.example_gen.ingest_checks import (
     count_rejected,
     skip_unusable_spans,
 )
+from diptych.components.example_gen.label_forms import (
+    LabelForms,
+    find_similar_labels,
+    labels_of_paths,
+    merge_label_forms,
+)
 from diptych.components.example_gen.pair_tables import read_pair_table
 from diptych.components.example_gen.path_levels import list_ignored_levels
 from diptych.components.example_gen.records import BatchRecords, row_keys
@@ -57,6 +63,10 @@ from diptych.components.example_gen.split_plan import SplitChanges
 from diptych.components.example_gen.splits import hash_keys, initial_splits
 from diptych.components.example_gen.tables import read_vector_table
 from diptych.components.example_gen.tfrecords import read_tfrecords
+from diptych.components.example_gen.unused_columns import (
+    list_suspicious_headers,
+    list_unused_columns,
+)
 from diptych.schemas.config.data import DataConfig, ImageFolder, LevelRole, PairTable, Table
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.data_report import REPORT_FILE
@@ -127,11 +137,15 @@ class Ingest(beam.PTransform):
             if rejected:
                 rows = _to_ipc_bytes(to_rejected_table(rejected))
                 shard_rows.append((num_shards, (span.name, rows)))
-            ignored = _with_span_name(span, span.ignored)
+            ignored = [*_with_span_name(span, span.ignored), *self._list_ignored_levels(span)]
+            findings = list(_with_span_name(span, span.findings))
+            if span is self.spans[-1]:
+                ignored += self._list_unused_columns(span)
+                findings += self._list_oddities(span)
             counts = count_rejected(rejected).model_copy(
                 update={
-                    "ignored": count_reasons([*ignored, *self._list_ignored_levels(span)]),
-                    "findings": count_reasons(_with_span_name(span, span.findings)),
+                    "ignored": count_reasons(ignored),
+                    "findings": count_reasons(findings),
                     "failures": failures,
                 }
             )
@@ -150,7 +164,10 @@ class Ingest(beam.PTransform):
                     num_shards,
                     sample_grid_steps(self.spans, self.data, self.input_spec, self.split),
                 )
-            ).with_outputs("counts", "records", main="rows")
+            ).with_outputs("counts", "records", "label_forms", main="rows")
+        )
+        label_forms = read.label_forms | "MergeLabelForms" >> beam.CombineGlobally(
+            merge_label_forms
         )
         summary = (
             (read.counts, pipeline | "InitialCounts" >> beam.Create(initial_counts))
@@ -158,7 +175,12 @@ class Ingest(beam.PTransform):
             | "SumPerSpan" >> beam.CombinePerKey(_add_counts)
             | "Spans" >> beam.combiners.ToList()
             | "Summarize"
-            >> beam.Map(_summarize, [span.name for span in self.spans], self.data.max_rejected)
+            >> beam.Map(
+                _summarize,
+                [span.name for span in self.spans],
+                self.data.max_rejected,
+                beam.pvalue.AsSingleton(label_forms),
+            )
         )
         plan = (
             read.records
@@ -189,6 +211,22 @@ class Ingest(beam.PTransform):
             _write_reports, self.rejected_dir, self.report_dir
         )
         return (shards, reports) | "Paths" >> beam.Flatten()
+
+    def _list_unused_columns(self, span: SpanFiles) -> list[tuple[str, str]]:
+        # A file that cannot be read is recorded when its rows are read.
+        with contextlib.suppress(DataError):
+            if isinstance(self.data, Table | PairTable):
+                return list_unused_columns(span, self.data, self.input_spec)
+        return []
+
+    def _list_oddities(self, span: SpanFiles) -> list[tuple[str, str]]:
+        """List a header that looks like data, and folders that are probably one class."""
+        with contextlib.suppress(DataError):
+            if isinstance(self.data, Table | PairTable):
+                return list_suspicious_headers(span, self.data)
+        if isinstance(self.data, ImageFolder):
+            return list(find_similar_labels(labels_of_paths(span, self.data)))
+        return []
 
     def _list_ignored_levels(self, span: SpanFiles) -> Iterator[tuple[str, str]]:
         if isinstance(self.data, ImageFolder) and self.data.levels is not None:
@@ -344,6 +382,10 @@ class _ReadWorkItem(beam.DoFn):
     def __post_init__(self) -> None:
         super().__init__()
 
+    def start_bundle(self) -> None:
+        """Forget which labels have been passed on; their merge removes duplicates."""
+        self._known_forms: set[tuple[str, str]] = set()
+
     def process(self, element: str) -> Iterator[Any]:
         item = json.loads(element)
         span = item["span"]
@@ -358,6 +400,13 @@ class _ReadWorkItem(beam.DoFn):
                 beam.metrics.Metrics.counter("example_gen", "read").inc(counts.num_read)
                 beam.metrics.Metrics.counter("example_gen", "rejected").inc(counts.num_rejected)
                 yield beam.pvalue.TaggedOutput("counts", (span, counts.model_dump_json()))
+                new_forms = sorted(set(file_batch.label_forms) - self._known_forms)
+                if new_forms:
+                    self._known_forms.update(new_forms)
+                    forms: LabelForms = {}
+                    for text, label in new_forms:
+                        forms.setdefault(label, set()).add(text)
+                    yield beam.pvalue.TaggedOutput("label_forms", forms)
                 keys = row_keys(f"{number} {element}", batch.features.num_rows)
                 splits = initial_splits(batch, self.split, self.given_splits)
                 sides = fingerprint_batch(batch, self.input_spec, self.grid_steps)
@@ -511,10 +560,16 @@ def _add_counts(counts: Iterable[str]) -> str:
 
 
 def _summarize(
-    counts: Iterable[tuple[str, str]], span_names: Sequence[str], max_rejected: float
+    counts: Iterable[tuple[str, str]],
+    span_names: Sequence[str],
+    max_rejected: float,
+    label_forms: LabelForms | None,
 ) -> str:
     by_span = dict(counts)
     spans = {name: IngestCounts.model_validate_json(by_span[name]) for name in span_names}
+    findings = IngestCounts(findings=count_reasons(find_similar_labels(label_forms or {})))
+    newest = span_names[-1]
+    spans[newest] = IngestCounts.total([spans[newest], findings])
     return skip_unusable_spans(spans, max_rejected).model_dump_json()
 
 

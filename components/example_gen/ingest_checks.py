@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+import pyarrow as pa
+
 from diptych.components.example_gen.corrections import REMOVED_REASON, CorrectedBatch
 from diptych.components.example_gen.example_batch import ExampleBatch
 from diptych.schemas.config.split import SplitConfig
@@ -32,8 +34,23 @@ def count_batch(batch: ExampleBatch, corrected: CorrectedBatch) -> IngestCounts:
             "num_read": batch.features.num_rows + counts.num_rejected,
             "findings": count_reasons(batch.findings),
             "ignored": removed,
+            "constants": _find_constants(batch.features),
         }
     )
+
+
+def _find_constants(features: pa.RecordBatch) -> dict[str, float] | None:
+    """Return the features of one number that have the same value in all rows."""
+    if not features.num_rows:
+        return None
+    constants: dict[str, float] = {}
+    for name in features.schema.names:
+        values = features.column(name).flatten()
+        if pa.types.is_float32(values.type) and len(values) == features.num_rows:
+            numbers = values.to_numpy()
+            if numbers[0] == numbers[-1] and (numbers == numbers[0]).all():
+                constants[name] = float(numbers[0])
+    return constants
 
 
 def count_rejected(rejected: Iterable[tuple[str, str]]) -> IngestCounts:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from diptych.components.common.cell_values import find_text_forms
 from diptych.components.common.row_parsing import (
     encode_text,
     no_rejections,
@@ -77,6 +78,7 @@ def read_vector_table(
             rejected,
             given_splits=select_usable_splits(given, usable),
             times=None if times is None else times.filter(usable),
+            label_forms=find_text_forms(rows.batch.column(data.label), rows.cells),
         )
 
 

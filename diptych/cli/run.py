@@ -132,12 +132,16 @@ def _print_plan(config: Path, settings: tuple[str, ...], root: Path | None) -> N
 
     with hide_library_output():
         loaded = load_config(config, settings)
-        from diptych.pipeline.dry_run import plan_run  # imports TensorFlow, whose output is hidden
+        # Imports TensorFlow, whose output is hidden.
+        from diptych.pipeline.dry_run import describe_data, plan_run
 
         steps = plan_run(loaded, root)
+        notes = describe_data(loaded)
     click.echo(f"{loaded.name}  root {escape_control(str(resolve_root(loaded, root)))}")
     for step in steps:
         click.echo(f"  {step.name:<18}{'cached' if step.cached else 'would run'}")
+    for note in notes:
+        click.echo(f"  {escape_control(note)}")
 
 
 def _print_done(progress: "ConsoleReporter") -> None:

@@ -102,3 +102,16 @@ def test_the_output_of_tensorflow_is_hidden(config):
     command = [Path(sys.executable).with_name("diptych"), "run", config, "--dry-run"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=config.parent, check=True)
     assert result.stderr == ""
+
+
+def test_unused_columns_and_a_suspicious_header_are_listed(config, diptych, monkeypatch):
+    monkeypatch.setattr(
+        "diptych.pipeline.graph.build_pipeline",
+        lambda config, inputs, root, production: toy_pipeline(root),
+    )
+    (config.parent / "data.csv").write_text("label,a,note\nx,1,p\ny,2,q\n")
+    result = diptych("run", config, "--root", config.parent / "root", "--dry-run")
+    assert result.stdout.splitlines()[-1] == "  Ignored           1 x text column (note)"
+    (config.parent / "data.csv").write_text("label,7.5\nx,1.5\ny,2.5\n")
+    result = diptych("run", config, "--root", config.parent / "root", "--dry-run")
+    assert "  Data              1 x first row that looks like data" in result.stdout

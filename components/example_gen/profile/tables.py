@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,8 +14,8 @@ from diptych.components.common.tables.text_format import (
     has_suspicious_header,
     uses_decimal_comma,
 )
-from diptych.components.example_gen.columns import ColumnSample
-from diptych.components.example_gen.infer_spec import read_first_rows
+from diptych.components.example_gen.columns import INDEX_COLUMNS, ColumnSample
+from diptych.components.example_gen.first_rows import read_first_rows
 from diptych.components.example_gen.profile.data_profile import (
     DataProfile,
     with_class_settings,
@@ -34,6 +34,7 @@ from diptych.components.example_gen.profile.roles import (
     with_pair_roles,
 )
 from diptych.components.example_gen.span_files import SpanFiles, find_files
+from diptych.components.example_gen.unused_columns import explain_unused
 from diptych.schemas.config.data import Table
 from diptych.schemas.input_spec import RESERVED
 
@@ -108,14 +109,29 @@ def _profile_vector_table(
     if lists:
         data["columns"] = max(lists, key=lambda name: sample.list_widths[name])
         notes.append(f"The vector is the list column {data['columns']!r}.")
-    elif set(numeric) & set(RESERVED):
-        data["columns"] = [name for name in numeric if name not in RESERVED]
-        reserved = sorted(set(numeric) & set(RESERVED))
-        notes.append(f"Columns with reserved names are not used: {format_names(reserved)}.")
-    elif numeric:
-        notes.append(f"The vector has {len(numeric)} numeric columns: {format_names(numeric, 6)}.")
+        vector = [data["columns"]]
+    else:
+        vector = [name for name in numeric if name not in (*RESERVED, *INDEX_COLUMNS)]
+        if set(numeric) & set(RESERVED):
+            data["columns"] = vector
+        if vector:
+            shown = format_names(vector, 6)
+            notes.append(f"The vector has {len(vector)} numeric columns: {shown}.")
+    roles = [data[key] for key in ("label", "id", "group", "split") if data.get(key)]
+    notes += _list_unused(sample, batch, [*roles, *vector])
     counts, is_partial = count_labels(span_files, label, settings)
     return with_class_settings(data, counts, notes, is_partial, split is not None)
+
+
+def _list_unused(
+    sample: ColumnSample, batch: pa.RecordBatch, used: Collection[str]
+) -> Iterator[str]:
+    """Yield a note for each reason why columns are not used."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in explain_unused(sample, batch, used):
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        yield f"Not used: {format_names(names, 6)} ({reason})."
 
 
 def _profile_pair_table(

@@ -1,0 +1,85 @@
+"""List the columns of a table that a run does not use, with the reason."""
+
+from collections.abc import Collection, Iterator
+
+import pyarrow as pa
+
+from diptych.components.common import cell_values as values
+from diptych.components.common.table_rows import TextSettings, first_row_number
+from diptych.components.common.tables.file_formats import detect_table_format
+from diptych.components.common.tables.text_format import has_suspicious_header
+from diptych.components.example_gen.columns import INDEX_COLUMNS, ColumnSample
+from diptych.components.example_gen.first_rows import read_first_rows
+from diptych.components.example_gen.span_files import SpanFiles
+from diptych.schemas.config.data import PairTable, Table
+from diptych.schemas.input_spec import RESERVED, InputSpec
+
+SUSPICIOUS_HEADER = (
+    "first row that looks like data and is read as the names of the columns; if it is data, set "
+    "data.header: false"
+)
+
+
+def list_unused_columns(
+    span: SpanFiles, data: Table | PairTable, inputs: InputSpec
+) -> list[tuple[str, str]]:
+    """List the columns without a role, each with the reason.
+
+    Raises:
+      DataError: If the first rows cannot be read.
+    """
+    sample, batch = read_first_rows(span, TextSettings.from_config(data))
+    role = data.label if isinstance(data, Table) else data.same
+    vector = [column.name for column in (*inputs.columns, *inputs.right_columns)]
+    used = {role, *vector, *(getattr(data, key) for key in ("id", "group", "split", "time"))}
+    if isinstance(data, PairTable) and inputs.kind == "image":
+        used |= {str(data.left), str(data.right)}
+    return list(explain_unused(sample, batch, {name for name in used if name is not None}))
+
+
+def explain_unused(
+    sample: ColumnSample, batch: pa.RecordBatch, used: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield each column that is not in ``used``, with the reason."""
+    for name in dict.fromkeys(sample.names):
+        if name not in used:
+            yield name, _explain(name, sample, batch)
+
+
+def list_suspicious_headers(span: SpanFiles, data: Table | PairTable) -> list[tuple[str, str]]:
+    """List the first CSV file if its header looks like data.
+
+    Raises:
+      DataError: If the file cannot be read.
+    """
+    settings = TextSettings.from_config(data)
+    for file in span.files:
+        path = span.root / file.name
+        if file.size and detect_table_format(path) == "csv":
+            if has_suspicious_header(path, settings):
+                row = first_row_number(path, settings) - 1
+                return [(f"{file.name}:{row}", SUSPICIOUS_HEADER)]
+            break
+    return []
+
+
+def _explain(name: str, sample: ColumnSample, batch: pa.RecordBatch) -> str:
+    if sample.names.count(name) > 1:
+        return "column with the same name as another"
+    if name in INDEX_COLUMNS:
+        return "index column of pandas"
+    if name in sample.partition_keys:
+        return "folder of a partition, which has no role in data"
+    if name in sample.missing:
+        return "column without a value in the first rows"
+    if name in sample.numeric or name in sample.list_widths:
+        if name in RESERVED:
+            return f"column with a reserved name ({', '.join(RESERVED)})"
+        kind = "list" if name in sample.list_widths else "number"
+        return f"{kind} column, which is not part of the vector"
+    if name in sample.unread_numbers:
+        return f"column of numbers in another notation. {sample.unread_numbers[name]}".rstrip(".")
+    data_type = batch.schema.field(name).type
+    if pa.types.is_dictionary(data_type):
+        data_type = data_type.value_type
+    return "text column" if values.is_text(data_type) else f"column of the type {data_type}"
