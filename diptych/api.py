@@ -230,6 +230,12 @@ def flatten_metrics(evaluation: "EvaluationReport") -> dict[str, float]:
         for episodes in part.few_shot:
             name = f"{prefix}{episodes.ways}_way_{episodes.shots}_shot_accuracy"
             estimates[name] = episodes.accuracy
+    baseline = evaluation.raw_distance
+    estimates["baseline_accuracy"] = baseline.accuracy
+    estimates["baseline_roc_auc"] = baseline.roc_auc
+    estimates["baseline_equal_error_rate"] = baseline.equal_error_rate
+    if baseline.recall_at_1 is not None:
+        estimates["baseline_recall_at_1"] = baseline.recall_at_1
     return {name: each.value for name, each in estimates.items() if each.value is not None}
 
 

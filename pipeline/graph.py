@@ -19,6 +19,7 @@ from tfx.proto import pusher_pb2
 
 from diptych.components.class_centroids.component import ClassCentroids
 from diptych.components.evaluator.component import Evaluator
+from diptych.components.evaluator.pair_list_source import inspect_pair_list
 from diptych.components.example_gen.component import ExampleGen
 from diptych.components.example_gen.spans import has_spans
 from diptych.components.pair_gen.component import PairGen
@@ -33,7 +34,7 @@ from diptych.pipeline.engines import beam_args, thread_args
 from diptych.pipeline.workspace import serving_folder
 from diptych.schemas.config.config import Config
 from diptych.schemas.config.model import Application, Cnn, CnnSmall
-from diptych.schemas.config.train import PUSHED_MODEL, TrainConfig
+from diptych.schemas.config.train import PUSHED_MODEL, TrainConfig, dump_threshold_criterion
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.input_spec import InputSpec
 
@@ -54,7 +55,9 @@ def build_pipeline(config: Config, inputs: InputSpec, root: Path, production: Pa
 
     Raises:
       ConfigError: If the model to start from or the module of the custom encoder is missing, or
-        Beam has no such option, or the encoder needs images and the data are vectors.
+        Beam has no such option, the encoder needs images and the data are vectors, or the file of
+        ``evaluate.pairs`` is missing.
+      DataError: If the file of ``evaluate.pairs`` cannot be used.
     """
     if inputs.kind == "vector" and isinstance(config.model.encoder, CnnSmall | Cnn | Application):
         raise ConfigError(
@@ -145,6 +148,8 @@ def build_pipeline(config: Config, inputs: InputSpec, root: Path, production: Pa
         settings=config.evaluate.model_dump_json(),
         inputs=inputs_json,
         serving=str(serving_folder(config, root)),
+        threshold_criterion=dump_threshold_criterion(config.train.threshold_criterion),
+        pair_list=_inspect_pair_list(config, inputs),
         code_hash=code_of("evaluator"),
     )
     pusher = Pusher(
@@ -179,6 +184,13 @@ def build_pipeline(config: Config, inputs: InputSpec, root: Path, production: Pa
         enable_cache=True,
         beam_pipeline_args=beam_args(config.beam),
     )
+
+
+def _inspect_pair_list(config: Config, inputs: InputSpec) -> str:
+    """Check ``evaluate.pairs`` and return its description for the Evaluator; empty if not set."""
+    if config.evaluate.pairs is None:
+        return ""
+    return inspect_pair_list(config.evaluate.pairs, config.data, inputs).model_dump_json()
 
 
 def _model_sections(config: Config) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 ``pairs.parquet`` contains all scored pairs, ``embeddings.parquet`` the distinct examples of the
 test split, and ``worst_pairs.parquet`` the pairs farthest on the wrong side of the calibrated
-threshold, with thumbnails.
+threshold, with thumbnails. Unless the data are given pairs, ``suspected_label_errors.csv`` lists
+the examples whose neighbours have another label, and ``label_errors.parquet`` has pictures of the
+first of them.
 """
 
 from pathlib import Path
@@ -30,6 +32,34 @@ WORST_PAIRS_SCHEMA = pa.schema(
         ("right_thumbnail", pa.binary()),
     ]
 )
+
+LABEL_ERRORS_FILE = "suspected_label_errors.csv"
+LABEL_ERRORS_COLUMNS = ("source", "label", "suggested", "score")
+"""Columns of ``suspected_label_errors.csv``, which has one row per suspected example, the highest
+score first. ``source`` is that of ExampleGen. An edited file can be passed as
+``data.corrections``."""
+GIVEN_PAIRS_SCHEMA = pa.schema(
+    [
+        ("left", pa.string()),  # as in the list
+        ("right", pa.string()),
+        ("same", pa.int8()),
+        ("fold", pa.int64()),  # null without folds
+        ("distance", pa.float32()),
+        ("leaked", pa.bool_()),  # an example of the pair is in the training split
+    ]
+)
+SHOWN_LABEL_ERRORS_SCHEMA = pa.schema(
+    [
+        ("source", pa.string()),
+        ("label", pa.string()),
+        ("suggested", pa.string()),
+        ("score", pa.float64()),
+        ("thumbnail", pa.binary()),  # PNG
+        ("neighbour_labels", pa.list_(pa.string())),  # the nearest first
+        ("neighbour_thumbnails", pa.list_(pa.binary())),
+    ]
+)
+"""Columns of ``label_errors.parquet``: the first suspected examples, with pictures."""
 
 
 def embeddings_schema(embedding_size: int) -> pa.Schema:
@@ -154,15 +184,71 @@ class ClassMetrics(JsonModel):
     recall_at_1: float | None
 
 
-class BaselineComparison(JsonModel):
-    """Candidate compared with the model in production, each at its own calibrated threshold."""
+class PairedComparison(JsonModel):
+    """Candidate compared with a reference on the same pairs, each at its own calibrated threshold.
 
-    threshold: float  # of the model in production
-    accuracy: float  # of the model in production
-    difference: Estimate  # accuracy of the candidate minus that of production; paired bootstrap
+    The reference is the model in production, another run, or the no-learning baseline.
+    """
+
+    threshold: float  # of the reference
+    accuracy: float  # of the reference
+    difference: Estimate  # accuracy of the candidate minus that of the reference; paired bootstrap
     only_candidate_correct: int  # pairs
-    only_baseline_correct: int
+    only_reference_correct: int
     mcnemar_p: float  # two-sided, exact; assumes independent pairs, although pairs share examples
+
+
+class RawDistanceMetrics(JsonModel):
+    """Metrics of the no-learning baseline: the Euclidean distance between the encoder's inputs.
+
+    Inputs are pixels in [0, 1] or standardized vectors. The threshold is chosen on the calibration
+    split by the same criterion as that of the model. ``recall_at_1`` is None without classes, or if
+    no class has two examples.
+    """
+
+    accuracy: Estimate
+    roc_auc: Estimate
+    equal_error_rate: Estimate
+    recall_at_1: Estimate | None = None
+    comparison: PairedComparison  # the model compared with this baseline
+
+
+class LabelErrorSummary(JsonModel):
+    """Number of suspected label errors among the examples that the model was not trained on.
+
+    ``agreement`` is the fraction of the judged examples whose label is the most frequent one among
+    their nearest neighbours; None without judged examples.
+    """
+
+    judged: int
+    suspected: int
+    agreement: float | None
+    notes: tuple[str, ...] = ()  # examples that could not be judged, and why
+
+
+class FoldAccuracy(JsonModel):
+    """Accuracy over folds; the threshold of each fold is the most accurate one of all others."""
+
+    mean: float
+    standard_error: float
+    accuracies: tuple[float, ...]  # of each fold
+    thresholds: tuple[float, ...]
+
+
+class GivenPairMetrics(JsonModel):
+    """Metrics of the pairs of ``evaluate.pairs``.
+
+    ``verification`` is None if no positive or no negative pair can be scored. ``folds`` is None if
+    the list has no folds. All pairs that can be scored are in ``given_pairs.parquet``.
+    """
+
+    file: str
+    pairs: int  # in the list
+    leaked_pairs: int  # with at least one example of the training split
+    leaked_examples: int
+    verification: Verification | None
+    folds: FoldAccuracy | None
+    notes: tuple[str, ...] = ()  # pairs that are left out, and why
 
 
 class Check(JsonModel):
@@ -184,7 +270,10 @@ class EvaluationReport(JsonModel):
     collapse: str | None  # description of the collapsed embeddings
     slices: tuple[Slice, ...]  # the first is ``all``
     classes: tuple[ClassMetrics, ...] = ()  # ordered by label; empty if the data are given pairs
-    comparison: BaselineComparison | None = None
+    raw_distance: RawDistanceMetrics
+    production: PairedComparison | None = None  # compared with the model in production
+    label_errors: LabelErrorSummary | None = None  # None: the data are given pairs
+    given_pairs: GivenPairMetrics | None = None  # None: evaluate.pairs is not set
     resamples: int
     notes: tuple[str, ...] = ()  # metrics that could not be computed, and why
 

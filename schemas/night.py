@@ -56,6 +56,7 @@ class NightMetrics(_NightModel):
       rejected: Fraction of rejected rows or images.
       accuracy: Accuracy at the calibrated threshold, on the test pairs.
       production_accuracy: Accuracy of the model in production, on the same pairs.
+      baseline_accuracy: Accuracy of the plain distance between inputs, on the same pairs.
       roc_auc: Area under the ROC curve.
       verdict: Reason why the model was blessed or not.
     """
@@ -63,6 +64,7 @@ class NightMetrics(_NightModel):
     rejected: float | None = None
     accuracy: float | None = None
     production_accuracy: float | None = None
+    baseline_accuracy: float | None = None
     roc_auc: float | None = None
     verdict: str | None = None
 

@@ -94,8 +94,13 @@ def read_raw_batches(path: str, batch_size: int) -> Iterator[pa.RecordBatch]:
 
 def extract_ids(batch: pa.RecordBatch, name: str = features.ID) -> np.ndarray:
     """Decode a column of n hexadecimal ids to (n, 16) uint8."""
-    joined = b"".join(batch[name].flatten().to_pylist())
-    return np.frombuffer(bytes.fromhex(joined.decode("ascii")), np.uint8).reshape(len(batch), -1)
+    return decode_ids(batch[name].flatten())
+
+
+def decode_ids(ids: pa.Array) -> np.ndarray:
+    """Decode n hexadecimal ids to (n, 16) uint8."""
+    joined = b"".join(ids.to_pylist())
+    return np.frombuffer(bytes.fromhex(joined.decode("ascii")), np.uint8).reshape(len(ids), -1)
 
 
 def extract_inputs(batch: pa.RecordBatch, inputs: InputSpec) -> np.ndarray:

@@ -15,7 +15,7 @@ def resolve_production(serving: Path) -> Path:
     return newest_version(serving) or serving
 
 
-def find_baseline(serving: Path, candidate: Path) -> Path | None:
+def find_production_model(serving: Path, candidate: Path) -> Path | None:
     """Return the newest version whose files differ from the candidate's, or None.
 
     The candidate may already be pushed, if nothing has changed since or if the run was killed after

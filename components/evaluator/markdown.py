@@ -3,7 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from diptych.components.evaluator.class_metrics import worst_classes
-from diptych.schemas.evaluation import AtThreshold, ClassMetrics, Estimate, EvaluationReport
+from diptych.schemas.evaluation import (
+    LABEL_ERRORS_FILE,
+    AtThreshold,
+    ClassMetrics,
+    Estimate,
+    EvaluationReport,
+    GivenPairMetrics,
+)
 
 
 def format_markdown_report(report: EvaluationReport) -> str:
@@ -36,9 +43,41 @@ def format_markdown_report(report: EvaluationReport) -> str:
     if worst:
         header = ("worst classes", "accuracy", "pairs")
         lines += ["", *_format_table(header, map(_class_row, worst))]
+    if report.given_pairs is not None:
+        lines += ["", *_describe_given_pairs(report.given_pairs)]
+    errors = report.label_errors
+    if errors is not None:
+        lines += [
+            "",
+            f"Suspected label errors: {errors.suspected:,} of {errors.judged:,} calibration and "
+            f"test examples, in {LABEL_ERRORS_FILE}.",
+            *(f"{note}" for note in errors.notes),
+        ]
     if report.notes:
         lines += ["", *(f"- {note}" for note in report.notes)]
     return "\n".join(lines) + "\n"
+
+
+def _describe_given_pairs(given: GivenPairMetrics) -> Iterator[str]:
+    yield f"## Given pairs\n\n{given.pairs:,} pairs of `{given.file}`.\n"
+    if given.folds is not None:
+        yield (
+            f"- accuracy {given.folds.mean:.2%} over {len(given.folds.accuracies)} folds, standard "
+            f"error {given.folds.standard_error:.2%}"
+        )
+    if given.verification is not None:
+        for name, estimate in (
+            ("accuracy at the calibrated threshold", given.verification.calibrated.accuracy),
+            ("ROC AUC", given.verification.roc_auc),
+            ("equal error rate", given.verification.equal_error_rate),
+        ):
+            value, interval = _format_estimate(estimate)
+            yield f"- {name} {value}, interval {interval}"
+    yield (
+        f"- {given.leaked_pairs:,} pairs have an example of the training split "
+        f"({given.leaked_examples:,} examples)"
+    )
+    yield from (f"- {note}" for note in given.notes)
 
 
 def _metric_rows(report: EvaluationReport) -> Iterator[tuple[str, ...]]:
@@ -57,6 +96,13 @@ def _metric_rows(report: EvaluationReport) -> Iterator[tuple[str, ...]]:
         yield ("Recall@1", *_format_estimate(retrieval.recall_at_1))
         yield ("Recall@5", *_format_estimate(retrieval.recall_at_5))
         yield ("MAP@R", *_format_estimate(retrieval.map_at_r))
+    baseline = report.raw_distance
+    yield ("accuracy, plain distance between inputs", *_format_estimate(baseline.accuracy))
+    yield ("ROC AUC, plain distance between inputs", *_format_estimate(baseline.roc_auc))
+    error = _format_estimate(baseline.equal_error_rate)
+    yield ("equal error rate, plain distance between inputs", *error)
+    if baseline.recall_at_1 is not None:
+        yield ("Recall@1, plain distance between inputs", *_format_estimate(baseline.recall_at_1))
     for few_shot in report.all.few_shot:
         name = f"{few_shot.ways}-way {few_shot.shots}-shot accuracy"
         yield (name, *_format_estimate(few_shot.accuracy))

@@ -1,11 +1,12 @@
 """Raw test examples, read with their ids."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from diptych.components.common.exported_model import (
-    extract_ids,
+    decode_ids,
     extract_inputs,
     extract_right_inputs,
     read_raw_batches,
@@ -15,6 +16,29 @@ from diptych.schemas.errors import DataError
 from diptych.schemas.input_spec import InputSpec
 
 _BATCH_SIZE = 512
+
+
+def iter_raw_sides(
+    files: Sequence[str], inputs: InputSpec
+) -> Iterator[tuple[pa.Array, pa.Array | None, np.ndarray]]:
+    """Read all examples with their keys, in batches; of given pairs, one side after the other.
+
+    Args:
+      files: TFRecord files of raw examples.
+      inputs: Features of a raw example.
+
+    Yields:
+      (n,) hexadecimal ids, (n,) sources, and (n,) encoded images or (n, d) vectors. The sources are
+      None for given pairs, whose two sides have one source.
+    """
+    for file in sorted(files):
+        for batch in read_raw_batches(file, _BATCH_SIZE):
+            if inputs.paired:
+                yield batch[features.LEFT_ID].flatten(), None, extract_inputs(batch, inputs)
+                yield batch[features.RIGHT_ID].flatten(), None, extract_right_inputs(batch, inputs)
+            else:
+                sources = batch[features.SOURCE].flatten()
+                yield batch[features.ID].flatten(), sources, extract_inputs(batch, inputs)
 
 
 def iter_raw_examples(
@@ -29,13 +53,8 @@ def iter_raw_examples(
     Yields:
       (n, 16) ids, and (n,) encoded images or (n, d) vectors.
     """
-    for file in sorted(files):
-        for batch in read_raw_batches(file, _BATCH_SIZE):
-            if inputs.paired:
-                yield extract_ids(batch, features.LEFT_ID), extract_inputs(batch, inputs)
-                yield extract_ids(batch, features.RIGHT_ID), extract_right_inputs(batch, inputs)
-            else:
-                yield extract_ids(batch), extract_inputs(batch, inputs)
+    for ids, _, raw in iter_raw_sides(files, inputs):
+        yield decode_ids(ids), raw
 
 
 def iter_raw_examples_by_id(
@@ -62,6 +81,8 @@ def iter_raw_examples_by_id(
         if wanted.any():
             is_read[row[wanted]] = True
             yield row[wanted], raw[wanted]
+            if is_read.all():
+                return
     if not is_read.all():
         raise DataError(
             f"{int((~is_read).sum())} of {len(ids)} examples of the test pairs are missing from "

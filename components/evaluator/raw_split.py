@@ -95,7 +95,9 @@ class RawTestSplit:
         return embeddings
 
 
-def load_baseline(path: Path | None, inputs: InputSpec) -> tuple[ExportedModel | None, str | None]:
+def load_production_model(
+    path: Path | None, inputs: InputSpec
+) -> tuple[ExportedModel | None, str | None]:
     """Load the model in production for the comparison.
 
     Args:

@@ -39,12 +39,12 @@ def Trainer(
     ``production`` is the model that ``warm_start: pushed`` starts from: a version, or a folder of
     versions.
     """
+    from diptych.components.common.threshold import check_threshold_criterion
     from diptych.components.trainer.export import export_model
     from diptych.components.trainer.launch import run_training
     from diptych.components.trainer.learning_curves import TensorBoardWriter
     from diptych.components.trainer.network import build_network
     from diptych.components.trainer.pair_evaluator import PairEvaluator
-    from diptych.components.trainer.threshold import check_threshold_criterion
     from diptych.components.trainer.warm_start import resolve_warm_start
 
     settings = resolve_warm_start(TrainConfig.model_validate_json(train_settings), Path(production))

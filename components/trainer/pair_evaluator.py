@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
+from diptych.components.common.threshold import best_threshold, choose_threshold
 from diptych.components.trainer.batches import ShardReader
 from diptych.components.trainer.network import Network
 from diptych.components.trainer.objective import Objective
-from diptych.components.trainer.threshold import best_threshold, choose_threshold
 from diptych.schemas.config.train import ThresholdCriterion
 from diptych.schemas.shards import SplitManifest, inputs_to_numpy, read_split_pairs, shard_name
 

@@ -109,7 +109,7 @@ def _describe_pairs(comparison: RunComparison) -> str:
     return (
         f"On the same pairs: accuracy {change}; correct pairs only in the right run: "
         f"{paired.only_candidate_correct:,}, only in the left run: "
-        f"{paired.only_baseline_correct:,}."
+        f"{paired.only_reference_correct:,}."
     )
 
 

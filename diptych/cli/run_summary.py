@@ -18,7 +18,13 @@ from diptych.schemas.data_report import (
     describe_duplicates,
     describe_leaks,
 )
-from diptych.schemas.evaluation import Estimate, EvaluationReport
+from diptych.schemas.evaluation import (
+    LABEL_ERRORS_FILE,
+    Estimate,
+    EvaluationReport,
+    GivenPairMetrics,
+    RawDistanceMetrics,
+)
 from diptych.schemas.rejected_rows import ReasonCount, most_frequent
 
 _MAX_REASONS = 3
@@ -27,11 +33,16 @@ _MAX_REASONS = 3
 def print_run_summary(summary: RunSummary, report: Path | None, console: Console) -> None:
     """Print the summary of a run: two tables, the metrics and the paths of its results.
 
+    If the model is not blessed, the first lines state why.
+
     Args:
       summary: Summary of the run.
       report: Path of the report; None: it could not be built.
       console: Console to print on.
     """
+    if not summary.evaluation.blessed:
+        console.print()
+        _print_failed_checks(summary.evaluation, console)
     for table in (_pairs_table(summary), _balance_table(summary)):
         console.print()
         console.print(table)
@@ -55,6 +66,9 @@ def print_run_summary(summary: RunSummary, report: Path | None, console: Console
     if summary.drift:
         _print_line(console, "Newest span", summary.drift)
     _print_metrics(summary.evaluation, console)
+    if summary.evaluation.given_pairs is not None:
+        _print_given_pairs(summary.evaluation.given_pairs, console)
+    _print_label_errors(summary, console)
     _print_line(console, "Model", _describe_model(summary))
     path = "not built, see the log" if report is None else str(report)
     _print_line(console, "Report", path)
@@ -127,6 +141,7 @@ def _print_metrics(evaluation: EvaluationReport, console: Console) -> None:
         if one_shot:
             text = ", ".join(f"{percentage(of.accuracy)} {of.ways}-way" for of in one_shot)
             _print_line(console, "One-shot", f"{text}, {each.name} classes")
+    _print_baseline(evaluation.raw_distance, console)
     if evaluation.collapse is not None:
         _print_line(console, "Collapse", evaluation.collapse, "red")
     verdict = "[green]blessed[/]" if evaluation.blessed else "[red]not blessed[/]"
@@ -135,6 +150,53 @@ def _print_metrics(evaluation: EvaluationReport, console: Console) -> None:
     console.print(f"Verdict       {verdict}: {escape(escape_control(first.text))}")
     for check in others:
         _print_line(console, "", check.text)
+
+
+def _print_baseline(baseline: RawDistanceMetrics, console: Console) -> None:
+    """Print the metrics of the no-learning baseline; the verdict has the difference."""
+    auc = "-" if baseline.roc_auc.value is None else f"{baseline.roc_auc.value:.4f}"
+    text = f"{percentage(baseline.accuracy)} without learning, ROC AUC {auc}"
+    if baseline.recall_at_1 is not None:
+        text += f", Recall@1 {percentage(baseline.recall_at_1)}"
+    _print_line(console, "Baseline", f"{text}: plain distance between inputs")
+
+
+def _print_given_pairs(given: GivenPairMetrics, console: Console) -> None:
+    """Print the metrics of ``evaluate.pairs``, and whether they are reliable."""
+    lines = []
+    if given.folds is not None:
+        error = f"standard error {given.folds.standard_error:.2%}"
+        text = f"{given.folds.mean:.2%} accuracy over {len(given.folds.accuracies)} folds, {error}"
+        lines.append((text, ""))
+    if given.verification is not None:
+        accuracy = percentage(given.verification.calibrated.accuracy)
+        text = f"{accuracy} accuracy at the calibrated threshold"
+        auc, error_rate = given.verification.roc_auc, given.verification.equal_error_rate
+        if auc.value is not None:
+            text += f", ROC AUC {auc.value:.4f}, equal error rate {percentage(error_rate)}"
+        lines.append((f"{text}, {given.verification.pairs:,} pairs of {given.file}", ""))
+    if given.leaked_pairs:
+        text = f"{given.leaked_pairs:,} of {given.pairs:,} pairs have an example of the training"
+        lines.append((f"{text} split: their distances are not those of new data", "yellow"))
+    lines += [(note, "yellow") for note in given.notes]
+    for number, (text, style) in enumerate(lines):
+        _print_line(console, "" if number else "Given pairs", text, style)
+
+
+def _print_label_errors(summary: RunSummary, console: Console) -> None:
+    errors = summary.evaluation.label_errors
+    if errors is None or not errors.suspected:
+        return
+    text = f"{errors.suspected:,} of {errors.judged:,} labels contradict their neighbours, see "
+    path = summary.evaluation_folder / LABEL_ERRORS_FILE
+    _print_line(console, "Labels", f"{text}{path}", "yellow")
+
+
+def _print_failed_checks(evaluation: EvaluationReport, console: Console) -> None:
+    """State first why a model is not blessed."""
+    failed = [check for check in evaluation.checks if not check.passed]
+    for number, check in enumerate(failed):
+        _print_line(console, "" if number else "Not blessed", check.text, "red")
 
 
 def _pairs_table(summary: RunSummary) -> Table:

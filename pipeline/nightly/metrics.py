@@ -32,6 +32,10 @@ def build_registry(night: Night, last_success: float) -> CollectorRegistry:
             "Accuracy of the model in production on the same pairs.",
             metrics.production_accuracy,
         ),
+        "baseline_accuracy": (
+            "Accuracy of the plain distance between inputs on the same pairs.",
+            metrics.baseline_accuracy,
+        ),
         "pushed_version": (
             "Number of the last pushed version.",
             int(version) if version.isdecimal() else None,

@@ -14,11 +14,12 @@ def record_result(night: Night, run: RunRecord, root: Path) -> Night:
     rejected = run.output("ExampleGen", "rejected")
     num_read = rejected.properties["num_read"] if rejected else 0
     evaluation = result.evaluation
-    comparison = evaluation and evaluation.comparison
+    production = evaluation and evaluation.production
     metrics = NightMetrics(
         rejected=rejected.properties["num_rejected"] / num_read if rejected and num_read else None,
         accuracy=result.accuracy.value if result.accuracy else None,
-        production_accuracy=comparison.accuracy if comparison else None,
+        production_accuracy=production.accuracy if production else None,
+        baseline_accuracy=evaluation.raw_distance.comparison.accuracy if evaluation else None,
         roc_auc=evaluation.pairs.roc_auc.value if evaluation else None,
         verdict=evaluation.reason if evaluation else None,
     )

@@ -51,7 +51,11 @@ def _inspect_data(data: DataConfig) -> tuple[str | None, str | None]:
 
 def _config_digest(config: Config) -> str:
     settings = config.model_dump_json(exclude=_SECTIONS_WITHOUT_EFFECT)
-    return hashlib.blake2b(settings.encode(), digest_size=8).hexdigest()
+    digest = hashlib.blake2b(settings.encode(), digest_size=8)
+    if config.evaluate.pairs is not None:
+        with contextlib.suppress(OSError):  # the run fails with the same error
+            digest.update(Path(config.evaluate.pairs).read_bytes())
+    return digest.hexdigest()
 
 
 def _code_digest(config: Config) -> str:

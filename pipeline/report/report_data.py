@@ -18,7 +18,7 @@ from diptych.pipeline.runs.records import RunRecord, StepState
 from diptych.schemas.balance import SplitBalance
 from diptych.schemas.data_report import DataReport
 from diptych.schemas.errors import ConfigError, ModelError
-from diptych.schemas.evaluation import EvaluationReport
+from diptych.schemas.evaluation import SHOWN_LABEL_ERRORS_SCHEMA, EvaluationReport
 from diptych.schemas.learning_curves import LearningCurves
 from diptych.schemas.manifest import ModelManifest
 from diptych.schemas.rejected_rows import (
@@ -79,6 +79,18 @@ class WorstPair:
 
 
 @dataclasses.dataclass(frozen=True)
+class ShownLabelError:
+    """A suspected label error with its nearest neighbours, the nearest first."""
+
+    source: str
+    label: str
+    suggested: str
+    score: float
+    thumbnail: bytes | None
+    neighbours: tuple[tuple[str, bytes | None], ...]  # label and thumbnail
+
+
+@dataclasses.dataclass(frozen=True)
 class ReportData:
     """Contents of a report. Values that a run does not have are None or empty."""
 
@@ -97,6 +109,7 @@ class ReportData:
     projection: PcaProjection | None
     worst: tuple[WorstPair, ...]
     num_worst: int  # in the artifact
+    label_errors: tuple[ShownLabelError, ...]
     reconstructions: bytes | None  # PNG
     settings: dict[str, Any]
     packages: dict[str, str]
@@ -170,6 +183,7 @@ def _read_artifacts(run: RunRecord, folder: Path) -> ReportData:
         projection=_read_projection(folder / "embeddings.parquet"),
         worst=_to_worst_pairs(worst.slice(0, _MAX_WORST_PAIRS)),
         num_worst=worst.num_rows,
+        label_errors=_read_label_errors(folder),
         reconstructions=reconstructions.read_bytes() if reconstructions.is_file() else None,
         settings=read_sections(run),
         packages=pushed.packages if pushed else _installed_packages(),
@@ -225,6 +239,22 @@ def _to_worst_pairs(table: pa.Table) -> tuple[WorstPair, ...]:
             thumbnails=(row["left_thumbnail"] or None, row["right_thumbnail"] or None),
         )
         for row in table.to_pylist()
+    )
+
+
+def _read_label_errors(folder: Path) -> tuple[ShownLabelError, ...]:
+    path = folder / "label_errors.parquet"
+    if not path.is_file():  # the data are given pairs
+        return ()
+    rows = pq.read_table(path, schema=SHOWN_LABEL_ERRORS_SCHEMA).to_pylist()
+    return tuple(
+        ShownLabelError(
+            **{name: row[name] for name in ("source", "label", "suggested", "score", "thumbnail")},
+            neighbours=tuple(
+                zip(row["neighbour_labels"], row["neighbour_thumbnails"], strict=True)
+            ),
+        )
+        for row in rows
     )
 
 

@@ -11,7 +11,7 @@ from diptych.pipeline.runs.paired_comparison import (
     read_test_pairs,
 )
 from diptych.pipeline.runs.records import RunRecord
-from diptych.schemas.evaluation import BaselineComparison, Estimate
+from diptych.schemas.evaluation import Estimate, PairedComparison
 
 _MAX_CLASSES = 10  # of a comparison
 _Differences = dict[str, tuple[Any, Any]]
@@ -45,7 +45,7 @@ class RunComparison:
     training: _Differences
     metrics: _MetricPairs  # all metrics, including equal ones
     same_pairs: bool | None  # evaluated on the same test pairs; None: unknown for a run
-    paired: BaselineComparison | None  # right against left on the same pairs, if they are the same
+    paired: PairedComparison | None  # right against left on the same pairs, if they are the same
     classes: tuple[ClassChange, ...]  # the largest changes, the largest gain first
 
     def as_json(self) -> dict[str, Any]:

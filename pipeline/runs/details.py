@@ -131,6 +131,20 @@ def list_metrics(evaluation: EvaluationReport) -> dict[str, Estimate]:
     }
     for each in pairs.tar_at_far:
         metrics[f"TAR at FAR {each.false_accept_rate:g}"] = each.rate
+    baseline = evaluation.raw_distance
+    metrics["baseline accuracy"] = baseline.accuracy
+    metrics["baseline ROC AUC"] = baseline.roc_auc
+    if baseline.recall_at_1 is not None:
+        metrics["baseline Recall@1"] = baseline.recall_at_1
+    if (given := evaluation.given_pairs) is not None:
+        if given.folds is not None:
+            mean, error = given.folds.mean, 1.96 * given.folds.standard_error  # 95 % of a normal
+            metrics["accuracy of given pairs, folds"] = Estimate(
+                value=mean, low=max(0.0, mean - error), high=min(1.0, mean + error)
+            )
+        if given.verification is not None:
+            metrics["accuracy of given pairs"] = given.verification.calibrated.accuracy
+            metrics["ROC AUC of given pairs"] = given.verification.roc_auc
     redundant = "seen" if evaluation.slice("unseen") is None else None
     for part in (part for part in evaluation.slices if part.name != redundant):
         suffix = "" if part is evaluation.all else f", {part.name}"

@@ -88,6 +88,7 @@ class RunOutcome:
             "steps_cached": self.count_steps("cached"),
             "accuracy": self.accuracy and self.accuracy.model_dump(),
             "roc_auc": evaluation and evaluation.pairs.roc_auc.model_dump(),
+            "baseline_accuracy": evaluation and evaluation.raw_distance.accuracy.model_dump(),
             "blessed": self.blessed,
             "reason": self._recorded("reason"),
             "version": pushed and pushed.version,

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from diptych.pipeline.runs.outcome import RunOutcome
-from diptych.schemas.evaluation import SCORED_PAIRS_SCHEMA, BaselineComparison
+from diptych.schemas.evaluation import SCORED_PAIRS_SCHEMA, PairedComparison
 
 _PAIR_COLUMNS = ["left", "right", "same"]
 
@@ -36,9 +36,9 @@ def have_same_pairs(left: ScoredTestPairs, right: ScoredTestPairs) -> bool:
     return bool(left.pairs.select(_PAIR_COLUMNS).equals(right.pairs.select(_PAIR_COLUMNS)))
 
 
-def compare_on_same_pairs(left: ScoredTestPairs, right: ScoredTestPairs) -> BaselineComparison:
+def compare_on_same_pairs(left: ScoredTestPairs, right: ScoredTestPairs) -> PairedComparison:
     """Compare the right run with the left run, its baseline, on the same pairs."""
-    from diptych.components.evaluator.baseline_comparison import compare_with_baseline
+    from diptych.components.evaluator.paired_comparison import compare_paired
     from diptych.components.evaluator.scored_pairs import ScoredPairs
     from diptych.schemas.config.evaluate import EvaluateConfig
 
@@ -51,6 +51,6 @@ def compare_on_same_pairs(left: ScoredTestPairs, right: ScoredTestPairs) -> Base
     def scored_pairs(run: ScoredTestPairs) -> ScoredPairs:
         return ScoredPairs(len(ids.dictionary), *ends, same, run.pairs["distance"].to_numpy())
 
-    return compare_with_baseline(
+    return compare_paired(
         scored_pairs(right), right.threshold, scored_pairs(left), left.threshold, EvaluateConfig()
     )

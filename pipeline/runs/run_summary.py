@@ -29,6 +29,7 @@ class RunSummary:
     skipped_spans: dict[str, str]  # span -> reason
     drift: str  # of the newest span; empty if the data have no spans
     evaluation: EvaluationReport
+    evaluation_folder: Path
     curves: Path
     pushed: PushedVersion | None
     rolled_back: str | None  # version number of the same model, if it was rolled back before
@@ -45,6 +46,7 @@ def summarize_run(run: RunRecord) -> RunSummary:
     pairs, balance = output("PairGen", "pairs"), output("PairGen", "balance").path
     rejected = output("ExampleGen", "rejected")
     ingested = IngestSummary.read(rejected.path).used
+    evaluation = output("Evaluator", "evaluation").path
     drift = run.output("SpanDrift", "anomalies")
     return RunSummary(
         manifests={split: SplitManifest.read(pairs.path / f"Split-{split}") for split in SPLITS},
@@ -58,7 +60,8 @@ def summarize_run(run: RunRecord) -> RunSummary:
         data_report=DataReport.read(output("ExampleGen", "data_report").path),
         skipped_spans=json.loads(rejected.properties.get("skipped_spans", "{}")),
         drift=drift.properties["summary"] if drift else "",
-        evaluation=EvaluationReport.read(output("Evaluator", "evaluation").path),
+        evaluation=EvaluationReport.read(evaluation),
+        evaluation_folder=evaluation,
         curves=output("Trainer", "training_log").path,
         pushed=find_pushed_version(run),
         rolled_back=output("Pusher", "pushed_model").properties.get("rolled_back"),

@@ -42,6 +42,12 @@ class MetricRequirements(Section):
         description="Minimum true accept rate by false accept rate, such as {0.01: 0.9}. The rates "
         "must be in `evaluate.false_accept_rates`.",
     )
+    beats_baseline: bool = Field(
+        default=True,
+        description="Require the model to be more accurate than the plain distance between inputs "
+        "(pixels, standardized vectors): the 95 % interval of the difference on the same pairs "
+        "must be above 0.",
+    )
 
 
 class EvaluateConfig(Section):
@@ -65,6 +71,13 @@ class EvaluateConfig(Section):
         description="Largest accepted loss of accuracy against the model in production. Both "
         "models score the same pairs, and the 95 % interval of the difference must exclude a "
         "larger loss.",
+    )
+    pairs: str | None = Field(
+        default=None,
+        description="File of given pairs to evaluate in addition to the test split: a table (CSV, "
+        "Parquet) with two columns that name examples (paths of images, ids or sources), a column "
+        "`same` and optionally a column `fold`; or a `pairs.txt` as of Labeled Faces in the Wild. "
+        "With folds, the threshold of each fold comes from the others. null: none.",
     )
     bootstrap: PositiveInt = Field(
         default=1000, description="Bootstrap resamples for the 95 % intervals."

@@ -150,6 +150,7 @@ _PATH_KEYS = (
     ("validation", "schema_file"),
     ("model", "encoder", "weights"),
     ("train", "warm_start"),
+    ("evaluate", "pairs"),
     ("push", "path"),
 )
 

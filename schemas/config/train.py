@@ -74,6 +74,18 @@ ThresholdCriterion = Annotated[
 ]
 """Criterion for the threshold, which is chosen on the calibration split alone."""
 
+_CRITERION: pydantic.TypeAdapter[ThresholdCriterion] = pydantic.TypeAdapter(ThresholdCriterion)
+
+
+def parse_threshold_criterion(text: str) -> ThresholdCriterion:
+    """Parse the JSON of a criterion, as ``dump_threshold_criterion`` writes it."""
+    return _CRITERION.validate_json(text)
+
+
+def dump_threshold_criterion(criterion: ThresholdCriterion) -> str:
+    """Return the JSON of a criterion."""
+    return _CRITERION.dump_json(criterion).decode()
+
 
 class TrainConfig(Section):
     """Training on Ray."""

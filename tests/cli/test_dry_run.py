@@ -98,6 +98,22 @@ def test_data_and_configuration_are_checked(diptych, config):
     assert diptych("run", config, "--dry-run", "--nightly").exit_code == 2
 
 
+def test_the_list_of_given_pairs_is_checked(diptych, config):
+    table = "label,a\n" + "".join(f"{n % 2},{n}\n" for n in range(40))
+    (config.parent / "data.csv").write_text(table)
+    arguments = ("run", config, "--root", config.parent / "root", "--dry-run", "--set")
+    (config.parent / "pairs.csv").write_text("one,two,same\na,b,1\nc,d,no idea\n")
+    result = diptych(*arguments, f"evaluate.pairs={config.parent / 'pairs.csv'}")
+    assert result.exit_code == 1
+    assert "Error: evaluate.pairs" in result.stderr
+    assert "the column 'same' has the value 'no idea'. Expected 1 or 0" in result.stderr
+    result = diptych(*arguments, f"evaluate.pairs={config.parent / 'none.csv'}")
+    assert result.exit_code == 1
+    assert "evaluate.pairs does not exist" in result.stderr
+    (config.parent / "pairs.csv").write_text("one,two,same\na,b,1\nc,d,0\n")
+    assert diptych(*arguments, f"evaluate.pairs={config.parent / 'pairs.csv'}").exit_code == 0
+
+
 def test_the_output_of_tensorflow_is_hidden(config):
     command = [Path(sys.executable).with_name("diptych"), "run", config, "--dry-run"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=config.parent, check=True)

@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from toy_evaluation import few_shot, retrieval, toy_evaluation
+from toy_evaluation import few_shot, given_pairs, raw_distance, retrieval, toy_evaluation
 
 from diptych.cli.run_summary import print_run_summary
 from diptych.pipeline.runs.outcome import PushedVersion
 from diptych.pipeline.runs.run_summary import RunSummary
 from diptych.schemas.balance import ClassBalance, SplitBalance, Spread
 from diptych.schemas.data_report import Corrections, DataReport, DuplicateCounts
-from diptych.schemas.evaluation import Check, Estimate, Slice
+from diptych.schemas.evaluation import Check, Estimate, LabelErrorSummary, Slice
 from diptych.schemas.rejected_rows import ReasonCount
 from diptych.schemas.shards import SPLITS, InputShape, SplitManifest
 
@@ -76,6 +76,7 @@ def shown(balances, **changes):
         "skipped_spans": {},
         "drift": "",
         "evaluation": toy_evaluation(),
+        "evaluation_folder": Path("evaluation"),
         "curves": Path("curves"),
         "pushed": None,
         "rolled_back": None,
@@ -215,6 +216,7 @@ def test_metrics_have_intervals_and_the_verdict_lists_its_checks():
     assert lines_of("ROC AUC", text) == [
         "ROC AUC       0.9500, equal error rate 12.00% (11.00% to 13.00%), on 10 test pairs"
     ]
+    assert text.splitlines()[1] == "Not blessed   recall is [low]"  # the first line
     verdict = text[text.index("Verdict") : text.index("Model")]
     assert verdict.splitlines() == [
         "Verdict       not blessed: recall is [low]",
@@ -223,6 +225,55 @@ def test_metrics_have_intervals_and_the_verdict_lists_its_checks():
     assert lines_of("Collapse", text) == ["Collapse      all are the same"]
     assert lines_of("Report", text) == ["Report        report.html"]
     assert lines_of("Curves", text) == ["Curves        tensorboard --logdir curves"]
+
+
+def test_the_baseline_is_printed_next_to_the_metrics_of_the_model():
+    balances = {split: balance(split) for split in SPLITS}
+    text = shown(balances)
+    assert lines_of("Baseline", text) == [
+        "Baseline      60.00% (59.00% to 61.00%) without learning, ROC AUC 0.6500: plain distance "
+        "between inputs"
+    ]
+    assert not lines_of("Not blessed", text)
+    report = toy_evaluation(raw_distance=raw_distance(0.6, recall_at_1=Estimate(value=0.5)))
+    (line,) = lines_of("Baseline", shown(balances, evaluation=report))
+    assert "ROC AUC 0.6500, Recall@1 50.00%: plain distance" in line
+
+
+def test_given_pairs_are_printed_with_folds_and_leaks():
+    balances = {split: balance(split) for split in SPLITS}
+
+    def lines(**changes):
+        text = shown(balances, evaluation=toy_evaluation(given_pairs=given_pairs(**changes)))
+        return text[text.index("Given pairs") : text.index("Model")].splitlines()
+
+    first = "Given pairs   75.00% accuracy over 2 folds, standard error 2.00%"
+    metrics = (
+        "90.00% (89.00% to 91.00%) accuracy at the calibrated threshold, ROC AUC 0.9500, equal "
+        "error rate 12.00% (11.00% to 13.00%), 10 pairs of lists/pairs.txt"
+    )
+    assert lines() == [first, f"              {metrics}"]
+    assert lines(folds=None) == [f"Given pairs   {metrics}"]
+    leaked = lines(leaked_pairs=3, leaked_examples=2, notes=("1 [given] pair is left out.",))
+    assert leaked[2:] == [
+        "              3 of 9 pairs have an example of the training split: their distances are not "
+        "those of new data",
+        "              1 [given] pair is left out.",
+    ]
+    assert not lines_of("Given pairs", shown(balances))
+
+
+def test_suspected_label_errors_are_printed_with_their_file():
+    balances = {split: balance(split) for split in SPLITS}
+    summary = LabelErrorSummary(judged=1200, suspected=3, agreement=0.9)
+    text = shown(balances, evaluation=toy_evaluation(label_errors=summary))
+    assert lines_of("Labels", text) == [
+        "Labels        3 of 1,200 labels contradict their neighbours, see "
+        "evaluation/suspected_label_errors.csv"
+    ]
+    none = LabelErrorSummary(judged=1200, suspected=0, agreement=1.0)
+    assert not lines_of("Labels", shown(balances, evaluation=toy_evaluation(label_errors=none)))
+    assert not lines_of("Labels", shown(balances))
 
 
 def test_one_shot_accuracy_is_printed_for_seen_and_unseen_classes():

@@ -1,3 +1,4 @@
+import colorsys
 import shutil
 import subprocess
 import sys
@@ -32,15 +33,21 @@ diptych() {
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
-    """Photos of six things, twelve of each, in a folder per thing."""
+    """Photos of six coloured things, twelve of each, in a folder per thing.
+
+    Place and background are random, so that a model is better than the plain distance of pixels.
+    """
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     for number in range(6):
         (folder / f"thing{number}").mkdir()
-        colour = rng.integers(0, 255, 3)
+        colour = colorsys.hsv_to_rgb(number / 6, 1, 1)
         for photo in range(12):
-            pixels = np.clip(colour + rng.normal(0, 12, (24, 24, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / f"thing{number}" / f"{photo}.png")
+            pixels = rng.normal(rng.uniform(40, 215), 12, (24, 24, 3))
+            top, left = rng.integers(0, 13, 2)
+            pixels[top : top + 12, left : left + 12] = 255 * np.array(colour)
+            image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+            image.save(folder / f"thing{number}" / f"{photo}.png")
     return folder
 
 

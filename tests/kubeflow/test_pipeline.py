@@ -121,8 +121,8 @@ def test_the_next_model_is_compared_with_the_model_in_production_and_pushed(firs
     assert cluster.ran["second"] == ["Trainer", "Evaluator", "Pusher"]  # others from the cache
     evaluation = EvaluationReport.read(second["Evaluator"]["evaluation"]["path"])
     baseline = EvaluationReport.read(first["Evaluator"]["evaluation"]["path"])
-    assert evaluation.comparison.accuracy == baseline.pairs.calibrated.accuracy.value
-    assert second["Evaluator"]["blessing"]["metadata"]["baseline_model"] == str(before)
+    assert evaluation.production.accuracy == baseline.pairs.calibrated.accuracy.value
+    assert second["Evaluator"]["blessing"]["metadata"]["production_model"] == str(before)
     newest = max((folder / "root" / "serving").iterdir(), key=lambda path: int(path.name))
     assert second["Pusher"]["pushed_model"]["metadata"]["pushed_version"] == newest.name
     assert newest != before

@@ -40,7 +40,8 @@ class Fortnight:
             },
             train={**QUICK["train"], "epochs": 6},
             evaluate={
-                "requirements": {"accuracy": 0.8},
+                # The plain distance separates the clusters; the nights are about other decisions.
+                "requirements": {"accuracy": 0.8, "beats_baseline": False},
                 "max_accuracy_drop": 0.5,
                 "bootstrap": 100,
             },

@@ -7,7 +7,7 @@ import pytest
 
 from diptych.components.trainer.warm_start import resolve_warm_start
 from diptych.schemas.config.config import Config
-from diptych.schemas.config.train import TrainConfig
+from diptych.schemas.config.train import FalseAcceptRate, TrainConfig, parse_threshold_criterion
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.input_spec import Column, InputSpec
 
@@ -20,11 +20,12 @@ def steps(tmp_path):
     from diptych.pipeline.graph import build_pipeline
     from diptych.pipeline.workspace import serving_folder
 
-    def build(train=None, tune=None, path="", validation=None, model=None, data=None, **pairs):
+    def build(path="", data=None, **settings):
         data = data or {"kind": "table", "path": str(tmp_path / path), "label": "y"}
         (tmp_path / "data.csv").write_text("y,a\n1,2\n")
-        sections = {"train": train or {}, "tune": tune or {}, "validation": validation or {}}
-        config = Config(name="toy", data=data, pairs=pairs, model=model or {}, **sections)
+        names = ("train", "tune", "validation", "model", "evaluate")
+        sections = {name: settings.pop(name) for name in names if name in settings}
+        config = Config(name="toy", data=data, pairs=settings, **sections)
         root = tmp_path / "root"
         production = resolve_production(serving_folder(config, root))
         pipeline = build_pipeline(config, INPUTS, root, production)
@@ -55,6 +56,30 @@ def test_negatives_of_similar_classes_use_the_centroids_of_the_model_in_producti
     above = {node.id for node in centroids.upstream_nodes}
     assert above == {"ExampleGen", "AnomalyGate"}
     assert centroids.exec_properties["production"] == str(tmp_path / "root" / "serving")
+
+
+def test_a_changed_list_of_given_pairs_is_not_a_cache_hit(steps, tmp_path):
+    assert steps()["Evaluator"].exec_properties["pair_list"] == ""
+
+    def described():
+        evaluate = {"pairs": str(tmp_path / "pairs.csv")}
+        return json.loads(steps(evaluate=evaluate)["Evaluator"].exec_properties["pair_list"])
+
+    (tmp_path / "pairs.csv").write_text("a,b,same\n1,2,1\n1,3,0\n")
+    first = described()
+    assert (first["file"], first["folders"]) == (str(tmp_path / "pairs.csv"), [])
+    assert described() == first
+    (tmp_path / "pairs.csv").write_text("a,b,same\n1,2,1\n1,4,0\n")
+    assert described()["fingerprint"] != first["fingerprint"]
+
+
+def test_the_criterion_of_the_threshold_also_calibrates_the_baseline(steps):
+    assert steps()["Evaluator"].exec_properties["threshold_criterion"] == '"best_accuracy"'
+    criterion = {"false_accept_rate": 0.01}
+    evaluator = steps(train={"threshold_criterion": criterion})["Evaluator"]
+    text = evaluator.exec_properties["threshold_criterion"]
+    assert json.loads(text) == criterion
+    assert parse_threshold_criterion(text) == FalseAcceptRate(false_accept_rate=0.01)
 
 
 def test_a_warm_start_uses_the_newest_version_at_the_start_of_the_run(steps, tmp_path):

@@ -82,7 +82,8 @@ def test_a_parquet_list_column_is_evaluated_on_unseen_classes(tmp_path, run_in_p
         tmp_path,
         {"kind": "table", "path": "data.parquet", "label": "label", "columns": "embedding"},
         split={"by": "class", "train": 0.5, "calibration": 0.25, "test": 0.25, "seed": 8},
-        evaluate={"requirements": {"accuracy": 0.5}, "bootstrap": 100},
+        # Six classes are too few to learn a distance for others that is better than the plain one.
+        evaluate={"requirements": {"accuracy": 0.5, "beats_baseline": False}, "bootstrap": 100},
     )
     root = tmp_path / "root"
     pushed_version(run_in_process(config, root), root)

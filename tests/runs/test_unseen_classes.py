@@ -45,7 +45,8 @@ def root(tmp_path_factory):
         split={"by": "class", "train": 0.5, "calibration": 0.2, "test": 0.3},
         pairs={**QUICK["pairs"], "classes_per_batch": 6},
         evaluate={
-            "requirements": {"accuracy": 0.6, "recall_at_1": 0.5},
+            # The plain distance of pixels recognises the patterns; the test is about the metrics.
+            "requirements": {"accuracy": 0.6, "recall_at_1": 0.5, "beats_baseline": False},
             "bootstrap": 100,
             "few_shot": {"ways": [3, 20], "shots": [1, 5], "episodes": 100},
         },

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from toy_evaluation import raw_distance
 
 from diptych.pipeline.runs.records import ArtifactRecord, RunRecord, StepRecord
 from diptych.schemas.balance import ClassBalance, SplitBalance, Spread
@@ -22,15 +23,17 @@ from diptych.schemas.data_report import (
 )
 from diptych.schemas.evaluation import (
     SCORED_PAIRS_SCHEMA,
+    SHOWN_LABEL_ERRORS_SCHEMA,
     WORST_PAIRS_SCHEMA,
     AtThreshold,
-    BaselineComparison,
     Check,
     ClassMetrics,
     Confusion,
     Estimate,
     EvaluationReport,
     FewShot,
+    LabelErrorSummary,
+    PairedComparison,
     Retrieval,
     Slice,
     TrueAcceptRate,
@@ -277,8 +280,29 @@ def _write_evaluation(folder, generator, classes, each, pictures, paired, blesse
         columns[f"{side}_label"] = [labels[row] for row in rows]
         columns[f"{side}_thumbnail"] = [shown[row] for row in rows]
     pq.write_table(pa.table(columns, schema=WORST_PAIRS_SCHEMA), folder / "worst_pairs.parquet")
+    if not paired:
+        _write_label_errors(folder, labels, shown)
     verification = verification_of(same, distance)
     _evaluation_report(verification, classes, each, paired, blessed).write(folder)
+
+
+def _write_label_errors(folder, labels, shown):
+    """Write a suspected label error for each class, with three neighbours."""
+    distinct = sorted(set(labels))
+    rows = [
+        {
+            "source": f"{name}/0.png",
+            "label": name,
+            "suggested": distinct[number - 1],
+            "score": 0.9 - number / 100,
+            "thumbnail": shown[number],
+            "neighbour_labels": [distinct[number - 1]] * 3,
+            "neighbour_thumbnails": [shown[number]] * 3,
+        }
+        for number, name in enumerate(distinct[:24])
+    ]
+    table = pa.Table.from_pylist(rows, schema=SHOWN_LABEL_ERRORS_SCHEMA)
+    pq.write_table(table, folder / "label_errors.parquet")
 
 
 def _picture(number: int) -> bytes:
@@ -362,11 +386,17 @@ def _evaluation_report(verification, classes, each, paired, blessed) -> Evaluati
             )
             for number, name in enumerate(classes)
         ),
-        comparison=None
+        raw_distance=raw_distance(0.63, None if paired else estimate(0.71)),
+        production=None
         if paired
-        else BaselineComparison(
+        else PairedComparison(
             **{"threshold": 0.7, "accuracy": 0.92, "difference": estimate(0.01)},
-            **{"only_candidate_correct": 60, "only_baseline_correct": 20, "mcnemar_p": 0.0001},
+            **{"only_candidate_correct": 60, "only_reference_correct": 20, "mcnemar_p": 0.0001},
+        ),
+        label_errors=None
+        if paired
+        else LabelErrorSummary(
+            judged=240, suspected=30, agreement=0.9, notes=("3 <b>examples</b> were not judged.",)
         ),
         resamples=1000,
         notes=("no metrics for <em>this</em>",),

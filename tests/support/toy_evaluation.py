@@ -8,6 +8,10 @@ from diptych.schemas.evaluation import (
     Estimate,
     EvaluationReport,
     FewShot,
+    FoldAccuracy,
+    GivenPairMetrics,
+    PairedComparison,
+    RawDistanceMetrics,
     Retrieval,
     Slice,
     TrueAcceptRate,
@@ -75,11 +79,45 @@ def toy_evaluation(accuracy=0.9, threshold=0.7, classes=None, **changes):
         "blessed": blessed,
         "checks": (check,),
         "collapse": None,
+        "raw_distance": raw_distance(0.6),
         "slices": (Slice(name="all", verification=verification),),
         "classes": tuple(class_metrics),
         "resamples": 100,
     }
     return EvaluationReport(**{**values, **changes})
+
+
+def raw_distance(accuracy, recall_at_1=None):
+    """A no-learning baseline that is 30 percentage points less accurate than the model."""
+    return RawDistanceMetrics(
+        accuracy=estimate(accuracy),
+        roc_auc=estimate(0.65),
+        equal_error_rate=estimate(0.4),
+        recall_at_1=recall_at_1,
+        comparison=PairedComparison(
+            threshold=7.5,
+            accuracy=accuracy,
+            difference=estimate(0.3),
+            only_candidate_correct=4,
+            only_reference_correct=1,
+            mcnemar_p=0.375,
+        ),
+    )
+
+
+def given_pairs(**changes):
+    """Metrics of a list of 9 pairs in two folds."""
+    values = {
+        "file": "lists/pairs.txt",
+        "pairs": 9,
+        "leaked_pairs": 0,
+        "leaked_examples": 0,
+        "verification": toy_evaluation().pairs,
+        "folds": FoldAccuracy(
+            mean=0.75, standard_error=0.02, accuracies=(0.73, 0.77), thresholds=(0.5, 0.6)
+        ),
+    }
+    return GivenPairMetrics(**{**values, **changes})
 
 
 def retrieval(recall_at_1):

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from toy_evaluation import raw_distance
 
+from diptych.components.common.threshold import best_threshold, choose_threshold
 from diptych.components.evaluator.evaluation_report import build_evaluation_report
 from diptych.components.evaluator.model_predictions import ModelPredictions
 from diptych.components.evaluator.scored_pairs import ScoredPairs
 from diptych.components.evaluator.slice_metrics import compute_pair_metrics
 from diptych.components.trainer.distances import LearnedL1Distance, make_distance
-from diptych.components.trainer.threshold import best_threshold, choose_threshold
 from diptych.schemas.config.evaluate import EvaluateConfig
 from diptych.schemas.config.train import FalseAcceptRate
 
@@ -37,7 +38,7 @@ def score_clusters(distance_name, weight_sign=1.0):
 
 def evaluate_model(predictions):
     return build_evaluation_report(
-        predictions, None, compute_pair_metrics(predictions, CONFIG), CONFIG
+        predictions, None, raw_distance(0.6), compute_pair_metrics(predictions, CONFIG), CONFIG
     )
 
 

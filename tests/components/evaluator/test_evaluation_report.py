@@ -2,13 +2,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from toy_evaluation import raw_distance
 
 from diptych.components.evaluator.evaluation_files import write_evaluation_files
 from diptych.components.evaluator.evaluation_report import build_evaluation_report
 from diptych.components.evaluator.model_predictions import ModelPredictions
 from diptych.components.evaluator.slice_metrics import compute_pair_metrics
 from diptych.schemas.config.evaluate import EvaluateConfig, MetricRequirements
-from diptych.schemas.evaluation import ClassMetrics, EvaluationReport
+from diptych.schemas.evaluation import ClassMetrics, Estimate, EvaluationReport
 
 CONFIG = EvaluateConfig(
     threshold=4.5,
@@ -30,21 +31,23 @@ def predict(draw_pairs):
     return predict
 
 
-def evaluate_model(candidate, baseline, config, **options):
+def evaluate_model(candidate, production, config, raw=None, **options):
+    """Evaluate a model that is better than the no-learning baseline, unless ``raw`` is given."""
     metrics = compute_pair_metrics(candidate, config)
-    return build_evaluation_report(candidate, baseline, metrics, config, **options)
+    raw = raw or raw_distance(0.6)
+    return build_evaluation_report(candidate, production, raw, metrics, config, **options)
 
 
 def check_names(report, passed):
     return [check.name for check in report.checks if check.passed is passed]
 
 
-def test_without_a_baseline_only_the_requirements_apply(predict):
+def test_without_a_model_in_production_only_the_requirements_apply(predict):
     note = "No model is in production yet."
     report = evaluate_model(predict(3.0), None, CONFIG, notes=(note,))
     assert report.blessed
-    assert check_names(report, True) == ["accuracy", "collapse"]
-    assert report.comparison is None
+    assert check_names(report, True) == ["accuracy", "beats_baseline", "collapse"]
+    assert report.production is None
     assert report.notes[0] == note
 
 
@@ -55,7 +58,7 @@ def test_a_better_model_is_blessed_and_a_worse_one_is_not(predict):
     assert not report.blessed
     assert check_names(report, False) == ["max_accuracy_drop"]
     assert "exceeds the allowed drop" in report.reason
-    assert report.comparison.only_baseline_correct > report.comparison.only_candidate_correct
+    assert report.production.only_reference_correct > report.production.only_candidate_correct
 
 
 def test_a_collapsed_model_is_not_blessed_even_without_requirements(predict):
@@ -70,6 +73,36 @@ def test_a_collapsed_model_is_not_blessed_even_without_requirements(predict):
     assert check_names(report, False) == ["collapse"]
     assert report.collapse == "all embeddings are nearly identical"
     assert not report.blessed
+
+
+@pytest.fixture
+def useless_training():
+    """A no-learning baseline that is as good as the model."""
+    comparison = raw_distance(0.9).comparison.model_copy(
+        update={"difference": Estimate(value=0.0, low=-0.01, high=0.01)}
+    )
+    return raw_distance(0.9).model_copy(update={"comparison": comparison})
+
+
+def test_a_model_that_does_not_beat_the_baseline_is_not_blessed(predict, useless_training):
+    report = evaluate_model(predict(3.0), None, CONFIG, raw=useless_training)
+    assert not report.blessed
+    assert check_names(report, False) == ["beats_baseline"]
+    assert report.raw_distance == useless_training
+    assert "set evaluate.requirements.beats_baseline: false" in report.reason
+
+
+def test_without_the_requirement_a_note_reports_that_the_baseline_is_as_good(
+    predict, useless_training
+):
+    requirements = MetricRequirements(accuracy=0.7, beats_baseline=False)
+    config = CONFIG.model_copy(update={"requirements": requirements})
+    report = evaluate_model(predict(3.0), None, config, raw=useless_training)
+    assert report.blessed
+    assert "beats_baseline" not in check_names(report, True)
+    assert report.notes[0].startswith("Not required, but the plain distance between inputs")
+    better = evaluate_model(predict(3.0), None, config)
+    assert not any("plain distance" in note for note in better.notes)
 
 
 def test_a_rate_that_cannot_be_measured_has_a_note(predict):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from pushed_model import push_vectors
 
-from diptych.components.evaluator.raw_split import RawTestSplit, load_baseline
+from diptych.components.evaluator.raw_split import RawTestSplit, load_production_model
 from diptych.schemas.errors import DataError
 from diptych.schemas.input_spec import Column, InputSpec
 from diptych.schemas.model_card import ModelCard
@@ -33,7 +33,7 @@ def write_model(tmp_path):
 
 
 def test_without_a_pushed_model_there_is_no_baseline():
-    model, note = load_baseline(None, CURRENT_INPUTS)
+    model, note = load_production_model(None, CURRENT_INPUTS)
     assert model is None
     assert note == "No model is in production yet: only the absolute requirements apply."
 
@@ -47,16 +47,16 @@ def test_without_a_pushed_model_there_is_no_baseline():
     ],
 )
 def test_a_model_with_other_inputs_is_no_baseline(write_model, pushed_inputs):
-    model, note = load_baseline(write_model(pushed_inputs), CURRENT_INPUTS)
+    model, note = load_production_model(write_model(pushed_inputs), CURRENT_INPUTS)
     assert model is None
     assert "does not accept the current inputs: only the absolute requirements apply" in note
 
 
 def test_a_model_that_differs_from_its_manifest_is_no_baseline(tmp_path):
     version = push_vectors(tmp_path)
-    assert load_baseline(version, ModelCard.read(version).inputs)[1] is None
+    assert load_production_model(version, ModelCard.read(version).inputs)[1] is None
     (version / "saved_model.pb").write_bytes(b"")
-    model, note = load_baseline(version, ModelCard.read(version).inputs)
+    model, note = load_production_model(version, ModelCard.read(version).inputs)
     assert model is None
     assert "saved_model.pb has changed" in note
     assert "only the absolute requirements apply" in note

@@ -123,7 +123,8 @@ def write_raw_examples(path, features):
 
     (count,) = {len(values) for values in features.values()}
     hex_ids = [[bytes(each).hex().encode()] for each in numbered_ids(count)]
-    batch = pa.record_batch({"id": hex_ids, **features})
+    sources = [[f"row {row}".encode()] for row in range(count)]
+    batch = pa.record_batch({"id": hex_ids, "source": sources, **features})
     with tf.io.TFRecordWriter(str(path)) as writer:
         for example in encode_examples(batch):
             writer.write(example)

@@ -25,7 +25,9 @@ ENDED = STARTED + datetime.timedelta(minutes=90)
 
 @pytest.fixture
 def night():
-    metrics = NightMetrics(rejected=0.25, accuracy=0.9, production_accuracy=0.85)
+    metrics = NightMetrics(
+        rejected=0.25, accuracy=0.9, production_accuracy=0.85, baseline_accuracy=0.7
+    )
     running = Night(pipeline="toy", run="night-2026-11-21", outcome="running", started=STARTED)
     return end_night(running, "pushed", ended=ENDED, version="1763778845", metrics=metrics)
 
@@ -48,6 +50,7 @@ def test_metrics_of_a_night_have_base_units(night, tmp_path):
         "rejected_ratio": 0.25,
         "accuracy": 0.9,
         "production_accuracy": 0.85,
+        "baseline_accuracy": 0.7,
         "pushed_version": 1763778845,
     }
     assert {path.name for path in tmp_path.iterdir()} == {RUN_HISTORY, METRICS_FILE}

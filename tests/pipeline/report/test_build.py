@@ -1,3 +1,4 @@
+import dataclasses
 import html.parser
 import json
 import re
@@ -7,13 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from synthetic_runs import HOSTILE, make_run, truncate_run
+from toy_evaluation import given_pairs
 
 from diptych.pipeline.report.build import (
     build_report,
     format_fraction,
     format_interval,
+    render_report,
     write_report,
 )
+from diptych.pipeline.report.report_data import read_report_data
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.evaluation import Estimate, EvaluationReport
 from diptych.schemas.input_spec import InputSpec
@@ -110,6 +114,39 @@ def test_page_contains_verdict_metrics_and_intervals(page):
     assert "and 4 more" in text
     assert "2 examples were rejected, because the same content has another label." in text
     assert "several labels 2 b.png ( two ) c.png ( one )" in text
+
+
+def test_the_no_learning_baseline_is_compared_with_the_model(page):
+    text = Page(page).text
+    assert "inputs (no-learning baseline) 63.0 % 62.0 to 64.0 % 0.6500" in text
+    assert "+30.00 percentage points +29.00 to +31.00 4 pairs 1 pairs 0.375" in text
+
+
+def test_suspected_label_errors_have_their_suggestion_and_neighbours(page, tmp_path):
+    text = Page(page).text
+    assert "30 of 240 calibration and test examples have neighbours that clearly belong to" in text
+    assert "; the 5 with the highest score are shown" in text
+    assert f"{HOSTILE[0]}/0.png" in text
+    assert "3 <b>examples</b> were not judged." in text
+    clean = make_run(tmp_path / "clean")
+    folder = clean.output("Evaluator", "evaluation").path
+    (folder / "label_errors.parquet").unlink()
+    assert "None of 240 judged calibration and test examples" in Page(build_report(clean)).text
+    paired = Page(build_report(make_run(tmp_path / "paired", paired=True)))
+    assert "Suspected label errors" not in paired.text
+
+
+def test_given_pairs_have_a_table_and_their_leaks(run, tmp_path):
+    folder = run.output("Evaluator", "evaluation").path
+    report = EvaluationReport.read(folder)
+    given = given_pairs(leaked_pairs=3, leaked_examples=2, notes=("1 <pair> is left out.",))
+    data = dataclasses.replace(
+        read_report_data(run), evaluation=report.model_copy(update={"given_pairs": given})
+    )
+    text = Page(render_report(data)).text
+    assert "75.0 % standard error 2.0 % 90.0 % 89.0 to 91.0 % 0.9500" in text
+    assert "3 pairs have an example of the training split (2 examples). 1 <pair> is" in text
+    assert "Given pairs" not in Page(build_report(run)).text
 
 
 def test_class_sizes_are_shown_before_and_after_balancing(page):

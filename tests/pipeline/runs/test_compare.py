@@ -4,7 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from toy_evaluation import toy_evaluation
+from toy_evaluation import given_pairs, toy_evaluation
 
 from diptych.cli.main import main
 from diptych.pipeline.runs.compare import largest_class_changes
@@ -55,7 +55,7 @@ def test_runs_on_the_same_pairs_are_compared_pair_by_pair(compare):
     comparison = json.loads(compare(FIRST, OTHER_MODEL, "--json"))
     assert comparison["same_pairs"] is True
     paired = comparison["paired"]
-    assert (paired["only_candidate_correct"], paired["only_baseline_correct"]) == (1, 1)
+    assert (paired["only_candidate_correct"], paired["only_reference_correct"]) == (1, 1)
     assert paired["difference"]["value"] == 0
     text = compare(FIRST, OTHER_MODEL)
     assert "On the same pairs: accuracy +0.0, 95 % interval " in text
@@ -161,7 +161,19 @@ def test_metrics_have_standard_names():
         "ROC AUC": 0.95,
         "equal error rate": 0.12,
         "TAR at FAR 0.01": 0.6,
+        "baseline accuracy": 0.6,
+        "baseline ROC AUC": 0.65,
     }
+
+
+def test_metrics_of_given_pairs_are_listed():
+    report = toy_evaluation(given_pairs=given_pairs())
+    metrics = list_metrics(report)
+    folds = metrics["accuracy of given pairs, folds"]
+    assert (folds.value, folds.low, folds.high) == pytest.approx((0.75, 0.7108, 0.7892))
+    assert metrics["ROC AUC of given pairs"].value == 0.95
+    plain = list_metrics(toy_evaluation(given_pairs=given_pairs(folds=None, verification=None)))
+    assert not any("given" in name for name in plain)
 
 
 def test_metrics_of_seen_classes_are_listed_only_with_unseen_classes():

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.components.trainer.threshold import (
+from diptych.components.common.threshold import (
     best_threshold,
     check_threshold_criterion,
     choose_threshold,
