@@ -144,6 +144,7 @@ def build_pipeline(config: Config, inputs: InputSpec, root: Path, production: Pa
     evaluator = Evaluator(
         model=trainer.outputs["model"],
         examples=examples,
+        data_report=example_gen.outputs["data_report"],
         pairs=pair_gen.outputs["pairs"],
         settings=config.evaluate.model_dump_json(),
         inputs=inputs_json,

@@ -36,7 +36,7 @@ WORST_PAIRS_SCHEMA = pa.schema(
 LABEL_ERRORS_FILE = "suspected_label_errors.csv"
 LABEL_ERRORS_COLUMNS = ("source", "label", "suggested", "score")
 """Columns of ``suspected_label_errors.csv``, which has one row per suspected example, the highest
-score first. ``source`` is that of ExampleGen. An edited file can be passed as
+score first. ``source`` is that of ExampleGen. A copy with corrected labels can be passed as
 ``data.corrections``."""
 GIVEN_PAIRS_SCHEMA = pa.schema(
     [

@@ -9,10 +9,11 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import io_utils, path_utils
 
-from diptych.schemas.artifacts import Evaluation, PairSet
+from diptych.schemas.artifacts import DataReportArtifact, Evaluation, PairSet
 from diptych.schemas.blessing import BlessingDetails
 from diptych.schemas.config.evaluate import EvaluateConfig
 from diptych.schemas.config.train import parse_threshold_criterion
+from diptych.schemas.data_report import read_leaked_ids
 from diptych.schemas.input_spec import InputSpec
 from diptych.schemas.shards import SPLITS, read_split_pairs
 
@@ -21,6 +22,7 @@ from diptych.schemas.shards import SPLITS, read_split_pairs
 def Evaluator(
     model: InputArtifact[standard_artifacts.Model],
     examples: InputArtifact[standard_artifacts.Examples],
+    data_report: InputArtifact[DataReportArtifact],
     pairs: InputArtifact[PairSet],
     blessing: OutputArtifact[standard_artifacts.ModelBlessing],
     evaluation: OutputArtifact[Evaluation],
@@ -44,6 +46,7 @@ def Evaluator(
     from diptych.components.evaluator.given_pairs import evaluate_given_pairs
     from diptych.components.evaluator.label_error_files import find_and_write_label_errors
     from diptych.components.evaluator.labelled_examples import RawSplit
+    from diptych.components.evaluator.leaks import measure_leaked_pairs
     from diptych.components.evaluator.pair_list_source import PairListSource
     from diptych.components.evaluator.raw_distance import compute_raw_distance_metrics
     from diptych.components.evaluator.raw_split import RawTestSplit, load_production_model
@@ -93,9 +96,11 @@ def Evaluator(
             *(parse_threshold_criterion(threshold_criterion), config),
         ),
         test_split.compute_metrics(predictions, candidate, config),
+        measure_leaked_pairs(test_split.pairs, read_leaked_ids(Path(data_report.uri))),
         config,
         label_errors=label_errors,
         given_pairs=given_pairs,
+        are_pairs_given=test_split.inputs.paired,
         notes=(note,) if note else (),
     )
     reconstructions = test_split.reconstruct_sample(candidate) if candidate.has_decoder else None

@@ -3,6 +3,7 @@
 import numpy as np
 
 from diptych.components.evaluator.collapse import check_collapse, describe_collapse
+from diptych.components.evaluator.leaks import check_leaked_pairs, describe_leaked_pairs
 from diptych.components.evaluator.model_predictions import ModelPredictions
 from diptych.components.evaluator.paired_comparison import (
     check_accuracy_drop,
@@ -27,9 +28,11 @@ def build_evaluation_report(
     production: ModelPredictions | None,
     raw_distance: RawDistanceMetrics,
     metrics: SliceMetrics,
+    leaked: float,
     config: EvaluateConfig,
     label_errors: LabelErrorSummary | None = None,
     given_pairs: GivenPairMetrics | None = None,
+    are_pairs_given: bool = False,
     notes: tuple[str, ...] = (),
 ) -> EvaluationReport:
     """Run all checks and combine them with the metrics.
@@ -40,9 +43,11 @@ def build_evaluation_report(
         model to compare with.
       raw_distance: Metrics of the plain distance between inputs on the same pairs.
       metrics: Metrics of the new model. The slice ``all`` has both positive and negative pairs.
+      leaked: Fraction of the test pairs with an example that is known from training.
       config: Requirements and number of resamples.
       label_errors: Suspected label errors; None without labels.
       given_pairs: Metrics of ``evaluate.pairs``; None if it is not set.
+      are_pairs_given: The data are given pairs.
       notes: Notes to put first, such as why there is no comparison.
     """
     pairs, test_slice = candidate.pairs, metrics.slices[0]
@@ -50,6 +55,11 @@ def build_evaluation_report(
     roc_auc = test_slice.verification.roc_auc
     collapse = describe_collapse(candidate.embeddings, pairs.distance, roc_auc)
     checks = [*check_requirements(config.requirements, test_slice)]
+    max_leaked = config.requirements.max_leaked
+    if max_leaked is not None:
+        checks.append(check_leaked_pairs(leaked, max_leaked, given_pairs=are_pairs_given))
+    elif leaked:
+        notes = (f"{describe_leaked_pairs(leaked)}.", *notes)
     baseline_check = check_beats_baseline(raw_distance.comparison)
     if config.requirements.beats_baseline:
         checks.append(baseline_check)

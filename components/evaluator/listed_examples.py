@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from diptych.components.common.exported_model import ExportedModel
-from diptych.components.common.images import find_image_error, read_bounded
+from diptych.components.common.images import ImageLimits, prepare_image, read_bounded
 from diptych.components.evaluator.labelled_examples import RawSplit
 from diptych.components.evaluator.pair_list_source import PairListSource
 from diptych.components.evaluator.raw_examples import iter_raw_sides
@@ -68,9 +68,11 @@ def embed_listed_examples(
             embeddings = np.zeros((len(names), values.shape[1]), np.float32)
         embeddings[rows] = values
 
-    for rows, raw, ids in _iter_image_files(files, source, reasons):
-        for row, content_id in zip(rows, ids, strict=True):
-            keys.setdefault(content_id, []).append(row)
+    limits = ImageLimits(source.max_bytes, source.max_pixels, inputs.background)
+    for rows, raw, ids in _iter_image_files(files, limits, reasons):
+        for row, content_ids in zip(rows, ids, strict=True):
+            for content_id in content_ids:
+                keys.setdefault(content_id, []).append(row)
         store(rows, raw)
     missing = {row for row, file in enumerate(files) if file is None}
     for row in missing:
@@ -97,36 +99,36 @@ def embed_listed_examples(
 
 
 def _iter_image_files(
-    files: Sequence[str | None], source: PairListSource, reasons: dict[int, str]
-) -> Iterator[tuple[list[int], npt.NDArray[np.object_], list[str]]]:
-    """Read and check image files in batches: rows, encoded images, and ids by content.
+    files: Sequence[str | None], limits: ImageLimits, reasons: dict[int, str]
+) -> Iterator[tuple[list[int], npt.NDArray[np.object_], list[set[str]]]]:
+    """Read and check image files in batches: rows, encoded images, and hashes of their content.
 
-    Rows of unusable files are added to ``reasons``.
+    Rows of unusable files are added to ``reasons``. An image has two hashes if it is converted.
     """
     rows: list[int] = []
     images: list[bytes] = []
-    ids: list[str] = []
+    ids: list[set[str]] = []
     for row, file in enumerate(files):
         if file is None:
             continue
         try:
-            encoded = read_bounded(Path(file), source.max_bytes)
+            encoded = read_bounded(Path(file), limits.max_bytes)
         except OSError as error:
             reasons[row] = f"cannot be read: {error.strerror}"
             continue
-        reason = find_image_error(encoded, source.max_bytes, source.max_pixels)
-        if reason is not None:
-            reasons[row] = reason
+        prepared = prepare_image(encoded, limits)
+        if isinstance(prepared, str):
+            reasons[row] = prepared
             continue
         if images and (
             len(images) == _MAX_BATCH_FILES
-            or sum(map(len, images)) + len(encoded) > _MAX_BATCH_BYTES
+            or sum(map(len, images)) + len(prepared.encoded) > _MAX_BATCH_BYTES
         ):
             yield rows, np.array(images, object), ids
             rows, images, ids = [], [], []
         rows.append(row)
-        images.append(encoded)
-        ids.append(_hash_content(encoded))
+        images.append(prepared.encoded)
+        ids.append({_hash_content(encoded), _hash_content(prepared.encoded)})
     if images:
         yield rows, np.array(images, object), ids
 

@@ -42,6 +42,11 @@ class MetricRequirements(Section):
         description="Minimum true accept rate by false accept rate, such as {0.01: 0.9}. The rates "
         "must be in `evaluate.false_accept_rates`.",
     )
+    max_leaked: Proportion | None = Field(
+        default=0.05,
+        description="Maximum fraction of test pairs with an example that also occurs in the "
+        "training split, itself or as a duplicate.",
+    )
     beats_baseline: bool = Field(
         default=True,
         description="Require the model to be more accurate than the plain distance between inputs "

@@ -38,7 +38,7 @@ def score_clusters(distance_name, weight_sign=1.0):
 
 def evaluate_model(predictions):
     return build_evaluation_report(
-        predictions, None, raw_distance(0.6), compute_pair_metrics(predictions, CONFIG), CONFIG
+        predictions, None, raw_distance(0.6), compute_pair_metrics(predictions, CONFIG), 0.0, CONFIG
     )
 
 

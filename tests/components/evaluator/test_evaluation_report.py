@@ -31,11 +31,11 @@ def predict(draw_pairs):
     return predict
 
 
-def evaluate_model(candidate, production, config, raw=None, **options):
+def evaluate_model(candidate, production, config, raw=None, leaked=0.0, **options):
     """Evaluate a model that is better than the no-learning baseline, unless ``raw`` is given."""
     metrics = compute_pair_metrics(candidate, config)
     raw = raw or raw_distance(0.6)
-    return build_evaluation_report(candidate, production, raw, metrics, config, **options)
+    return build_evaluation_report(candidate, production, raw, metrics, leaked, config, **options)
 
 
 def check_names(report, passed):
@@ -46,7 +46,7 @@ def test_without_a_model_in_production_only_the_requirements_apply(predict):
     note = "No model is in production yet."
     report = evaluate_model(predict(3.0), None, CONFIG, notes=(note,))
     assert report.blessed
-    assert check_names(report, True) == ["accuracy", "beats_baseline", "collapse"]
+    assert check_names(report, True) == ["accuracy", "max_leaked", "beats_baseline", "collapse"]
     assert report.production is None
     assert report.notes[0] == note
 
@@ -103,6 +103,27 @@ def test_without_the_requirement_a_note_reports_that_the_baseline_is_as_good(
     assert report.notes[0].startswith("Not required, but the plain distance between inputs")
     better = evaluate_model(predict(3.0), None, config)
     assert not any("plain distance" in note for note in better.notes)
+
+
+def test_a_model_is_not_blessed_on_test_pairs_known_from_training(predict):
+    assert evaluate_model(predict(3.0), None, CONFIG, leaked=0.05).blessed
+    report = evaluate_model(predict(3.0), None, CONFIG, leaked=0.06)
+    assert not report.blessed
+    assert check_names(report, False) == ["max_leaked"]
+    assert "Set split.duplicates: together" in report.reason
+    report = evaluate_model(predict(3.0), None, CONFIG, leaked=0.06, are_pairs_given=True)
+    assert "Set split.by: connected" in report.reason
+
+
+def test_without_a_limit_a_note_reports_leaked_pairs(predict):
+    requirements = MetricRequirements(accuracy=0.7, max_leaked=None)
+    config = CONFIG.model_copy(update={"requirements": requirements})
+    report = evaluate_model(predict(3.0), None, config, leaked=0.5)
+    assert report.blessed
+    assert report.notes[0].startswith("50.00% of the test pairs have an example that also occurs")
+    assert not any(
+        "also occurs" in note for note in evaluate_model(predict(3.0), None, config).notes
+    )
 
 
 def test_a_rate_that_cannot_be_measured_has_a_note(predict):
