@@ -14,15 +14,41 @@ _MAX_EXIF_BYTES = 1 << 20  # of a PNG; the marker of a JPEG has at most 65,533
 _ORIENTATION, _SHORT, _LONG = 0x0112, 3, 4  # the tag, and the types of its value
 
 
-def find_jpeg_orientation(encoded: "tf.Tensor") -> "tf.Tensor":
-    """Return the orientation in the first EXIF marker of a JPEG.
+def find_orientation(encoded: "tf.Tensor", is_png: "tf.Tensor") -> "tf.Tensor":
+    """Return the orientation in the first EXIF marker of a JPEG, or in the EXIF chunk of a PNG.
 
     Args:
-      encoded: () string, the bytes of a JPEG.
+      encoded: () string, the bytes of a JPEG or PNG.
+      is_png: () bool.
 
     Returns:
       () int32 from 1 (upright) to 8; 1 without valid EXIF data.
     """
+    import tensorflow as tf
+
+    at, size = tf.cond(is_png, lambda: _find_png_chunk(encoded), lambda: _find_jpeg_marker(encoded))
+    at = tf.minimum(at, tf.strings.length(encoded))
+    exif = tf.strings.substr(encoded, at, tf.clip_by_value(size, 0, _MAX_EXIF_BYTES))
+    # Some programs write the prefix of a JPEG's marker into a PNG as well.
+    exif = tf.strings.regex_replace(exif, r"\AExif\x00\x00", "", replace_global=False)
+    return _parse_orientation(exif)
+
+
+def turn_upright(image: "tf.Tensor", orientation: "tf.Tensor") -> "tf.Tensor":
+    """Turn and flip an image (height, width, channels) by its EXIF orientation."""
+    import tensorflow as tf
+
+    axes = tf.where(orientation >= 5, (1, 0, 2), (0, 1, 2))
+    is_upside_down = tf.reduce_any(tf.equal(orientation, (3, 4, 7, 8)))
+    is_mirrored = tf.reduce_any(tf.equal(orientation, (2, 3, 6, 7)))
+    reversed_axes = tf.boolean_mask((0, 1), tf.stack([is_upside_down, is_mirrored]))
+    upright = tf.reverse(tf.transpose(image, axes), reversed_axes)
+    upright.set_shape((None, None, image.shape[2]))
+    return upright
+
+
+def _find_jpeg_marker(encoded: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+    """Return the position and the size of the EXIF data; the size is negative if there are none."""
     import tensorflow as tf
 
     length = tf.strings.length(encoded)
@@ -45,17 +71,17 @@ def find_jpeg_orientation(encoded: "tf.Tensor") -> "tf.Tensor":
         )
         return at + step, tf.where(is_marker & is_exif, size - 8, -1)
 
-    at, size = tf.while_loop(
+    found: tuple[tf.Tensor, tf.Tensor] = tf.while_loop(
         is_searching,
         next_marker,
         (tf.constant(0), tf.constant(-1)),
         maximum_iterations=_MAX_STEPS,
     )
-    return _find_orientation_at(encoded, at, size)
+    return found
 
 
-def find_png_orientation(encoded: "tf.Tensor") -> "tf.Tensor":
-    """Return the orientation in the ``eXIf`` chunk of a PNG, as ``find_jpeg_orientation``."""
+def _find_png_chunk(encoded: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+    """Find the EXIF data as ``_find_jpeg_marker``."""
     import tensorflow as tf
 
     length = tf.strings.length(encoded)
@@ -74,40 +100,13 @@ def find_png_orientation(encoded: "tf.Tensor") -> "tf.Tensor":
         after = tf.where(name == b"IEND", length, after)
         return tf.where(is_exif, at + 8, after), tf.where(is_exif, size, -1)
 
-    at, size = tf.while_loop(
+    found: tuple[tf.Tensor, tf.Tensor] = tf.while_loop(
         is_searching,
         next_chunk,
         (tf.constant(8), tf.constant(-1)),
         maximum_iterations=_MAX_STEPS,
     )
-    return _find_orientation_at(encoded, at, size)
-
-
-def turn_upright(image: "tf.Tensor", orientation: "tf.Tensor") -> "tf.Tensor":
-    """Turn and flip an image (height, width, channels) by its EXIF orientation."""
-    import tensorflow as tf
-
-    def turn() -> tf.Tensor:
-        turned = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
-        is_mirrored = tf.reduce_any(tf.equal(orientation, (2, 3, 6, 7)))
-        turned = tf.cond(is_mirrored, lambda: tf.reverse(turned, (1,)), lambda: turned)
-        is_upside_down = tf.reduce_any(tf.equal(orientation, (3, 4, 7, 8)))
-        return tf.cond(is_upside_down, lambda: tf.reverse(turned, (0,)), lambda: turned)
-
-    upright = tf.cond(orientation > 1, turn, lambda: image)
-    upright.set_shape((None, None, image.shape[2]))
-    return upright
-
-
-def _find_orientation_at(encoded: "tf.Tensor", at: "tf.Tensor", size: "tf.Tensor") -> "tf.Tensor":
-    """Read the EXIF data at a position; a negative size means that there are none."""
-    import tensorflow as tf
-
-    at = tf.minimum(at, tf.strings.length(encoded))
-    exif = tf.strings.substr(encoded, at, tf.clip_by_value(size, 0, _MAX_EXIF_BYTES))
-    # Some programs write the prefix of a JPEG's marker into a PNG as well.
-    exif = tf.strings.regex_replace(exif, r"\AExif\x00\x00", "", replace_global=False)
-    return _parse_orientation(exif)
+    return found
 
 
 def _parse_orientation(exif: "tf.Tensor") -> "tf.Tensor":

@@ -20,6 +20,7 @@ _PNG_MODES = ("1", "L", "LA", "RGB", "RGBA", "I;16")
 _ALPHA_MODES = ("PA", "La", "RGBa")
 _OPAQUE_MODES = ("P", "CMYK", "YCbCr", "HSV", "RGBX")
 _MAX_16_BIT = 65_535
+_TIFF_SUBFILE_TYPE, _REDUCED_IMAGE = 254, 1
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
 
@@ -56,6 +57,11 @@ def convert_file(
             with _open(encoded, image_format) as image:
                 if max_pixels is not None and image.width * image.height > max_pixels:
                     return describe_too_many_pixels(max_pixels)
+                if _is_thumbnail(image):
+                    return (
+                        f"a {image_format} whose first image is a thumbnail, as in raw camera "
+                        "files: convert it to PNG or JPEG"
+                    )
                 # Before the pixels are loaded, which closes the file. Pillow reads the headers of
                 # the second frame at most.
                 has_several_frames = bool(getattr(image, "is_animated", False))
@@ -90,6 +96,12 @@ def _open(encoded: bytes, image_format: str) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # decompression bomb warning: max_pixels is stricter
         return Image.open(io.BytesIO(encoded), formats=(_READERS[image_format],))
+
+
+def _is_thumbnail(image: Image.Image) -> bool:
+    """Return whether the first image of a TIFF is a reduced version of another one in the file."""
+    tags = getattr(image, "tag_v2", {})
+    return bool(tags.get(_TIFF_SUBFILE_TYPE, 0) & _REDUCED_IMAGE)
 
 
 def _with_full_range(image: Image.Image) -> Image.Image:

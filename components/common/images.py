@@ -16,11 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from diptych.components.common.exif_orientation import (
-    find_jpeg_orientation,
-    find_png_orientation,
-    turn_upright,
-)
+from diptych.components.common.exif_orientation import find_orientation, turn_upright
 from diptych.components.common.file_types import describe_other_file, recognize_image
 from diptych.components.common.image_conversion import (
     convert_file,
@@ -44,7 +40,6 @@ _TRANSPARENCY, _ORIENTATION, _ANIMATION = b"tRNS", b"eXIf", b"acTL"
 _JPEG_EXIF = b"Exif\0\0"
 # The same in the syntax of RE2, where \C is any byte.
 _SPECIAL_PNG_PATTERN = r"\C{25}[\x04\x06]\C*|\C*(tRNS|eXIf)\C*"
-_PNG_ORIENTATION_PATTERN = r"\C*eXIf\C*"
 _ORIENTATION_PATTERN = r"\C*(eXIf|Exif\x00\x00)\C*"
 _JPEG_EXIF_PATTERN = r"\C*Exif\x00\x00\C*"
 _MAX_SMALL_BITS = 14  # report 16-bit images that use at most a quarter of their range
@@ -142,8 +137,8 @@ def map_decoded(
         lambda: map_with(_decode_plain),
         lambda: tf.cond(
             tf.reduce_any(tf.strings.regex_full_match(encoded, _ORIENTATION_PATTERN)),
-            lambda: map_with(lambda image: _decode_in_graph(image, background, True)),
-            lambda: map_with(lambda image: _decode_in_graph(image, background, False)),
+            lambda: map_with(_compile_decoder(background, True)),
+            lambda: map_with(_compile_decoder(background, False)),
         ),
     )
 
@@ -233,20 +228,20 @@ def _decode_pixels(
 
 def _decode_rgb(encoded: "tf.Tensor | bytes", background: tuple[int, int, int]) -> "tf.Tensor":
     """Decode to (height, width, 3) uint8."""
-    if not isinstance(encoded, bytes):
-        return _decode_in_graph(encoded, background, True)
-    if _is_plain(encoded):
+    if isinstance(encoded, bytes) and _is_plain(encoded):
         return _decode_plain(encoded)
-    return _compile_decoder(background)(encoded)  # much faster than its operations one by one
+    return _compile_decoder(background, True)(encoded)
 
 
 @functools.cache
-def _compile_decoder(background: tuple[int, int, int]) -> Any:
+def _compile_decoder(background: tuple[int, int, int], apply_orientation: bool) -> Any:
+    """Trace the decoder once: graphs call it, and eagerly it is faster than single operations."""
     import tensorflow as tf
 
     return tf.function(
-        lambda encoded: _decode_in_graph(encoded, background, True),
+        lambda encoded: _decode_in_graph(encoded, background, apply_orientation),
         input_signature=[tf.TensorSpec((), tf.string)],
+        autograph=False,
     )
 
 
@@ -290,16 +285,18 @@ def _decode_in_graph(
 ) -> "tf.Tensor":
     import tensorflow as tf
 
+    is_png = _is_png(encoded)
+    image = tf.cond(is_png, lambda: _decode_png(encoded, background), lambda: _decode_jpeg(encoded))
+    if not apply_orientation:
+        return image
     return tf.cond(
-        _is_png(encoded),
-        lambda: _decode_png(encoded, background, apply_orientation),
-        lambda: _decode_jpeg(encoded, apply_orientation),
+        tf.strings.regex_full_match(encoded, _ORIENTATION_PATTERN),
+        lambda: turn_upright(image, find_orientation(encoded, is_png)),
+        lambda: image,
     )
 
 
-def _decode_png(
-    encoded: "tf.Tensor", background: tuple[int, int, int], apply_orientation: bool
-) -> "tf.Tensor":
+def _decode_png(encoded: "tf.Tensor", background: tuple[int, int, int]) -> "tf.Tensor":
     import tensorflow as tf
 
     # TensorFlow adds an alpha channel of 255 to an opaque image, but that of a grey image with less
@@ -308,30 +305,16 @@ def _decode_png(
     header = tf.io.decode_raw(tf.strings.substr(encoded, _BIT_DEPTH_AT, 2), tf.uint8)
     is_low_grey = (header[0] < 8) & (header[1] == 0)
     alpha = tf.where(is_low_grey & (rgba[..., 3:] > 0), tf.constant(255, tf.uint8), rgba[..., 3:])
-    image = _composite(rgba[..., :3], alpha, background)
-    if not apply_orientation:
-        return image
-    return tf.cond(
-        tf.strings.regex_full_match(encoded, _PNG_ORIENTATION_PATTERN),
-        lambda: turn_upright(image, find_png_orientation(encoded)),
-        lambda: image,
-    )
+    return _composite(rgba[..., :3], alpha, background)
 
 
-def _decode_jpeg(encoded: "tf.Tensor", apply_orientation: bool) -> "tf.Tensor":
+def _decode_jpeg(encoded: "tf.Tensor") -> "tf.Tensor":
     import tensorflow as tf
 
     message = "The image is neither a PNG nor a JPEG. Convert it to one of them."
     # decode_jpeg also decodes GIF and BMP, without transparency and with other faults.
     with tf.control_dependencies([tf.debugging.Assert(_is_jpeg(encoded), [message])]):
-        image = tf.io.decode_jpeg(encoded, channels=3)
-    if not apply_orientation:
-        return image
-    return tf.cond(
-        tf.strings.regex_full_match(encoded, _JPEG_EXIF_PATTERN),
-        lambda: turn_upright(image, find_jpeg_orientation(encoded)),
-        lambda: image,
-    )
+        return tf.io.decode_jpeg(encoded, channels=3)
 
 
 def _finish(image: "tf.Tensor", channels: int, size: tuple[int, int] | None) -> "tf.Tensor":

@@ -3,15 +3,31 @@ import threading
 import time
 
 import httpx
+import numpy as np
 import pytest
+from image_files import PICTURE, encode, exif, lossless_files, lossy_files
+from PIL import Image
 from processes import descendants
 from service_runs import b64, decompression_bomb, grey, resident_bytes
+
+from diptych.components.common.images import ImageLimits, prepare_image
 
 DARK, LIGHT, NEARLY_DARK = grey(51), grey(204), grey(56)  # brightness 0.2, 0.8 and 0.22
 
 
 def image_form(**images):
     return {name: (f"{name}.png", content, "image/png") for name, content in images.items()}
+
+
+FILES = {
+    **{name: encoded for name, (encoded, _) in lossless_files().items()},
+    **lossy_files(),
+    **{
+        f"{kind}-orientation-{orientation}": encode(PICTURE, kind, exif=exif(orientation))
+        for kind in ("PNG", "JPEG", "WEBP", "TIFF")
+        for orientation in range(1, 9)
+    },
+}
 
 
 @pytest.fixture
@@ -89,10 +105,28 @@ def test_an_unknown_path_is_a_malformed_request(client, path, code):
     assert response.json() == {"error": f"Malformed request: POST {path}"}
 
 
+def test_every_format_mode_and_orientation_has_the_pixels_of_the_ingest(client):
+    limits = ImageLimits(10**6, 10**6)
+    plain = {
+        name: encode(Image.fromarray(prepare_image(encoded, limits).pixels), "PNG")
+        for name, encoded in FILES.items()
+    }
+
+    def embed(files):
+        body = {"instances": [b64(content) for content in files.values()]}
+        return client.post("/v1/models/birds:predict", json=body).json()["predictions"]
+
+    np.testing.assert_allclose(embed(FILES), embed(plain), rtol=0, atol=1e-6)
+    for name in ("webp-RGBA", "tiff-16-bit", "JPEG-orientation-6", "gif-transparent"):
+        form = image_form(left=FILES[name], right=plain[name])
+        assert client.post("/compare", files=form).json()["distance"] == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [
         (b"", "empty"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0avif", "an AVIF image, which Diptych does not read"),
         (b"no image", "not an image but text"),
         (DARK[:-25], "cannot be decoded"),
         (decompression_bomb(), "more than 100000 pixels"),

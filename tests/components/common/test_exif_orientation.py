@@ -9,20 +9,23 @@ from hypothesis import strategies as st
 from image_files import GREY_NOISE, ORIENTATION, encode, png_chunk
 from PIL import Image, ImageOps
 
-from diptych.components.common.exif_orientation import (
-    find_jpeg_orientation,
-    find_png_orientation,
-    turn_upright,
-)
+from diptych.components.common.exif_orientation import find_orientation, turn_upright
 from diptych.components.common.images import decode_image
 
 JPEG = encode(Image.fromarray(GREY_NOISE), "JPEG")
 PNG = encode(Image.fromarray(GREY_NOISE), "PNG")
 SHORT, LONG = 3, 4
-JPEG_ORIENTATION, PNG_ORIENTATION = (
-    tf.function(find, input_signature=[tf.TensorSpec((), tf.string)])
-    for find in (find_jpeg_orientation, find_png_orientation)
+ORIENTATION_OF = tf.function(
+    find_orientation, input_signature=[tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.bool)]
 )
+
+
+def jpeg_orientation(encoded):
+    return ORIENTATION_OF(encoded, False)
+
+
+def png_orientation(encoded):
+    return ORIENTATION_OF(encoded, True)
 
 
 def tiff(byte_order, entries, offset=8):
@@ -104,9 +107,9 @@ def test_valid_exif_data_are_read_as_by_pillow(
     exif = tiff(byte_order, [*before, (ORIENTATION, kind, 1, value), *after], offset)
     jpeg = jpeg_with(exif, segments, padding)
     expected = value if value in range(1, 9) else 1
-    assert JPEG_ORIENTATION(jpeg) == expected == pillow_orientation(jpeg)
+    assert jpeg_orientation(jpeg) == expected == pillow_orientation(jpeg)
     png = png_with(exif, at_end)
-    assert PNG_ORIENTATION(png) == expected == pillow_orientation(png)
+    assert png_orientation(png) == expected == pillow_orientation(png)
 
 
 @settings(max_examples=150, deadline=None)
@@ -123,7 +126,7 @@ def test_valid_exif_data_are_read_as_by_pillow(
     cut=st.integers(2, 120),
 )
 def test_damaged_exif_data_never_raise(exif, cut):
-    for encoded, find in ((jpeg_with(exif), JPEG_ORIENTATION), (png_with(exif), PNG_ORIENTATION)):
+    for encoded, find in ((jpeg_with(exif), jpeg_orientation), (png_with(exif), png_orientation)):
         assert 1 <= find(encoded) <= 8
         assert 1 <= find(encoded[:cut]) <= 8
         assert sorted(decode_image(encoded, 1).shape[:2]) == [30, 40]
@@ -131,7 +134,7 @@ def test_damaged_exif_data_never_raise(exif, cut):
 
 def test_exif_data_that_cannot_be_used_mean_upright():
     entry = (ORIENTATION, SHORT, 1, 6)
-    assert JPEG_ORIENTATION(jpeg_with(tiff("big", [entry]))) == 6
+    assert jpeg_orientation(jpeg_with(tiff("big", [entry]))) == 6
     huge = bytearray(tiff("big", [entry]))
     huge[4:8] = b"\xff\xff\xff\xff"  # the directory is beyond the end
     many = bytearray(tiff("big", [entry]))
@@ -147,20 +150,20 @@ def test_exif_data_that_cannot_be_used_mean_upright():
         "no TIFF": (b"XX\0\x2a" + tiff("big", [entry])[4:], 1),
     }
     for name, (exif, expected) in cases.items():
-        assert JPEG_ORIENTATION(jpeg_with(exif)) == expected, name
-        assert PNG_ORIENTATION(png_with(exif)) == expected, name
+        assert jpeg_orientation(jpeg_with(exif)) == expected, name
+        assert png_orientation(png_with(exif)) == expected, name
 
 
 def test_exif_data_behind_the_pixels_of_a_jpeg_or_the_end_of_a_png_do_not_count():
     exif = tiff("big", [(ORIENTATION, SHORT, 1, 6)])
     segment = jpeg_with(exif)[2 : len(jpeg_with(exif)) - len(JPEG) + 2]
-    assert JPEG_ORIENTATION(JPEG + segment) == 1
-    assert PNG_ORIENTATION(PNG + png_chunk(b"eXIf", exif)) == 1
+    assert jpeg_orientation(JPEG + segment) == 1
+    assert png_orientation(PNG + png_chunk(b"eXIf", exif)) == 1
 
 
 def test_a_png_may_have_the_prefix_of_a_jpeg():
     exif = tiff("little", [(ORIENTATION, SHORT, 1, 8)])
-    assert PNG_ORIENTATION(png_with(b"Exif\0\0" + exif)) == 8
+    assert png_orientation(png_with(b"Exif\0\0" + exif)) == 8
 
 
 def test_images_are_turned_as_by_pillow():

@@ -60,6 +60,11 @@ DAMAGED = {
         encode(Image.merge("LAB", PICTURE.split()), "TIFF"),
         "a TIFF with the colour mode LAB: convert it to RGB",
     ),
+    "raw-camera": (
+        encode(PICTURE, "TIFF", tiffinfo={254: 1}),
+        "a TIFF whose first image is a thumbnail, as in raw camera files: convert it to PNG or "
+        "JPEG",
+    ),
     "tiff-32-bit": (
         encode(Image.fromarray(np.array([[0, 70_000]], np.int32)), "TIFF"),
         "a TIFF with integers from 0 to 70000, outside 0 to 65535: convert it to 8 or 16 bits",
