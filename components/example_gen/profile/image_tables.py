@@ -23,7 +23,7 @@ from diptych.components.example_gen.profile.data_profile import DataProfile, wit
 from diptych.components.example_gen.profile.images import SAMPLE_IMAGES, infer_image_settings
 from diptych.components.example_gen.profile.roles import (
     count_distinct,
-    count_labels,
+    count_rows_per_label,
     describe_group,
     describe_split,
     guess_group_column,
@@ -169,7 +169,7 @@ def _profile_list(
         if name not in images and count_distinct(batch, name) == batch.num_rows:
             keys["id"] = name
             break
-    counts, is_partial = count_labels(span_files, label, settings)
+    counts, is_partial = count_rows_per_label(span_files, label, settings)
     return with_class_settings({**keys, **data}, counts, notes, is_partial, split is not None)
 
 

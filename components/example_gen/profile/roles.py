@@ -122,7 +122,7 @@ def is_integer_column(batch: pa.RecordBatch, name: str) -> bool:
     return all(re.fullmatch(r"-?\d+", text) for text in texts)
 
 
-def count_labels(
+def count_rows_per_label(
     span_files: SpanFiles, label: str, settings: TextSettings
 ) -> tuple[collections.Counter[str], bool]:
     """Count the rows of each label; and whether only a part of the rows was counted."""

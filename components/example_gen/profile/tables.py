@@ -23,7 +23,7 @@ from diptych.components.example_gen.profile.data_profile import (
 from diptych.components.example_gen.profile.image_tables import profile_image_table
 from diptych.components.example_gen.profile.roles import (
     count_distinct,
-    count_labels,
+    count_rows_per_label,
     describe_group,
     describe_split,
     guess_group_column,
@@ -119,7 +119,7 @@ def _profile_vector_table(
             notes.append(f"The vector has {len(vector)} numeric columns: {shown}.")
     roles = [data[key] for key in ("label", "id", "group", "split") if data.get(key)]
     notes += _list_unused(sample, batch, [*roles, *vector])
-    counts, is_partial = count_labels(span_files, label, settings)
+    counts, is_partial = count_rows_per_label(span_files, label, settings)
     return with_class_settings(data, counts, notes, is_partial, split is not None)
 
 
