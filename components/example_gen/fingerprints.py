@@ -9,8 +9,8 @@ image has 16 x 16 grey values with full contrast, and 4 x 4 values of both colou
 """
 
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ MIN_ROUNDED_VALUES = 6  # with fewer values, different rows of a large table are
 _MAX_STEP = 0.02  # of the standard deviation
 _MIN_SIDE = 32  # of images that are reduced by a whole number before they are averaged
 _MIN_CONTRAST = 4  # grey levels; the thumbnail of an image with less is noise
+_HASH_ROWS = 16
 _HASH_SEED = 20_251_201  # any constant
 
 UInt64s = npt.NDArray[np.uint64]
@@ -86,13 +87,6 @@ def fingerprint_vectors(
         _hash_rows(np.floor(cells + shift).astype(np.int64).view(np.uint64)) for shift in (0, 0.5)
     ]
     return Fingerprints(exact, exact, np.stack(near, axis=1))
-
-
-def fingerprint_files(contents: Sequence[bytes]) -> Fingerprints:
-    """Compute the fingerprints of files that are only compared byte by byte."""
-    digests = b"".join(hashlib.sha256(content).digest()[:8] for content in contents)
-    exact = np.frombuffer(digests, np.uint64)
-    return Fingerprints(exact, exact, np.stack([exact, exact], axis=1))
 
 
 class ImageFingerprinter:
@@ -231,8 +225,17 @@ def _hash_thumbnails(thumbnails: npt.NDArray[np.uint8]) -> UInt64s:
     A bit differs with a probability of angle / pi: 0.03 for thumbnails at the limit of
     ``near_images``, so about 2 of 64 bits.
     """
-    # RandomState promises the same numbers in all versions of NumPy.
-    planes = np.random.RandomState(_HASH_SEED).standard_normal((GREY_VALUES, 64))
-    sides = normalize_thumbnails(thumbnails) @ planes.astype(np.float32) > 0
+    grey, planes = normalize_thumbnails(thumbnails), _random_planes()
+    # A few rows at a time: BLAS starts threads for larger products, which costs more than it saves.
+    sides = np.empty((len(grey), 64), bool)
+    for first in range(0, len(grey), _HASH_ROWS):
+        sides[first : first + _HASH_ROWS] = grey[first : first + _HASH_ROWS] @ planes > 0
     hashes: UInt64s = np.packbits(sides, axis=1).view(">u8").ravel().astype(np.uint64)
     return hashes
+
+
+@functools.cache
+def _random_planes() -> npt.NDArray[np.float32]:
+    # RandomState promises the same numbers in all versions of NumPy.
+    planes = np.random.RandomState(_HASH_SEED).standard_normal((GREY_VALUES, 64))
+    return planes.astype(np.float32)

@@ -26,6 +26,7 @@ from diptych.components.example_gen.example_batch import (
     compute_ids,
     list_feature,
 )
+from diptych.components.example_gen.fingerprints import Fingerprints
 from diptych.components.example_gen.given_splits import (
     parse_given_splits,
     select_split_keys,
@@ -130,6 +131,7 @@ def read_image_list(
             _name_findings(name, rows, images.findings),
             select_split_keys(split, encoded_labels, groups),
             select_usable_splits(given, usable),
+            images.fingerprints,
         )
         yield batch if times is None else dataclasses.replace(batch, times=times.filter(usable))
 
@@ -196,6 +198,7 @@ def read_image_pairs(
             rejected,
             _name_findings(name, rows, [*left.findings, *right.findings]),
             select_usable_splits(given, usable),
+            sides=[left.fingerprints, right.fingerprints],
             times=None if times is None else times.filter(usable),
         )
 
@@ -208,12 +211,14 @@ class _Images:
       rows: Index of the row of each image.
       encoded, ids: See ``ImageColumn``.
       findings: Index of a row, and an observation about its image.
+      fingerprints: Fingerprints of the images.
     """
 
     rows: npt.NDArray[np.int64]
     encoded: list[bytes]
     ids: list[str]
     findings: list[tuple[int, str]]
+    fingerprints: Fingerprints
 
     def select(self, usable: npt.NDArray[np.bool_]) -> "_Images":
         """Return the images of the usable rows."""
@@ -223,6 +228,7 @@ class _Images:
             list(itertools.compress(self.encoded, kept)),
             list(itertools.compress(self.ids, kept)),
             [(row, text) for row, text in self.findings if usable[row]],
+            self.fingerprints.take(np.flatnonzero(kept)),
         )
 
 
@@ -239,7 +245,8 @@ def _prepare_cells(
     missing = values.describe_problem(column, values.MISSING)
     prepared = prepare_image_column(images, reasons, image_limits(data), missing)
     accepted = np.flatnonzero([reason is None for reason in reasons])
-    return _Images(accepted, prepared.encoded, prepared.ids, prepared.findings)
+    fingerprints = prepared.fingerprints.build()
+    return _Images(accepted, prepared.encoded, prepared.ids, prepared.findings, fingerprints)
 
 
 def _read_ranges(

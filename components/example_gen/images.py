@@ -14,6 +14,7 @@ from diptych.components.example_gen.example_batch import (
     compute_ids,
     list_feature,
 )
+from diptych.components.example_gen.fingerprints import Fingerprints, ImageFingerprinter
 from diptych.components.example_gen.given_splits import (
     describe_unknown_split,
     parse_split_name,
@@ -46,6 +47,7 @@ def read_images(
     sources: list[str] = []
     rejected: list[tuple[str, str]] = []
     findings: list[tuple[str, str]] = []
+    fingerprints = ImageFingerprinter()
     for name in names:
         try:
             encoded = read_bounded(root / name, data.max_bytes)
@@ -65,6 +67,7 @@ def read_images(
             given_splits.append(given_split)
         images.append(prepared.encoded)
         ids += compute_ids([encoded])
+        fingerprints.add(ids[-1], prepared.pixels)
         findings += [(name, finding) for finding in prepared.findings]
         labels.append(roles.label.encode())
         groups.append(str(roles.group).encode())
@@ -78,6 +81,7 @@ def read_images(
         findings,
         select_split_keys(split, labels, groups if data.states("group") else None),
         given_splits if split.by == "given" else None,
+        fingerprints.build(),
     )
 
 
@@ -89,11 +93,13 @@ class ImageColumn:
       encoded: PNG or JPEG, see ``PreparedImage``.
       ids: Hashes of the original images.
       findings: Row number and text of each observation.
+      fingerprints: Fingerprints of the images, to find duplicates.
     """
 
     encoded: list[bytes]
     ids: list[str]
     findings: list[tuple[int, str]]
+    fingerprints: ImageFingerprinter
 
 
 def prepare_image_column(
@@ -110,7 +116,7 @@ def prepare_image_column(
       limits: Limits and background.
       missing: Reason for rows without an image.
     """
-    column = ImageColumn([], [], [])
+    column = ImageColumn([], [], [], ImageFingerprinter())
     for row, image in enumerate(images):
         if reasons[row] is not None:
             continue
@@ -120,6 +126,7 @@ def prepare_image_column(
             continue
         column.encoded.append(prepared.encoded)
         column.ids.extend(compute_ids([image]))
+        column.fingerprints.add(column.ids[-1], prepared.pixels)
         column.findings.extend((row, finding) for finding in prepared.findings)
     return column
 
@@ -138,6 +145,7 @@ def build_image_batch(
     findings: Sequence[tuple[str, str]],
     split_keys: Sequence[bytes] | None,
     given_splits: Sequence[str] | None,
+    fingerprints: Fingerprints,
 ) -> ExampleBatch:
     """Build a batch of prepared images; ``split_keys`` default to the ids."""
     features = pa.record_batch(
@@ -150,4 +158,11 @@ def build_image_batch(
     )
     if split_keys is None:
         split_keys = [example_id.encode() for example_id in ids]
-    return ExampleBatch(features, split_keys, rejected, findings, given_splits)
+    return ExampleBatch(
+        features,
+        split_keys,
+        rejected,
+        findings,
+        given_splits,
+        sides=[fingerprints],
+    )

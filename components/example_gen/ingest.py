@@ -31,7 +31,6 @@ from diptych.components.example_gen.encoding import encode_examples
 from diptych.components.example_gen.example_batch import ExampleBatch
 from diptych.components.example_gen.fingerprints import (
     Fingerprints,
-    fingerprint_files,
     fingerprint_vectors,
     grid_steps,
 )
@@ -72,7 +71,7 @@ from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.data_report import REPORT_FILE
 from diptych.schemas.errors import DataError
 from diptych.schemas.files import PARTIAL_SUFFIX, atomic_write
-from diptych.schemas.input_spec import ID, IMAGE, RIGHT_IMAGE, SOURCE, InputSpec
+from diptych.schemas.input_spec import ID, SOURCE, InputSpec
 from diptych.schemas.rejected_rows import (
     REJECTED_ROWS,
     SUMMARY_FILE,
@@ -327,11 +326,6 @@ def fingerprint_batch(
     """Return the fingerprints of the examples, or of both sides of given pairs."""
     if batch.sides is not None:
         return batch.sides
-    if input_spec.kind == "image":
-        names = (IMAGE, RIGHT_IMAGE) if input_spec.paired else (IMAGE,)
-        return [
-            fingerprint_files(batch.features.column(name).flatten().to_pylist()) for name in names
-        ]
     return [fingerprint_vectors(vectors, steps) for vectors in _side_vectors(batch, input_spec)]
 
 

@@ -244,9 +244,10 @@ def _describe_imbalance(
     found = ", ".join(f"{name} {share:.1%}" for name, share in zip(SPLITS, shares, strict=True))
     expected = f"{split.train:.1%}, {split.calibration:.1%}, {split.test:.1%}"
     largest = int(sizes.max(initial=0))
+    components = "one connected component" if len(sizes) == 1 else f"{len(sizes):,} components"
     text = (
         f"split.by = connected keeps pairs that share an example in one split, but the pairs form "
-        f"{len(sizes):,} connected components, and the largest has {largest:,} of "
+        f"{components}, and the largest has {largest:,} of "
         f"{sizes.sum():,} pairs ({largest / max(sizes.sum(), 1):.1%}). The splits would have "
         f"{found} of the pairs instead of {expected}. "
     )

@@ -182,6 +182,7 @@ def _to_example_batch(
             findings,
             split_keys,
             given_splits,
+            prepared.fingerprints.build(),
         )
         return dataclasses.replace(batch, times=times)
     ids = compute_ids(vector[usable]) if ids is None else ids

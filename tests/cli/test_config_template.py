@@ -250,22 +250,23 @@ def test_pairs_that_share_examples_are_split_by_connected_pairs(tmp_path, decima
     items = RANDOM.normal(size=(20, 3)).round(4)
     rows = [(a, b) for a in range(0, 20, 2) for b in (a + 1, (a + 3) % 20)]
 
-    def write(pairs):
+    def write(folder, pairs):
         lines = ["left_x;left_y;left_z;right_x;right_y;right_z;same"]
         for number, sides in enumerate(pairs):
             numbers = [f"{value}".replace(".", decimal) for value in np.concatenate(sides)]
             lines.append(";".join([*numbers, str(number % 2)]))
-        (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
-        return init(tmp_path, tmp_path / "t.csv")
+        folder.mkdir()
+        (folder / "t.csv").write_text("\n".join(lines) + "\n")
+        return init(folder, folder / "t.csv")
 
-    loaded, text = write([(items[a], items[b]) for a, b in rows])
+    loaded, text = write(tmp_path / "connected", [(items[a], items[b]) for a, b in rows])
     assert loaded.split.by == "connected"
     comment = " ".join(text.replace("#", "").split())
     assert "20 of 20 examples occur in several pairs" in comment
     assert "The largest connected component has 100% of the pairs." in comment
     # The same pairs again and mirrored, but no example with two others.
     disjoint = [(items[a], items[a + 1]) for a in range(0, 20, 2)]
-    loaded, _ = write([*disjoint, *disjoint, *((b, a) for a, b in disjoint)])
+    loaded, _ = write(tmp_path / "disjoint", [*disjoint, *disjoint, *((b, a) for a, b in disjoint)])
     assert loaded.split.by == "example"
 
 

@@ -33,6 +33,7 @@ from diptych.components.example_gen.profile.roles import (
     guess_split_column,
     with_pair_roles,
 )
+from diptych.components.example_gen.profile.shared_examples import with_connected_split
 from diptych.components.example_gen.span_files import SpanFiles, find_files
 from diptych.schemas.config.data import ImageFolder, PairTable
 from diptych.schemas.errors import DataError
@@ -136,7 +137,10 @@ def _profile_pairs(
         notes.append(f"CHECK: the column {same!r} is assumed to mark positive pairs.")
     positive = guess_positive_value(batch, same)
     keys = {"kind": "pairs", "path": path, "same": same, "same_value": positive}
-    return with_pair_roles({**keys, "left": left, "right": right, **data}, sample, batch, notes)
+    keys |= {"left": left, "right": right, **data}
+    profile = with_pair_roles(keys, sample, batch, notes)
+    sides = (batch.column(name).to_pylist() for name in (left, right))
+    return with_connected_split(profile, *([repr(cell) for cell in side] for side in sides))
 
 
 def _profile_list(

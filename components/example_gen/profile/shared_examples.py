@@ -14,6 +14,8 @@ def with_connected_split(
 ) -> DataProfile:
     """Propose ``split.by: connected`` if an example occurs in several different pairs.
 
+    A split that is proposed already is kept.
+
     Args:
       profile: Profile of given pairs.
       left: (n,) left example of each pair of a sample.
@@ -22,7 +24,7 @@ def with_connected_split(
     numbers: dict[Hashable, int] = {}
     nodes = [[numbers.setdefault(key, len(numbers)) for key in side] for side in (left, right)]
     pairs = {(min(pair), max(pair)) for pair in zip(*nodes, strict=True)}
-    if not pairs:
+    if not pairs or "split" in profile.settings:
         return profile
     ends = np.array(sorted(pairs)).T
     shared = int((np.bincount(ends.ravel()) > 1).sum())

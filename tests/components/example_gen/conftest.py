@@ -74,7 +74,7 @@ def ingest(tmp_path):
     """Run the step as the TFX launcher does, with an inferred or given input spec."""
     count = iter(range(100))
 
-    def run(data, split=None, inputs=None):
+    def run(data, split=None, inputs=None, runner=(FN_API,)):
         split = split or SplitConfig()
         inputs = inputs or infer_input_spec(data, split)
         folder = tmp_path / f"run-{next(count)}"
@@ -86,7 +86,7 @@ def ingest(tmp_path):
         for name, artifact in artifacts.items():
             artifact.uri = str(folder / name)
         parameters = ExampleGen(data, split, inputs).exec_properties
-        context = ExampleGenExecutor.Context(beam_pipeline_args=[FN_API], unique_id="1")
+        context = ExampleGenExecutor.Context(beam_pipeline_args=list(runner), unique_id="1")
         ExampleGenExecutor(context).Do(
             {}, {name: [artifact] for name, artifact in artifacts.items()}, parameters
         )

@@ -231,7 +231,7 @@ def failure(planned):
 def test_one_large_component_is_an_error_that_states_its_size_and_what_to_do():
     rows = pairs(*((n, n + 1, n % 2) for n in range(50)))
     text = failure(plan_pairs(rows, SplitConfig(by="connected"), steps=GRID))
-    assert "1 connected components, and the largest has 50 of 50 pairs (100.0%)" in text
+    assert "form one connected component, and the largest has 50 of 50 pairs (100.0%)" in text
     assert "data.group" in text
     assert "split.by to example" in text
 
