@@ -200,4 +200,5 @@ def _open_inputs(folder: Path, shard: int, manifest: SplitManifest) -> Iterator[
     path = folder / shard_name("examples", shard, manifest.num_shards)
     with pa.memory_map(str(path)) as source:
         column = pa.ipc.open_file(source).read_all()["x"].combine_chunks()
-        yield inputs_to_numpy(column, manifest.input).reshape(len(column), -1)
+        width = int(np.prod(manifest.input.shape))  # a shard may be empty: -1 would be ambiguous
+        yield inputs_to_numpy(column, manifest.input).reshape(len(column), width)

@@ -68,6 +68,16 @@ def recall_by_loop(inputs, labels):
 
 
 @pytest.mark.parametrize("kind", ["image", "vector"])
+def test_a_shard_may_be_empty(kind, tmp_path):
+    batches = random_batches(kind, seed=2, batches=1)
+    write_split(tmp_path / "split", batches, num_shards=3)
+    expected, labels = distances_by_loop(batches, 3)
+    found, found_labels = measure_raw_distances(tmp_path / "split")
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_array_equal(found_labels, labels)
+
+
+@pytest.mark.parametrize("kind", ["image", "vector"])
 @pytest.mark.parametrize("cells_per_block", [1, 100, 2**20])
 def test_distances_equal_those_of_a_loop(kind, cells_per_block, tmp_path, monkeypatch):
     monkeypatch.setattr(raw_distance, "_CELLS_PER_BLOCK", cells_per_block)
