@@ -14,6 +14,7 @@ from diptych.cli.sections import SectionedGroup
 from diptych.cli.serve import serve_command
 from diptych.cli.streams import prepare_standard_streams
 from diptych.cli.submit import submit_command
+from diptych.cli.warning_filters import show_warnings_as_warnings
 from diptych.components.common.local_connections import bypass_proxy_locally
 
 
@@ -22,6 +23,7 @@ from diptych.components.common.local_connections import bypass_proxy_locally
 def main() -> None:
     """From raw labelled data to a Siamese model in production."""
     prepare_standard_streams()
+    show_warnings_as_warnings()
     bypass_proxy_locally()
 
 

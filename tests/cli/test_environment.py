@@ -123,6 +123,35 @@ def test_an_argument_that_is_no_text_is_refused(argument, environment):
 
 
 @pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("error", ""),
+        ("e::DeprecationWarning,ignore::UserWarning", "ignore::UserWarning"),
+        ("default", "default"),
+    ],
+)
+def test_warnings_of_dependencies_are_no_errors(given, expected):
+    program = (
+        "import os, sys, warnings\n"
+        "from diptych.cli.warning_filters import show_warnings_as_warnings\n"
+        "show_warnings_as_warnings()\n"
+        "warnings.warn('old', DeprecationWarning)\n"
+        "warnings.warn('odd', UserWarning)\n"
+        "print(os.environ['PYTHONWARNINGS'])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONWARNINGS": given},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert result.stdout.strip() == expected
+    assert ("odd" in result.stderr) == ("ignore" not in given)
+
+
+@pytest.mark.parametrize(
     ("root", "message"),
     [("a/" * 300, "at most 480: "), ("x" * 255 + "/" + "ä" * 120, "at most 480: ")],
 )

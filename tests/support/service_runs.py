@@ -38,7 +38,7 @@ class RunningService:
 
 
 @contextlib.contextmanager
-def running_service(folder, models, *arguments):
+def running_service(folder, models, *arguments, environment=None):
     """Run ``diptych serve`` with a known token; its files are in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
@@ -46,7 +46,7 @@ def running_service(folder, models, *arguments):
         port = probe.getsockname()[1]
     output = folder / "console.txt"
     command = [DIPTYCH, "serve", "--model", models, "--port", port, "--log", folder / "log.txt"]
-    environment = {**os.environ, "DIPTYCH_TOKEN": TOKEN}
+    environment = {**os.environ, "DIPTYCH_TOKEN": TOKEN, **(environment or {})}
     with start_session(
         [str(word) for word in [*command, *arguments]], output, env=environment
     ) as process:

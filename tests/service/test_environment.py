@@ -1,0 +1,37 @@
+"""The service behind a proxy, in folders whose names have a meaning elsewhere."""
+
+import base64
+
+from pushed_model import push_images
+from recording_proxy import recording_proxy
+from service_runs import grey, running_service
+
+
+def test_the_service_works_behind_a_proxy_and_in_any_folder(tmp_path):
+    folder = tmp_path / "out [v2] 100% *?\\'\"\n\x1b{}#"
+    push_images(folder / "models", version=7, threshold=0.25)
+    with (
+        recording_proxy() as (environment, requests),
+        running_service(
+            folder,
+            folder / "models",
+            *("--gallery", folder / "gallery"),
+            environment={**environment, "TMPDIR": str(folder)},
+        ) as service,
+        service.client() as client,
+    ):
+        dark = f"data:image/png;base64,{base64.encodebytes(grey(10)).decode()}"
+        light = base64.urlsafe_b64encode(grey(250)).decode().rstrip("=")
+        body = {"left": {"b64": dark}, "right": {"b64": light}}
+        different = client.post("/compare", json=body)
+        assert different.status_code == 200, different.text
+        assert different.json()["same"] is False
+        label = "it's\n[a]"
+        enrolled = client.post("/enroll", json={"label": label, "examples": [{"b64": dark}]})
+        assert enrolled.json()["added"] == 1, enrolled.text
+        found = client.post("/identify", json={"example": {"b64": dark}})
+        assert found.json()["candidates"][0]["label"] == label
+        shown = service.console_output()
+    assert requests == []
+    assert "\x1b" not in shown
+    assert "\\n\\x1b{}#" in shown
