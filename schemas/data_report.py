@@ -170,7 +170,8 @@ def describe_duplicates(report: DataReport) -> str:
     """Describe the duplicates in one line for the console, the log and the report."""
     unit = "examples" if report.pairs is None else "pairs"
     parts = [
-        f"{counts.examples:,} {unit} in {counts.groups:,} groups ({KIND_TEXTS[counts.kind]})"
+        f"{counts.examples:,} {unit} in {counts.groups:,} group{'' if counts.groups == 1 else 's'} "
+        f"({KIND_TEXTS[counts.kind]})"
         for counts in report.duplicates
     ]
     if report.num_moved:

@@ -152,16 +152,16 @@ def _hash_rows(rows: UInt64s) -> UInt64s:
 
 
 def _reduce(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Reduce a large image by a whole number. Pixels of the last row may stand for fewer rows."""
-    factor = _reduction(*pixels.shape[:2])
-    if factor == 1:
+    """Reduce a large image by whole numbers. Pixels at the end may stand for fewer ones."""
+    down, across = (_reduction(size) for size in pixels.shape[:2])
+    if down == across == 1:
         return pixels
-    reduced: npt.NDArray[np.uint8] = np.asarray(Image.fromarray(pixels).reduce(factor))
+    reduced: npt.NDArray[np.uint8] = np.asarray(Image.fromarray(pixels).reduce((across, down)))
     return reduced
 
 
-def _reduction(height: int, width: int) -> int:
-    return max(1, min(height, width) // _MIN_SIDE)
+def _reduction(size: int) -> int:
+    return max(1, size // _MIN_SIDE)
 
 
 def _make_thumbnails(
@@ -175,8 +175,7 @@ def _make_thumbnails(
       width: Width before the reduction.
     """
     num_images = len(pixels)
-    factor = _reduction(height, width)
-    down, across = (_averaging(size, THUMBNAIL_SIDE, factor) for size in (height, width))
+    down, across = (_averaging(size, THUMBNAIL_SIDE, _reduction(size)) for size in (height, width))
     if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all():
         grey = down @ pixels[..., 0].astype(np.float32, order="C") @ across.T
         colours = np.full((num_images, 2 * _COLOUR_SIDE**2), 128, np.float32)

@@ -6,9 +6,9 @@ Candidates agree in 16 consecutive bits of their hashes. They are verified on th
   different MNIST digits are 0.0137 apart.
 - After a change of brightness or contrast has been fitted, 0.005 at most remains. JPEG of quality
   60 results in up to 0.0044 for MNIST digits and in 0.0005 for photographs.
-- A small movement explains less than 35 % of the rest. Drawings of one shape at slightly different
+- A small movement explains less than 30 % of the rest. Drawings of one shape at slightly different
   angles or places are as close as re-encoded images, but a shift, rotation, scaling and shear
-  explain 40 to 80 % of their difference, and 2 to 30 % of the difference between encodings.
+  explain 37 to 80 % of their difference, and 2 to 27 % of the difference between encodings.
 - The colours are similar.
 """
 
@@ -31,7 +31,7 @@ _MAX_BITS = 8  # that differ between candidates
 _MAX_DISTANCE = 0.012  # squared, of normalized grey values; so are the next two
 _MAX_REMAINDER = 0.005  # after a change of brightness
 _ROUNDING = 1.5  # times the expected squared distance of equal but rounded values
-_MAX_EXPLAINED = 0.35
+_MAX_EXPLAINED = 0.3
 _MAX_COLOUR_DIFFERENCE = 8  # of 255, and in addition:
 _COLOUR_CHANGE = 0.15  # of the colour
 _CHUNK = 1 << 14

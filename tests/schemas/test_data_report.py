@@ -34,7 +34,7 @@ def test_no_leaked_ids_are_an_empty_table(tmp_path):
 
 def test_duplicates_and_leaks_are_described_in_one_line():
     assert describe_duplicates(REPORT) == (
-        "2 examples in 1 groups (equal), 1,500 examples in 600 groups (near-duplicate images), "
+        "2 examples in 1 group (equal), 1,500 examples in 600 groups (near-duplicate images), "
         "7 moved to the split of their duplicates"
     )
     assert describe_leaks(REPORT) == (
@@ -47,7 +47,7 @@ def test_leaks_of_given_pairs_name_the_shared_examples():
     counts = {"num_examples": 60, "num_shared": 58, "num_test_examples": 59}
     pairs = GivenPairs(**counts, num_components=1, largest_component=9980)
     report = REPORT.model_copy(update={"pairs": pairs, "num_leaked": 1999})
-    assert describe_duplicates(report).startswith("2 pairs in 1 groups (equal), 1,500 pairs in")
+    assert describe_duplicates(report).startswith("2 pairs in 1 group (equal), 1,500 pairs in")
     assert describe_leaks(report) == (
         "1,999 of 2,000 test pairs (100.0%) have an example that occurs in a training pair; "
         "58 of 60 examples occur in several splits"

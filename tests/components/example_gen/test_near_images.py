@@ -166,6 +166,16 @@ def test_the_search_finds_what_a_comparison_of_all_pairs_finds():
     assert len(found) > 0.98 * len(expected)
 
 
+def test_images_of_extreme_shapes_and_their_copies():
+    generator = np.random.default_rng(0)
+    images = [
+        Image.fromarray(generator.integers(0, 256, shape, np.uint8)).resize(size, 3)
+        for shape, size in (((1, 9), (900, 1)), ((9, 1), (1, 900)), ((3, 9), (4001, 37)))
+    ]
+    assert near_pairs([*images, *images[2:]]) == {(2, 3)}
+    assert near_pairs([images[2], as_jpeg(90)(images[2])]) == {(0, 1)}
+
+
 def test_equal_pixels_have_equal_content_in_any_format():
     prints = ImageFingerprinter()
     pixels = np.asarray(SCENES[0])

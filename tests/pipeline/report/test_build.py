@@ -108,7 +108,7 @@ def test_page_contains_verdict_metrics_and_intervals(page):
     assert "Observations about examples that are used." in text
     assert "is a single colour" in text
     assert "is no image 2" in text
-    assert "Duplicates: 6 examples in 1 groups (near-duplicate images), 2 moved" in text
+    assert "Duplicates: 6 examples in 1 group (near-duplicate images), 2 moved" in text
     assert "7 of 100 test examples (7.0%) have a duplicate in the training split." in text
     assert "<i>a</i>.png ( one , train)" in text
     assert "and 4 more" in text
