@@ -60,6 +60,6 @@ def check_leaked_pairs(fraction: float, max_leaked: float, *, given_pairs: bool)
 def describe_leaked_pairs(fraction: float) -> str:
     """Describe the fraction of leaked test pairs."""
     return (
-        f"{fraction:.2%} of the test pairs have an example that also occurs in the training split, "
-        "itself or as a duplicate"
+        f"{fraction:.2%} of the test pairs have an example known from training, itself or as a "
+        "duplicate"
     )

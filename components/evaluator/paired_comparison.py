@@ -111,10 +111,7 @@ def check_beats_baseline(comparison: PairedComparison) -> Check:
     difference = comparison.difference
     value, low = difference.value or 0.0, difference.low
     passed = low is not None and low > 0
-    baseline = (
-        f"plain distance between inputs, the no-learning baseline ({comparison.accuracy:.2%} on "
-        "the same pairs)"
-    )
+    baseline = f"plain distance between inputs ({comparison.accuracy:.2%} on the same pairs)"
     interval = _describe_interval(difference)
     key = "set evaluate.requirements.beats_baseline: false"
     if passed:

@@ -40,7 +40,7 @@ def test_the_fraction_equals_that_of_a_loop(seed, num_leaked):
 @pytest.mark.parametrize(
     ("fraction", "given_pairs", "passed", "expected_text"),
     [
-        (0.05, False, True, "5.00% of the test pairs have an example that also occurs in the tr"),
+        (0.05, False, True, "5.00% of the test pairs have an example known from training, itself"),
         (0.051, False, False, "above the limit of 5.00%: the metrics do not show how the model"),
         (0.994, False, False, "Set split.duplicates: together, or remove the duplicates from "),
         (0.994, True, False, "Set split.by: connected, or split.by: group with data.group;"),
