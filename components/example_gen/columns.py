@@ -68,7 +68,9 @@ def inspect_columns(
         if values.is_list(cells.type):
             if values.is_number_list(cells.type):
                 list_widths[name] = _find_list_width(cells)
-        elif name not in partition_keys and _is_numeric_column(cells, cell_format):
+        elif name in partition_keys:
+            continue
+        elif _is_numeric_column(cells, cell_format):
             numeric.add(name)
         elif cells.null_count == len(cells) or _has_no_value(cells, cell_format):
             missing.add(name)

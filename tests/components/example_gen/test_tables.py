@@ -460,6 +460,8 @@ def test_partitions_give_labels_and_are_no_part_of_the_vector(tmp_path):
     data = table(tmp_path, group="year")
     inputs = infer_input_spec(data, SplitConfig(by="group"))
     assert [column.name for column in inputs.columns] == ["a", "b"]
+    without_group = infer_input_spec(table(tmp_path), SplitConfig())
+    assert without_group == inputs
     names = [file.name for file in find_files(data).files]
     assert names == ["year=2025/y=u/part-0.parquet", "year=2026/y=v/part-0.parquet"]
     batches = [
