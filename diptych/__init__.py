@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from diptych.schemas.artifacts import (
         Balance,
         Centroids,
+        DataReportArtifact,
         Evaluation,
         PairSet,
         Rejected,
@@ -43,6 +44,7 @@ _MODULES = {
     "diptych.schemas.artifacts": [
         "Balance",
         "Centroids",
+        "DataReportArtifact",
         "Evaluation",
         "PairSet",
         "Rejected",
@@ -69,6 +71,7 @@ __all__ = [
     "Comparison",
     "ConfigError",
     "DataError",
+    "DataReportArtifact",
     "DiptychError",
     "Evaluation",
     "Gallery",

@@ -23,7 +23,7 @@ class DataReportArtifact(artifact.Artifact):
     Custom properties: ``num_leaked``, ``num_conflicts``.
     """
 
-    TYPE_NAME = "diptych.DataReport"
+    TYPE_NAME = "diptych.DataReportArtifact"
 
 
 class Centroids(artifact.Artifact):
