@@ -18,6 +18,7 @@ from diptych.components.common.production import resolve_production
 from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.span_files import find_span_files
 from diptych.components.example_gen.unused_columns import (
+    has_columns,
     list_suspicious_headers,
     list_unused_columns,
 )
@@ -26,7 +27,6 @@ from diptych.pipeline.runners.local import clear_beam_args
 from diptych.pipeline.session import make_encoder_importable, resolve_root
 from diptych.pipeline.workspace import DATABASE, serving_folder
 from diptych.schemas.config.config import Config
-from diptych.schemas.config.data import PairTable, Table
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.rejected_rows import count_reasons, most_frequent
 
@@ -79,7 +79,7 @@ def describe_data(config: Config) -> list[str]:
       ConfigError: See ``infer_input_spec``.
       DataError: See there.
     """
-    if not isinstance(config.data, Table | PairTable):
+    if not has_columns(config.data):
         return []
     newest = find_span_files(config.data)[-1]
     unused = list_unused_columns(newest, config.data, infer_input_spec(config.data, config.split))

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from diptych.components.common import cell_values as values
 from diptych.components.common import row_parsing
+from diptych.components.common.cell_values import find_text_forms
 from diptych.components.common.table_rows import (
     TableRows,
     TextSettings,
@@ -133,7 +134,11 @@ def read_image_list(
             select_usable_splits(given, usable),
             images.fingerprints,
         )
-        yield batch if times is None else dataclasses.replace(batch, times=times.filter(usable))
+        yield dataclasses.replace(
+            batch,
+            times=None if times is None else times.filter(usable),
+            label_forms=find_text_forms(rows.batch.column(label), rows.cells),
+        )
 
 
 def read_image_pairs(

@@ -96,7 +96,7 @@ def _infer_from_images(spans: _Spans, data: ImageFolder, split: SplitConfig) -> 
         _check_splits_are_used(classes, "class", split)
     elif split.by == "group":
         _check_splits_are_used(sorted({str(role.group) for role in roles}), "group", split)
-    return _image_spec(data)
+    return image_input_spec(data)
 
 
 def _check_splits_are_used(units: Sequence[str], name: str, split: SplitConfig) -> None:
@@ -162,7 +162,7 @@ def _infer_from_image_list(spans: _Spans, data: ImageFolder, split: SplitConfig)
         raise _single_class_error(f"{len(labels)} values in the column {data.label!r}")
     if split.by == "class":
         _check_splits_are_used(sorted(labels), "class", split)
-    return _image_spec(data)
+    return image_input_spec(data)
 
 
 def _check_image_columns(
@@ -216,7 +216,7 @@ def _infer_from_pair_table(spans: _Spans, data: PairTable) -> InputSpec:
         sides = {"data.left": str(data.left), "data.right": str(data.right)}
         _check_image_columns(spans[-1], data, sides, sample, assigned, settings)
         _check_same_column(spans, data, settings)
-        return _image_spec(data)
+        return image_input_spec(data)
     columns: dict[str, tuple[Column, ...]] = {}
     # Named columns first; a count then selects from the remaining columns, left before right.
     for side in sorted(("left", "right"), key=lambda side: isinstance(getattr(data, side), int)):
@@ -289,13 +289,14 @@ def _infer_from_tfrecords(spans: _Spans, data: TFRecords) -> InputSpec:
     if len(seen) < 2 and num_records < _MAX_SCANNED_ROWS:
         raise _single_class_error(f"one value of the feature {data.label!r}, {seen.pop()!r}")
     if data.image is not None:
-        return _image_spec(data)
+        return image_input_spec(data)
     sample = inspect_columns(first.select([str(data.vector)]), first.schema.names)
     columns = select_columns(data.vector, "data.vector", sample, {})
     return InputSpec(kind="vector", columns=columns)
 
 
-def _image_spec(data: ImageFolder | PairTable | TFRecords) -> InputSpec:
+def image_input_spec(data: ImageFolder | PairTable | TFRecords) -> InputSpec:
+    """Return the features of images, which the configuration alone determines."""
     return InputSpec(
         kind="image",
         size=data.size,

@@ -63,6 +63,7 @@ from diptych.components.example_gen.splits import hash_keys, initial_splits
 from diptych.components.example_gen.tables import read_vector_table
 from diptych.components.example_gen.tfrecords import read_tfrecords
 from diptych.components.example_gen.unused_columns import (
+    has_columns,
     list_suspicious_headers,
     list_unused_columns,
 )
@@ -214,14 +215,14 @@ class Ingest(beam.PTransform):
     def _list_unused_columns(self, span: SpanFiles) -> list[tuple[str, str]]:
         # A file that cannot be read is recorded when its rows are read.
         with contextlib.suppress(DataError):
-            if isinstance(self.data, Table | PairTable):
+            if has_columns(self.data):
                 return list_unused_columns(span, self.data, self.input_spec)
         return []
 
     def _list_oddities(self, span: SpanFiles) -> list[tuple[str, str]]:
         """List a header that looks like data, and folders that are probably one class."""
         with contextlib.suppress(DataError):
-            if isinstance(self.data, Table | PairTable):
+            if has_columns(self.data):
                 return list_suspicious_headers(span, self.data)
         if isinstance(self.data, ImageFolder):
             return list(find_similar_labels(labels_of_paths(span, self.data)))

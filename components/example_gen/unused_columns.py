@@ -1,6 +1,7 @@
 """List the columns of a table that a run does not use, with the reason."""
 
 from collections.abc import Collection, Iterator
+from typing import TypeGuard
 
 import pyarrow as pa
 
@@ -10,8 +11,9 @@ from diptych.components.common.tables.file_formats import detect_table_format
 from diptych.components.common.tables.text_format import has_suspicious_header
 from diptych.components.example_gen.columns import INDEX_COLUMNS, ColumnSample
 from diptych.components.example_gen.first_rows import read_first_rows
+from diptych.components.example_gen.image_cells import find_image_column
 from diptych.components.example_gen.span_files import SpanFiles
-from diptych.schemas.config.data import PairTable, Table
+from diptych.schemas.config.data import DataConfig, ImageFolder, PairTable, Table
 from diptych.schemas.input_spec import RESERVED, InputSpec
 
 SUSPICIOUS_HEADER = (
@@ -20,8 +22,14 @@ SUSPICIOUS_HEADER = (
 )
 
 
+def has_columns(data: DataConfig) -> TypeGuard[Table | PairTable | ImageFolder]:
+    """Return whether the data are rows of a table: vectors, pairs or a list of images."""
+    is_list = isinstance(data, ImageFolder) and data.table is not None
+    return is_list or isinstance(data, Table | PairTable)
+
+
 def list_unused_columns(
-    span: SpanFiles, data: Table | PairTable, inputs: InputSpec
+    span: SpanFiles, data: Table | PairTable | ImageFolder, inputs: InputSpec
 ) -> list[tuple[str, str]]:
     """List the columns without a role, each with the reason.
 
@@ -29,11 +37,13 @@ def list_unused_columns(
       DataError: If the first rows cannot be read.
     """
     sample, batch = read_first_rows(span, TextSettings.from_config(data))
-    role = data.label if isinstance(data, Table) else data.same
+    role = data.same if isinstance(data, PairTable) else data.label
     vector = [column.name for column in (*inputs.columns, *inputs.right_columns)]
     used = {role, *vector, *(getattr(data, key) for key in ("id", "group", "split", "time"))}
     if isinstance(data, PairTable) and inputs.kind == "image":
         used |= {str(data.left), str(data.right)}
+    if isinstance(data, ImageFolder):
+        used.add(find_image_column(data, sample.names))
     return list(explain_unused(sample, batch, {name for name in used if name is not None}))
 
 
@@ -46,7 +56,9 @@ def explain_unused(
             yield name, _explain(name, sample, batch)
 
 
-def list_suspicious_headers(span: SpanFiles, data: Table | PairTable) -> list[tuple[str, str]]:
+def list_suspicious_headers(
+    span: SpanFiles, data: Table | PairTable | ImageFolder
+) -> list[tuple[str, str]]:
     """List the first CSV file if its header looks like data.
 
     Raises:

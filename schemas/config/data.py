@@ -216,9 +216,11 @@ class ImageFolder(_DataSection):
             keys = ("image", "label", "id", "group", "split", "time")
             set_keys = [key for key in keys if getattr(self, key) is not None]
             if set_keys:
+                key = set_keys[0]
+                levels = f", give a folder level the role {key} in data.levels"
                 raise ValueError(
-                    f"{set_keys[0]} names a column of a table, but table is not set: set "
-                    f"data.table, or remove data.{set_keys[0]}"
+                    f"{key} names a column of a table, but table is not set: set data.table"
+                    f"{levels if key in ('label', 'group', 'split') else ''}, or remove data.{key}"
                 )
         elif self.levels is not None:
             raise ValueError("levels and table exclude each other: remove one")

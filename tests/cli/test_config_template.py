@@ -262,8 +262,8 @@ def test_pairs_that_share_examples_are_split_by_connected_pairs(tmp_path, decima
     loaded, text = write(tmp_path / "connected", [(items[a], items[b]) for a, b in rows])
     assert loaded.split.by == "connected"
     comment = " ".join(text.replace("#", "").split())
-    assert "20 of 20 examples occur in several pairs" in comment
-    assert "The largest connected component has 100% of the pairs." in comment
+    assert "CHECK: 20 examples occur in several pairs" in comment
+    assert "the largest has 20 of 20 pairs (100%)" in comment
     # The same pairs again and mirrored, but no example with two others.
     disjoint = [(items[a], items[a + 1]) for a in range(0, 20, 2)]
     loaded, _ = write(tmp_path / "disjoint", [*disjoint, *disjoint, *((b, a) for a, b in disjoint)])
@@ -470,7 +470,8 @@ def test_a_list_with_several_possible_labels_is_uncertain(tmp_path):
 )
 def test_pairs_of_images_are_recognised_by_their_cells(tmp_path, names, same, is_certain):
     paths = write_listed_images(tmp_path / "data")
-    columns = {names[0]: paths, names[1]: paths[::-1], same: [0, 1] * 12}
+    # No image is in two pairs.
+    columns = {names[0]: paths[:12], names[1]: paths[12:], same: [0, 1] * 6}
     pyarrow.csv.write_csv(pa.table(columns), tmp_path / "data" / "pairs.csv")
     loaded, text = init(tmp_path, tmp_path / "data")
     assert isinstance(loaded.data, PairTable)
@@ -521,3 +522,65 @@ def test_split_and_group_columns_of_tables_are_recognised(tmp_path):
     columns = infer_input_spec(loaded.data, loaded.split).columns
     assert [column.name for column in columns] == ["v", "w"]
     assert "CHECK" not in text
+
+
+def pairs_of_items(links, num_items, by_path, folder):
+    """Write pairs of numbered items, and return the path of the table."""
+    folder.mkdir()
+    if by_path:
+        paths = write_listed_images(folder, num_items)
+        columns = {
+            "left": [paths[left] for left, _ in links],
+            "right": [paths[right] for _, right in links],
+        }
+    else:
+        items = RANDOM.random((num_items, 2))
+        ends = np.array(links)
+        columns = {
+            f"{side}_{i}": items[ends[:, column], i]
+            for column, side in enumerate(("left", "right"))
+            for i in range(2)
+        }
+    columns["same"] = [i % 2 for i in range(len(links))]
+    pq.write_table(pa.table(columns), folder / "pairs.parquet")
+    return folder / "pairs.parquet"
+
+
+@pytest.mark.parametrize("by_path", [True, False])
+@pytest.mark.parametrize(
+    ("links", "by", "found"),
+    [
+        # Six pairs of two items, without a common item.
+        ([(2 * i, 2 * i + 1) for i in range(6)], "example", None),
+        # A chain of three pairs, and three single pairs: 2 items occur in two pairs.
+        (
+            [(0, 1), (1, 2), (2, 3), (4, 5), (6, 7), (8, 9)],
+            "connected",
+            "2 examples occur in several pairs.*the largest has 3 of 6 pairs (50%)",
+        ),
+        # A star: one item is in all pairs.
+        (
+            [(0, i) for i in range(1, 8)],
+            "connected",
+            "CHECK: 1 examples occur in several pairs.*the largest has 7 of 7 pairs (100%)",
+        ),
+    ],
+)
+def test_a_split_by_connected_pairs_is_proposed(tmp_path, by_path, links, by, found):
+    path = pairs_of_items(links, 12, by_path, tmp_path / "data")
+    loaded, text = init(tmp_path, path)
+    assert loaded.split.by == by
+    text = " ".join(line.removeprefix("# ") for line in text.splitlines())
+    assert ("CHECK" in text) == (found is not None and "CHECK" in found)
+    if found is None:
+        assert "occur in several pairs" not in text
+    else:
+        assert re.search(re.escape(found).replace(r"\.\*", ".*"), text)
+
+
+def test_a_column_of_times_is_noted(tmp_path):
+    columns = {"v": RANDOM.random(9), "label": ["a", "b", "c"] * 3, "date": ["2026-01-01"] * 9}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    loaded, text = init(tmp_path, tmp_path / "t.parquet")
+    assert loaded.split.by == "example"
+    assert "set data.time: date and split.by: time" in " ".join(text.split("\n# "))

@@ -31,9 +31,9 @@ from diptych.components.example_gen.profile.roles import (
     guess_positive_value,
     guess_same_column,
     guess_split_column,
+    note_times,
     with_pair_roles,
 )
-from diptych.components.example_gen.profile.shared_examples import with_connected_split
 from diptych.components.example_gen.span_files import SpanFiles, find_files
 from diptych.schemas.config.data import ImageFolder, PairTable
 from diptych.schemas.errors import DataError
@@ -138,9 +138,7 @@ def _profile_pairs(
     positive = guess_positive_value(batch, same)
     keys = {"kind": "pairs", "path": path, "same": same, "same_value": positive}
     keys |= {"left": left, "right": right, **data}
-    profile = with_pair_roles(keys, sample, batch, notes)
-    sides = (batch.column(name).to_pylist() for name in (left, right))
-    return with_connected_split(profile, *([repr(cell) for cell in side] for side in sides))
+    return with_pair_roles(keys, sample, batch, notes)
 
 
 def _profile_list(
@@ -164,6 +162,7 @@ def _profile_list(
     if split is not None:
         keys["split"] = split
         notes.append(describe_split(split))
+    notes += note_times(sample, batch)
     group = guess_group_column(sample, batch, [*images, label, split])
     if group is not None:
         keys["group"] = group

@@ -11,6 +11,7 @@ import pydantic
 from diptych.components.common.data_files import find_images, find_tables, has_table_extension
 from diptych.components.common.tables.file_formats import find_foreign_file
 from diptych.components.example_gen.infer_spec import infer_input_spec
+from diptych.components.example_gen.profile.connections import propose_connected_split
 from diptych.components.example_gen.profile.data_profile import DataProfile
 from diptych.components.example_gen.profile.image_tables import count_listed_images
 from diptych.components.example_gen.profile.images import profile_images
@@ -46,6 +47,11 @@ def profile_data(path: Path) -> DataProfile:
 
 
 def _profile_path(path: str) -> DataProfile:
+    profile = _profile_kind(path)
+    return propose_connected_split(profile) if profile.data["kind"] == "pairs" else profile
+
+
+def _profile_kind(path: str) -> DataProfile:
     if os.path.isdir(path) and find_tables(path):
         listed = _profile_listed_images(path)
         if listed is not None:

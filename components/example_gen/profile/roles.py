@@ -38,6 +38,7 @@ _SAME_VALUES: dict[str, int | str] = {
     "match": "match",
     "y": "y",
 }
+_TIME_NAMES = ("date", "time", "datetime", "timestamp", "created", "created_at", "recorded_at")
 _GROUP_NAMES = (
     *("group", "group_id", "writer", "author", "annotator", "speaker", "patient", "subject"),
     *("user", "session", "camera", "device", "site", "location", "batch", "scene"),
@@ -185,6 +186,19 @@ def guess_group_column(
     return None
 
 
+def note_times(sample: ColumnSample, batch: pa.RecordBatch) -> list[str]:
+    """Return a note if a column may hold times."""
+    for name in sample.names:
+        if name in batch.schema.names:
+            data_type = batch.schema.field(name).type
+            if pa.types.is_temporal(data_type) or name.lower() in _TIME_NAMES:
+                return [
+                    f"The column {name!r} may be a time. To train on the past and test on the "
+                    f"newest data, set data.time: {name} and split.by: time."
+                ]
+    return []
+
+
 def describe_group(name: str) -> str:
     """Return a note on a group column."""
     return (
@@ -203,6 +217,7 @@ def with_pair_roles(
 ) -> DataProfile:
     """Add the split column of given pairs."""
     split = guess_split_column(sample, batch)
+    notes = [*notes, *note_times(sample, batch)]
     if split is None:
         return DataProfile(data, {}, notes)
     return DataProfile(

@@ -2,22 +2,19 @@
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from diptych.components.common import cell_values as values
-from diptych.components.common.row_parsing import no_rejections, parse_vector_columns
-from diptych.components.common.table_rows import TableRows, TextSettings, format_names
+from diptych.components.common.table_rows import TextSettings, format_names
 from diptych.components.common.tables.file_formats import detect_table_format
 from diptych.components.common.tables.text_format import (
     find_fitting_encoding,
     has_suspicious_header,
     uses_decimal_comma,
 )
-from diptych.components.example_gen.columns import INDEX_COLUMNS, ColumnSample, select_columns
+from diptych.components.example_gen.columns import INDEX_COLUMNS, ColumnSample
 from diptych.components.example_gen.first_rows import read_first_rows
 from diptych.components.example_gen.profile.data_profile import (
     DataProfile,
@@ -34,9 +31,9 @@ from diptych.components.example_gen.profile.roles import (
     guess_positive_value,
     guess_same_column,
     guess_split_column,
+    note_times,
     with_pair_roles,
 )
-from diptych.components.example_gen.profile.shared_examples import with_connected_split
 from diptych.components.example_gen.span_files import SpanFiles, find_files
 from diptych.components.example_gen.unused_columns import explain_unused
 from diptych.schemas.config.data import Table
@@ -54,7 +51,7 @@ def profile_table(path: str) -> DataProfile:
     sample, batch = read_first_rows(span_files, settings)
     profile = (
         profile_image_table(path, span_files, sample, batch, settings)
-        or _profile_pair_table(path, sample, batch, settings)
+        or _profile_pair_table(path, sample, batch)
         or _profile_vector_table(path, span_files, sample, batch, settings)
     )
     return dataclasses.replace(
@@ -100,6 +97,7 @@ def _profile_vector_table(
     if split is not None:
         data["split"] = split
         notes.append(describe_split(split))
+    notes += note_times(sample, batch)
     group = guess_group_column(sample, batch, [label, split])
     if group is not None:
         data["group"] = group
@@ -139,7 +137,7 @@ def _list_unused(
 
 
 def _profile_pair_table(
-    path: str, sample: ColumnSample, batch: pa.RecordBatch, settings: TextSettings
+    path: str, sample: ColumnSample, batch: pa.RecordBatch
 ) -> DataProfile | None:
     same, is_certain = guess_same_column(sample, batch)
     if same is None:
@@ -163,22 +161,7 @@ def _profile_pair_table(
         notes.append(f"CHECK: if {same!r} is the class of a row, use kind: table instead.")
     positive = guess_positive_value(batch, same)
     data = {"kind": "pairs", "path": path, "same": same, "same_value": positive}
-    profile = with_pair_roles({**data, "left": left, "right": right}, sample, batch, notes)
-    return with_connected_split(profile, *_read_sides(profile.data, sample, batch, settings))
-
-
-def _read_sides(
-    data: Mapping[str, Any], sample: ColumnSample, batch: pa.RecordBatch, settings: TextSettings
-) -> Iterator[list[bytes]]:
-    """Yield the vectors of the left and the right side of each pair, as bytes."""
-    assigned = {data["same"]: "data.same"}
-    cells = values.CellFormat(decimal=settings.decimal or ".", missing=settings.missing)
-    rows = TableRows(batch, np.arange(batch.num_rows), (), cells)
-    for side in ("left", "right"):
-        columns = select_columns(data[side], f"data.{side}", sample, assigned)
-        assigned |= {column.name: f"data.{side}" for column in columns}
-        vectors = parse_vector_columns(rows, columns, no_rejections(rows))
-        yield [vector.tobytes() for vector in vectors]
+    return with_pair_roles({**data, "left": left, "right": right}, sample, batch, notes)
 
 
 def _find_sides_by_affix(

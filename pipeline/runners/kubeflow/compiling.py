@@ -72,7 +72,7 @@ class _NoAliasDumper(yaml.SafeDumper):
 
 def _resolve_input_spec(config: Config) -> InputSpec:
     """Infer what a raw example contains; for images without the data, from the configuration."""
-    from diptych.components.example_gen.infer_spec import infer_input_spec
+    from diptych.components.example_gen.infer_spec import image_input_spec, infer_input_spec
 
     data = config.data
     try:
@@ -81,7 +81,7 @@ def _resolve_input_spec(config: Config) -> InputSpec:
         if os.path.exists(data.path) or "://" in data.path:
             raise
         if isinstance(data, ImageFolder) or (isinstance(data, TFRecords) and data.image):
-            return InputSpec(kind="image", size=data.size, channels=data.channels)
+            return image_input_spec(data)
         raise ConfigError(
             f"{error} The columns of tables are inferred at compile time. Compile on a machine "
             "where the data have the same path as in the cluster."

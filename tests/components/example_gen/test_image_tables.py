@@ -1,5 +1,7 @@
 import io
+import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +17,7 @@ from diptych.schemas.config.data import ImageFolder, PairTable
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.input_spec import InputSpec
+from diptych.schemas.rejected_rows import SUMMARY_FILE
 from diptych.schemas.shards import SPLITS
 
 
@@ -179,6 +182,16 @@ def test_work_items_cover_each_row_once(folder, ingest, monkeypatch):
     assert run.reasons() == {"labels.csv:21": "row does not have 2 fields"}
 
 
+def test_unused_columns_and_similar_labels_of_a_list_are_reported(folder, ingest):
+    letters = ["Ann" if i == 3 else ("ann", "ben")[i % 2] for i in range(40)]
+    write_list(folder, letter=letters, remark=["x"] * 40)
+    run = ingest(image_list(folder))
+    counts = json.loads(Path(run.rejected.uri, SUMMARY_FILE).read_text())["spans"][""]
+    assert counts["ignored"] == {"text column": {"count": 1, "source": "remark"}}
+    (finding,) = counts["findings"]
+    assert "'Ann'" in finding and "'ann'" in finding
+
+
 @pytest.mark.parametrize("form", ["bytes", "struct", "struct_of_paths"])
 @pytest.mark.parametrize("table_format", ["parquet"])
 def test_images_in_the_cells_of_parquet_become_examples(folder, ingest, form, table_format):
@@ -309,7 +322,8 @@ def test_a_list_without_a_column_of_images_raises_an_error(folder):
 @pytest.mark.parametrize(
     ("data", "match"),
     [
-        ({"label": "x"}, "label names a column of a table, but table is not set"),
+        ({"image": "x"}, "image names a column of a table, but table is not set"),
+        ({"group": "x"}, "set data.table, give a folder level the role group in data.levels, or"),
         ({"table": "t.csv"}, "table needs label"),
         ({"table": "t.csv", "label": "x", "levels": ["label"]}, "levels and table exclude"),
         ({"path": "d/{SPAN}", "table": "t.csv", "label": "x"}, "cannot be combined with spans"),

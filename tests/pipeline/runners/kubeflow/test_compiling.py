@@ -146,6 +146,14 @@ def test_spans_are_resolved_when_the_step_runs(tmp_path):
     assert "SpanDrift" in tasks["Transform"]["dependentTasks"]  # which may stop the run
 
 
+def test_the_background_of_images_is_known_without_the_data(tmp_path):
+    data = {"kind": "images", "path": "/nowhere", "background": "black"}
+    _write(tmp_path / "c.yaml", data=data)
+    assert _compile(tmp_path / "c.yaml", "--volume=raw:/data").exit_code == 0
+    text = (tmp_path / "c.out").read_text().replace("\\", "").replace(" ", "")
+    assert '"background":[0,0,0]' in text
+
+
 def test_the_image_is_required(tmp_path):
     _write(tmp_path / "c.yaml", data={"kind": "images", "path": "/nowhere"})
     assert "--image" in _compile(tmp_path / "c.yaml", image=None).output
