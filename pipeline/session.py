@@ -16,7 +16,7 @@ from diptych.schemas.cleanup import cleanup
 from diptych.schemas.config.config import Config
 from diptych.schemas.config.model import CustomEncoder
 from diptych.schemas.errors import ConfigError, DiptychError, StepError
-from diptych.schemas.paths import check_root
+from diptych.schemas.paths import check_root, check_temporary_folder
 
 INTERRUPTED = "Interrupted. Completed steps are kept; run the same command again to resume."
 _log = logging.getLogger("diptych")
@@ -81,8 +81,9 @@ def resolve_root(config: Config, root: Path | None) -> Path:
     """Absolute path of the pipeline root; by default ``diptych-NAME`` in the working directory.
 
     Raises:
-      ConfigError: If the path cannot be a root.
+      ConfigError: If the path cannot be a root, or no temporary files can be written.
     """
+    check_temporary_folder()
     return check_root((root or Path(f"diptych-{config.name}")).absolute())
 
 

@@ -1,6 +1,7 @@
 """Paths of the user: any name that the file system allows, or an error before anything runs."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from diptych.schemas.errors import ConfigError
@@ -23,6 +24,21 @@ def check_root(root: Path) -> Path:
             f"a folder of at most {_MAX_ROOT_BYTES}: {root}. Choose a shorter path with --root."
         )
     return root
+
+
+def check_temporary_folder() -> None:
+    """Check that temporary files can be written.
+
+    Raises:
+      ConfigError: If no folder for them is writable.
+    """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "No folder for temporary files is writable: neither TMPDIR nor /tmp nor the working "
+            "directory. Set TMPDIR to a folder that is."
+        ) from error
 
 
 def _check_utf8(path: Path) -> None:

@@ -3,15 +3,18 @@
 import logging
 import os
 import re
+import secrets
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from diptych.schemas.cleanup import cleanup_on_error
 from diptych.schemas.errors import DiptychError
 
 _START_ATTEMPTS = 3  # the raylet gives up if its agent needs more than 15 s to start
+_TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _FALLBACK = "/tmp"
 _SAFE_FOLDER = re.compile(r"[A-Za-z0-9/._+-]+")
 # A socket has at most 107 bytes; below this folder, Ray adds
@@ -44,6 +47,20 @@ def _is_usable(folder: str) -> bool:
     return True
 
 
+def provide_token() -> None:
+    """Give Ray a token in the environment if it cannot keep one in the home directory."""
+    if any(os.environ.get(name) for name in _TOKEN_VARIABLES):
+        return
+    try:
+        file = Path.home() / ".ray" / "auth_token"
+        if file.is_file() and os.access(file, os.R_OK):
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=file.parent).close()
+    except (OSError, RuntimeError):  # RuntimeError: the user has no home directory
+        os.environ[_TOKEN_VARIABLES[0]] = secrets.token_hex(32)
+
+
 def start_local_ray(
     num_cpus: int, make_error: Callable[[str], DiptychError], **options: Any
 ) -> None:
@@ -56,6 +73,7 @@ def start_local_ray(
     """
     # Otherwise Ray sends statistics to its authors.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    provide_token()
     import ray
 
     folder = choose_ray_folder()

@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +76,7 @@ def hide_library_output() -> Iterator[Console]:
     with (
         exit_on_error(),
         os.fdopen(stderr, "w", encoding="utf-8", errors="replace") as terminal,
-        tempfile.TemporaryFile() as hidden,
+        os.fdopen(os.memfd_create("hidden output"), "w+b") as hidden,
     ):
         os.dup2(hidden.fileno(), STDERR)
         with cleanup(sys.stderr.flush, terminal.flush, lambda: os.dup2(stderr, STDERR)):

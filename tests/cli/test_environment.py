@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,19 @@ def test_a_root_that_is_too_long_is_refused_before_anything_runs(tmp_path, dipty
         "data",
         "diptych.schema.json",
     ]
+
+
+def test_a_run_without_any_folder_for_temporary_files_is_refused(tmp_path, diptych, monkeypatch):
+    write_table(tmp_path / "data")
+    config = tmp_path / "config.yaml"
+    config.write_text("name: a\ndata: {kind: table, path: data, label: label}\n")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/none"])
+    for option in ([], ["--dry-run"]):
+        result = diptych("run", config, "--root", tmp_path / "root", *option)
+        assert result.exit_code == 1
+        assert "Set TMPDIR to a folder" in result.output
+    assert not (tmp_path / "root").exists()
 
 
 def test_a_tilde_is_the_name_of_a_file_if_it_exists(tmp_path, monkeypatch):

@@ -143,7 +143,7 @@ def test_the_commands_work_with_every_character_in_the_names(hostile, tmp_path):
 
 
 def test_a_run_works_in_a_bare_environment(tmp_path):
-    """No HOME, no TMPDIR, a read-only working folder, a linked root on another file system."""
+    """No writable HOME, TMPDIR or working folder, and a linked root on another file system."""
     write_table(tmp_path / "data")
     config = write_config(
         tmp_path / "config.yaml", {"kind": "table", "path": "data", "label": "species"}
@@ -153,7 +153,14 @@ def test_a_run_works_in_a_bare_environment(tmp_path):
         root.symlink_to(other)
         result = subprocess.run(
             [*DIPTYCH, "run", str(config), "--root", str(root)],
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C", "TMPDIR": str(tmp_path / ("t" * 120))},
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": "/proc/none",
+                "LC_ALL": "C",
+                "PYTHONWARNINGS": "error",
+                "TMPDIR": str(tmp_path / ("t" * 120)),
+                "TZ": "Pacific/Kiritimati",
+            },
             cwd="/proc",
             capture_output=True,
             text=True,

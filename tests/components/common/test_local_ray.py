@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.components.common.local_ray import choose_ray_folder
+from diptych.components.common.local_ray import choose_ray_folder, provide_token
 
 LONGEST_SOCKET = "session_2026-11-21_02-15-30_123456_1234567/sockets/plasma_store.99"
 
@@ -51,3 +51,27 @@ def test_only_a_writable_folder_is_used(environment, name):
         environment.setenv("TMPDIR", given)
         expected = f"{given}/ray" if name.startswith("missing") else "/tmp/ray"
         assert choose_ray_folder() == expected
+
+
+@pytest.mark.parametrize("home", ["/proc/none", "file/inside"])
+def test_a_home_that_is_not_writable_needs_no_token_file(environment, tmp_path, home):
+    (tmp_path / "file").touch()
+    environment.setenv("HOME", str(tmp_path / home))
+    environment.setenv("RAY_AUTH_TOKEN", "")
+    provide_token()
+    token = os.environ["RAY_AUTH_TOKEN"]
+    assert len(token) == 64
+    provide_token()
+    assert os.environ["RAY_AUTH_TOKEN"] == token
+
+
+def test_a_token_of_the_user_is_kept(environment, tmp_path):
+    environment.delenv("RAY_AUTH_TOKEN", raising=False)
+    environment.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    environment.setenv("HOME", str(tmp_path))
+    provide_token()
+    assert "RAY_AUTH_TOKEN" not in os.environ
+    environment.setenv("HOME", "/proc/none")
+    environment.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    provide_token()
+    assert "RAY_AUTH_TOKEN" not in os.environ
