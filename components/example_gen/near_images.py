@@ -12,7 +12,7 @@ Candidates agree in 16 consecutive bits of their hashes. They are verified on th
 - The colours are similar.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,14 @@ def find_near_images(hashes: UInt64s, thumbnails: Thumbnails) -> Iterator[tuple[
     Yields:
       Indices of the first and the second image of each pair. A pair may occur several times.
     """
+    for left, right in _rechunk(_find_candidates(hashes)):
+        near = are_near(thumbnails(left), thumbnails(right))
+        if near.any():
+            yield left[near], right[near]
+
+
+def _find_candidates(hashes: UInt64s) -> Iterator[tuple[Indices, Indices]]:
+    """Find pairs of images that agree in the bits of a band and in most others."""
     for band in range(_NUM_BANDS):
         shift = np.uint64(_BAND_BITS * band)
         rotated = (hashes << shift) | (hashes >> (np.uint64(64) - shift)) if band else hashes
@@ -66,12 +74,29 @@ def find_near_images(hashes: UInt64s, thumbnails: Thumbnails) -> Iterator[tuple[
                 break
             differing = np.bitwise_count(ordered[distance:] ^ ordered[:-distance])
             found = np.flatnonzero(same_band & (differing <= _MAX_BITS))
-            for first in range(0, len(found), _CHUNK):
-                chunk = found[first : first + _CHUNK]
-                left, right = order[chunk], order[chunk + distance]
-                near = are_near(thumbnails(left), thumbnails(right))
-                if near.any():
-                    yield left[near], right[near]
+            if len(found):
+                yield order[found], order[found + distance]
+
+
+def _rechunk(pairs: Iterator[tuple[Indices, Indices]]) -> Iterator[tuple[Indices, Indices]]:
+    """Join small parts and divide large ones, so that each has about ``_CHUNK`` pairs."""
+    waiting: list[tuple[Indices, Indices]] = []
+    num_waiting = 0
+    for left, right in pairs:
+        for first in range(0, len(left), _CHUNK):
+            waiting.append((left[first : first + _CHUNK], right[first : first + _CHUNK]))
+            num_waiting += len(waiting[-1][0])
+            if num_waiting >= _CHUNK:
+                yield _join(waiting)
+                waiting, num_waiting = [], 0
+    if waiting:
+        yield _join(waiting)
+
+
+def _join(parts: Sequence[tuple[Indices, Indices]]) -> tuple[Indices, Indices]:
+    return np.concatenate([left for left, _ in parts]), np.concatenate(
+        [right for _, right in parts]
+    )
 
 
 def are_near(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

@@ -216,6 +216,7 @@ class RecordTable:
         parts = [batch.read() for batch in self._batches]
         self._first_rows = np.cumsum([0, *(len(part) for part in parts)])
         self.records = _concatenate(parts)
+        self._views: dict[int, list[npt.NDArray[np.uint8]]] = {}
         self.has_thumbnails = "thumbnail0" in _schema_names(self._batches[0].numbers)
 
     def __len__(self) -> int:
@@ -243,9 +244,15 @@ class RecordTable:
     def thumbnails(self, rows: Indices, side: int = 0) -> npt.NDArray[np.uint8]:
         """Return the (n, ``THUMBNAIL_BYTES``) thumbnails of rows."""
         thumbnails = np.empty((len(rows), THUMBNAIL_BYTES), np.uint8)
+        views = self._thumbnail_views(side)
         for number, places, local in self._by_batch(rows):
-            thumbnails[places] = self._batches[number].read_thumbnails(side)[local]
+            thumbnails[places] = views[number][local]
         return thumbnails
+
+    def _thumbnail_views(self, side: int) -> list[npt.NDArray[np.uint8]]:
+        if side not in self._views:
+            self._views[side] = [batch.read_thumbnails(side) for batch in self._batches]
+        return self._views[side]
 
     def _by_batch(self, rows: Indices) -> Iterator[tuple[int, Indices, Indices]]:
         """Yield the batch, the places in ``rows``, and the rows inside the batch."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from diptych.components.example_gen import duplicates
 from diptych.components.example_gen.duplicates import Groups, Indices
+from diptych.components.example_gen.fingerprints import THUMBNAIL_BYTES
 from diptych.components.example_gen.records import RecordTable
 from diptych.components.example_gen.split_by_time import split_by_time
 from diptych.components.example_gen.splits import splits_of_ids
@@ -175,10 +176,11 @@ def _unite_near(table: RecordTable, rows: Indices) -> list[Indices]:
     if table.has_thumbnails:
 
         def read_thumbnails(indices: Indices) -> npt.NDArray[np.uint8]:
-            found = [
-                table.thumbnails(rows[indices % len(rows)], side) for side in range(len(sides))
-            ]
-            return np.choose((indices // len(rows))[:, None], found)
+            found = np.empty((len(indices), THUMBNAIL_BYTES), np.uint8)
+            for side in range(len(sides)):
+                chosen = indices // len(rows) == side
+                found[chosen] = table.thumbnails(rows[indices[chosen] % len(rows)], side)
+            return found
 
         thumbnails = read_thumbnails
     distinct, components = duplicates.link_near(content, near, thumbnails)
