@@ -203,7 +203,7 @@ def adapt_settings(path: Path, settings: TextSettings, columns: Sequence[str]) -
     Raises:
       DataError: If the file cannot be read.
     """
-    if settings.encoding is None or _find_invalid_text(path, settings.encoding) is not None:
+    if settings.encoding is None or not _has_encoding(path, settings.encoding):
         settings = dataclasses.replace(settings, encoding=None, guess_encoding=True)
     candidates = [settings, dataclasses.replace(settings, delimiter=None)]
     for candidate in candidates:
@@ -223,6 +223,18 @@ def adapt_settings(path: Path, settings: TextSettings, columns: Sequence[str]) -
         fits = with_point >= with_comma or thousands == with_comma
     other = "." if settings.decimal == "," else ","
     return settings if fits else dataclasses.replace(settings, decimal=other)
+
+
+def _has_encoding(path: Path, encoding: str) -> bool:
+    """Return whether a file is text in an encoding, and not Unicode instead.
+
+    An encoding of one byte per character decodes UTF-8 and UTF-16 too, to other characters.
+    """
+    if _find_invalid_text(path, encoding) is not None:
+        return False
+    if "éЯあ한".encode(encoding, "replace").isascii():  # seven bits, as ISO-2022-JP: UTF-8 fits too
+        return True
+    return _find_invalid_text(path, _detect_unicode(read_start(path))) is not None
 
 
 def has_suspicious_header(path: Path, settings: TextSettings) -> bool:

@@ -217,6 +217,22 @@ def test_the_encoding_of_another_file_is_guessed(tmp_path):
         assert cells_of(path, ["name"], adapted) == [["Jörg"], ["Zoë"]]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("trained", ["cp1252", "latin-1", "shift_jis"])
+def test_a_unicode_file_is_read_as_such_after_training_on_another_encoding(
+    tmp_path, trained, encoding
+):
+    path = write(tmp_path / "t.csv", "a,name\n1,Jörg\n2,Zoë\n", encoding)
+    adapted = adapt_settings(path, TextSettings(encoding=trained), ["a"])
+    assert cells_of(path, ["name"], adapted) == [["Jörg"], ["Zoë"]]
+
+
+def test_an_encoding_of_seven_bits_is_kept(tmp_path):
+    path = write(tmp_path / "t.csv", "a,name\n1,東京\n", "iso2022_jp")
+    adapted = adapt_settings(path, TextSettings(encoding="iso2022_jp"), ["a"])
+    assert cells_of(path, ["name"], adapted) == [["東京"]]
+
+
 def test_without_a_header_the_names_of_the_columns_may_appear(tmp_path):
     trained = TextSettings(header=False)
     without = write(tmp_path / "t.csv", "1,2\n3,4\n")
