@@ -128,6 +128,7 @@ def test_thumbnails_show_the_pixels_of_the_ingest(tmp_path):
     batch = pa.record_batch(
         {
             "id": bytes_feature(bytes(each).hex() for each in ids),
+            "source": bytes_feature(names),
             "image": bytes_feature(each.encoded for each in prepared),
         }
     )
