@@ -8,7 +8,12 @@ import threading
 import time
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A deadline would time the tests: on a busy machine, they would fail at random.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 class PortableBeam:
