@@ -24,16 +24,10 @@ from diptych.components.common.tables.file_formats import detect_table_format
 from diptych.components.example_gen.example_batch import (
     ExampleBatch,
     bytes_feature,
-    compute_ids,
     list_feature,
 )
 from diptych.components.example_gen.fingerprints import Fingerprints
-from diptych.components.example_gen.given_splits import (
-    parse_given_splits,
-    select_split_keys,
-    select_usable_splits,
-    uses_group,
-)
+from diptych.components.example_gen.given_splits import select_split_keys
 from diptych.components.example_gen.image_cells import (
     ImageLocator,
     find_image_column,
@@ -45,8 +39,12 @@ from diptych.components.example_gen.images import (
     image_limits,
     prepare_image_column,
 )
-from diptych.components.example_gen.pair_tables import IDENTICAL_SIDES, canonical_same_value
-from diptych.components.example_gen.times import parse_times
+from diptych.components.example_gen.pair_tables import (
+    IDENTICAL_SIDES,
+    canonical_same_value,
+    compute_pair_ids,
+)
+from diptych.components.example_gen.row_roles import parse_row_roles, role_columns
 from diptych.schemas.config.data import ImageFolder, PairTable
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.input_spec import (
@@ -105,38 +103,30 @@ def read_image_list(
         return
     image = find_image_column(data, names)
     label = str(data.label)
-    optional = [name for name in (data.id, data.group, data.split, data.time) if name]
-    columns = list(dict.fromkeys([image, label, *optional]))
+    columns = list(dict.fromkeys([image, label, *role_columns(data)]))
     locator = ImageLocator.of_data(data, root)
     for rows in _read_ranges(root / name, columns, row_groups, row_range, settings):
         reasons = row_parsing.no_rejections(rows)
         labels = row_parsing.parse_text_column(rows, label, reasons)
-        key = row_parsing.parse_text_column(rows, data.id, reasons) if data.id else None
-        by_group = data.group is not None and uses_group(split)
-        group = row_parsing.parse_text_column(rows, str(data.group), reasons) if by_group else None
-        given = parse_given_splits(rows, data.split, split, reasons)
-        times = parse_times(rows, data, split, reasons)
+        row_roles = parse_row_roles(rows, data, split, reasons)
         images = _prepare_cells(root / name, rows, image, locator, data, reasons)
         usable, sources, rejected = row_parsing.split_rejected(name, rows, reasons)
         encoded_labels = row_parsing.encode_text(labels, usable)
-        groups = None if group is None else row_parsing.encode_text(group, usable)
-        ids = images.ids
-        if key is not None:
-            ids = compute_ids(row_parsing.encode_text(key, usable))
+        roles = row_roles.select(usable)
         batch = build_image_batch(
             images.encoded,
-            ids,
+            images.ids if roles.ids is None else roles.ids,
             encoded_labels,
             sources,
             rejected,
             _name_findings(name, rows, images.findings),
-            select_split_keys(split, encoded_labels, groups),
-            select_usable_splits(given, usable),
+            select_split_keys(split, encoded_labels, roles.groups),
+            roles.given_splits,
             images.fingerprints,
         )
         yield dataclasses.replace(
             batch,
-            times=None if times is None else times.filter(usable),
+            times=roles.times,
             label_forms=find_text_forms(rows.batch.column(label), rows.cells),
         )
 
@@ -157,19 +147,14 @@ def read_image_pairs(
       DataError: If a column is missing, or the table is damaged.
     """
     sides = (str(data.left), str(data.right))
-    optional = [name for name in (data.id, data.group, data.split, data.time) if name]
-    columns = list(dict.fromkeys([*sides, data.same, *optional]))
+    columns = list(dict.fromkeys([*sides, data.same, *role_columns(data)]))
     positive = canonical_same_value(data.same_value)
     settings = TextSettings.from_config(data)
     locator = ImageLocator.of_data(data, root)
     for rows in _read_ranges(root / name, columns, row_groups, row_range, settings):
         reasons = row_parsing.no_rejections(rows)
         row_parsing.parse_text_column(rows, data.same, reasons)
-        key = row_parsing.parse_text_column(rows, data.id, reasons) if data.id else None
-        by_group = data.group is not None and uses_group(split)
-        group = row_parsing.parse_text_column(rows, str(data.group), reasons) if by_group else None
-        given = parse_given_splits(rows, data.split, split, reasons)
-        times = parse_times(rows, data, split, reasons)
+        row_roles = parse_row_roles(rows, data, split, reasons)
         left = _prepare_cells(root / name, rows, sides[0], locator, data, reasons)
         right = _prepare_cells(root / name, rows, sides[1], locator, data, reasons)
         usable = np.array([reason is None for reason in reasons], bool)
@@ -183,10 +168,8 @@ def read_image_pairs(
             values.as_same_text(rows.batch.column(data.same), rows.cells).filter(pa.array(usable)),
             positive,
         )
-        if key is None:
-            ids = compute_ids((a + b).encode() for a, b in zip(left.ids, right.ids, strict=True))
-        else:
-            ids = compute_ids(row_parsing.encode_text(key, usable))
+        roles = row_roles.select(usable)
+        ids = compute_pair_ids(left.ids, right.ids) if roles.ids is None else roles.ids
         features = {
             IMAGE: list_feature(pa.array(left.encoded, pa.binary()), 1),
             RIGHT_IMAGE: list_feature(pa.array(right.encoded, pa.binary()), 1),
@@ -196,15 +179,14 @@ def read_image_pairs(
             RIGHT_ID: bytes_feature(right.ids),
             SOURCE: bytes_feature(sources),
         }
-        groups = None if group is None else row_parsing.encode_text(group, usable)
         yield ExampleBatch(
             pa.record_batch(features),
-            select_split_keys(split, None, groups) or [i.encode() for i in ids],
+            select_split_keys(split, None, roles.groups) or [i.encode() for i in ids],
             rejected,
             _name_findings(name, rows, [*left.findings, *right.findings]),
-            select_usable_splits(given, usable),
+            roles.given_splits,
             sides=[left.fingerprints, right.fingerprints],
-            times=None if times is None else times.filter(usable),
+            times=roles.times,
         )
 
 

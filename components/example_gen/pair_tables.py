@@ -1,6 +1,6 @@
 """Read tables of pairs: left columns, right columns and a same column."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,12 +16,8 @@ from diptych.components.example_gen.example_batch import (
     compute_ids,
     list_feature,
 )
-from diptych.components.example_gen.given_splits import (
-    parse_given_splits,
-    select_usable_splits,
-    uses_group,
-)
-from diptych.components.example_gen.times import parse_times
+from diptych.components.example_gen.given_splits import select_split_keys
+from diptych.components.example_gen.row_roles import parse_row_roles
 from diptych.schemas.config.data import PairTable
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.input_spec import ID, LEFT_ID, RIGHT_ID, SAME, SOURCE, InputSpec
@@ -50,11 +46,7 @@ def read_pair_table(
     for rows in read_table_rows(root / name, columns, row_groups, settings=settings):
         reasons = row_parsing.no_rejections(rows)
         row_parsing.parse_text_column(rows, data.same, reasons)
-        key = row_parsing.parse_text_column(rows, data.id, reasons) if data.id else None
-        by_group = data.group is not None and uses_group(split)
-        group = row_parsing.parse_text_column(rows, str(data.group), reasons) if by_group else None
-        given = parse_given_splits(rows, data.split, split, reasons)
-        times = parse_times(rows, data, split, reasons)
+        row_roles = parse_row_roles(rows, data, split, reasons)
         left = row_parsing.parse_vector_columns(rows, inputs.columns, reasons)
         right = row_parsing.parse_vector_columns(rows, inputs.right_columns, reasons)
         # Their distance is 0 for every model: a positive pair has no loss, a negative pair is
@@ -62,15 +54,13 @@ def read_pair_table(
         row_parsing.reject_rows(reasons, (left == right).all(axis=1), IDENTICAL_SIDES)
         usable, sources, rejected = row_parsing.split_rejected(name, rows, reasons)
         left, right = left[usable], right[usable]
+        roles = row_roles.select(usable)
         same = pc.equal(
             values.as_same_text(rows.batch.column(data.same), rows.cells).filter(pa.array(usable)),
             positive,
         )
         left_ids, right_ids = compute_ids(left), compute_ids(right)
-        if key is None:
-            ids = compute_ids((a + b).encode() for a, b in zip(left_ids, right_ids, strict=True))
-        else:
-            ids = compute_ids(row_parsing.encode_text(key, usable))
+        ids = compute_pair_ids(left_ids, right_ids) if roles.ids is None else roles.ids
         features = {
             **tables.vector_features(left, inputs.columns),
             **tables.vector_features(right, inputs.right_columns),
@@ -80,16 +70,18 @@ def read_pair_table(
             RIGHT_ID: bytes_feature(right_ids),
             SOURCE: bytes_feature(sources),
         }
-        split_keys = (
-            [i.encode() for i in ids] if group is None else row_parsing.encode_text(group, usable)
-        )
         yield ExampleBatch(
             pa.record_batch(features),
-            split_keys,
+            select_split_keys(split, None, roles.groups) or [i.encode() for i in ids],
             rejected,
-            given_splits=select_usable_splits(given, usable),
-            times=None if times is None else times.filter(usable),
+            given_splits=roles.given_splits,
+            times=roles.times,
         )
+
+
+def compute_pair_ids(left_ids: Iterable[str], right_ids: Iterable[str]) -> list[str]:
+    """Compute the ids of pairs from the ids of both sides."""
+    return compute_ids((a + b).encode() for a, b in zip(left_ids, right_ids, strict=True))
 
 
 def canonical_same_value(same_value: int | str | bool) -> str:

@@ -22,13 +22,8 @@ from diptych.components.example_gen.example_batch import (
     compute_ids,
     list_feature,
 )
-from diptych.components.example_gen.given_splits import (
-    parse_given_splits,
-    select_split_keys,
-    select_usable_splits,
-    uses_group,
-)
-from diptych.components.example_gen.times import parse_times
+from diptych.components.example_gen.given_splits import select_split_keys
+from diptych.components.example_gen.row_roles import parse_row_roles, role_columns
 from diptych.schemas.config.data import PairTable, Table
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.input_spec import ID, LABEL, SOURCE, Column, InputSpec
@@ -52,18 +47,12 @@ def read_vector_table(
     for rows in read_table_rows(root / name, names, row_groups, settings=settings):
         reasons = no_rejections(rows)
         label = parse_text_column(rows, data.label, reasons)
-        key = parse_text_column(rows, data.id, reasons) if data.id else None
-        group = (
-            parse_text_column(rows, data.group, reasons)
-            if data.group and uses_group(split)
-            else None
-        )
-        given = parse_given_splits(rows, data.split, split, reasons)
-        times = parse_times(rows, data, split, reasons)
+        row_roles = parse_row_roles(rows, data, split, reasons)
         vector = parse_vector_columns(rows, inputs.columns, reasons)
         usable, sources, rejected = split_rejected(name, rows, reasons)
         vector = vector[usable]
-        ids = compute_ids(vector if key is None else encode_text(key, usable))
+        roles = row_roles.select(usable)
+        ids = compute_ids(vector) if roles.ids is None else roles.ids
         labels = encode_text(label, usable)
         features = {
             **vector_features(vector, inputs.columns),
@@ -71,13 +60,12 @@ def read_vector_table(
             ID: bytes_feature(ids),
             SOURCE: bytes_feature(sources),
         }
-        groups = None if group is None else encode_text(group, usable)
         yield ExampleBatch(
             pa.record_batch(features),
-            select_split_keys(split, labels, groups) or [i.encode() for i in ids],
+            select_split_keys(split, labels, roles.groups) or [i.encode() for i in ids],
             rejected,
-            given_splits=select_usable_splits(given, usable),
-            times=None if times is None else times.filter(usable),
+            given_splits=roles.given_splits,
+            times=roles.times,
             label_forms=find_text_forms(rows.batch.column(data.label), rows.cells),
         )
 
@@ -86,10 +74,8 @@ def required_columns(
     data: Table | PairTable, first: Sequence[str], *columns: Sequence[Column]
 ) -> list[str]:
     """List the columns to read, each once."""
-    optional = [name for name in (data.id, data.group, data.split, data.time) if name]
-    return list(
-        dict.fromkeys([*first, *optional, *(column.name for group in columns for column in group)])
-    )
+    vector = (column.name for group in columns for column in group)
+    return list(dict.fromkeys([*first, *role_columns(data), *vector]))
 
 
 def vector_features(

@@ -13,18 +13,13 @@ from diptych.components.common import row_parsing
 from diptych.components.common.table_rows import TableRows
 from diptych.components.example_gen import tables
 from diptych.components.example_gen.example_batch import ExampleBatch, bytes_feature, compute_ids
-from diptych.components.example_gen.given_splits import (
-    parse_given_splits,
-    select_split_keys,
-    select_usable_splits,
-    uses_group,
-)
+from diptych.components.example_gen.given_splits import select_split_keys
 from diptych.components.example_gen.images import (
     build_image_batch,
     image_limits,
     prepare_image_column,
 )
-from diptych.components.example_gen.times import parse_times
+from diptych.components.example_gen.row_roles import parse_row_roles, role_columns
 from diptych.schemas.config.data import TFRecords
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import DataError
@@ -131,8 +126,7 @@ def _to_example_batch(
     split: SplitConfig,
     rejected: list[tuple[str, str]],
 ) -> ExampleBatch:
-    optional = (data.id, data.group, data.split, data.time)
-    names = [data.label, *(feature for feature in optional if feature)]
+    names = [data.label, *role_columns(data)]
     text = TableRows(
         pa.record_batch({feature: single_values(rows.batch, feature) for feature in names}),
         rows.row_numbers,
@@ -140,11 +134,7 @@ def _to_example_batch(
     )
     reasons = row_parsing.no_rejections(text)
     label = row_parsing.parse_text_column(text, data.label, reasons)
-    key = row_parsing.parse_text_column(text, data.id, reasons) if data.id else None
-    by_group = data.group is not None and uses_group(split)
-    group = row_parsing.parse_text_column(text, str(data.group), reasons) if by_group else None
-    given = parse_given_splits(text, data.split, split, reasons)
-    times = parse_times(text, data, split, reasons)
+    row_roles = parse_row_roles(text, data, split, reasons)
     if data.image is not None:
         cells = single_values(rows.batch, data.image)
         images = (
@@ -164,28 +154,25 @@ def _to_example_batch(
             )
             vector = np.empty((len(reasons), inputs.shape.shape[0]), np.float32)
     usable, sources, rejected_rows = row_parsing.split_rejected(name, rows, reasons)
-    times = None if times is None else times.filter(usable)
     labels = row_parsing.encode_text(label, usable)
-    groups = None if group is None else row_parsing.encode_text(group, usable)
-    split_keys = select_split_keys(split, labels, groups)
-    given_splits = select_usable_splits(given, usable)
-    ids = None if key is None else compute_ids(row_parsing.encode_text(key, usable))
+    roles = row_roles.select(usable)
+    split_keys = select_split_keys(split, labels, roles.groups)
     if data.image is not None:
         source_by_row = dict(zip(np.flatnonzero(usable).tolist(), sources, strict=True))
         findings = [(source_by_row[row], text) for row, text in prepared.findings]
         batch = build_image_batch(
             prepared.encoded,
-            prepared.ids if ids is None else ids,
+            prepared.ids if roles.ids is None else roles.ids,
             labels,
             sources,
             rejected + rejected_rows,
             findings,
             split_keys,
-            given_splits,
+            roles.given_splits,
             prepared.fingerprints.build(),
         )
-        return dataclasses.replace(batch, times=times)
-    ids = compute_ids(vector[usable]) if ids is None else ids
+        return dataclasses.replace(batch, times=roles.times)
+    ids = compute_ids(vector[usable]) if roles.ids is None else roles.ids
     features = {
         **tables.vector_features(vector[usable], inputs.columns),
         LABEL: bytes_feature(labels),
@@ -198,6 +185,6 @@ def _to_example_batch(
         pa.record_batch(features),
         split_keys,
         rejected + rejected_rows,
-        given_splits=given_splits,
-        times=times,
+        given_splits=roles.given_splits,
+        times=roles.times,
     )
