@@ -11,12 +11,12 @@ from tfx.types import standard_artifacts
 
 from diptych.components.example_gen.component import ExampleGen, ExampleGenExecutor
 from diptych.components.example_gen.infer_spec import infer_input_spec
+from diptych.pipeline.engines import beam_args
 from diptych.schemas.artifacts import DataReportArtifact, Rejected
+from diptych.schemas.config.beam import BeamConfig
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.data_report import DataReport
 from diptych.schemas.rejected_rows import IngestSummary
-
-FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
 
 @dataclasses.dataclass
@@ -74,7 +74,7 @@ def ingest(tmp_path):
     """Run the step as the TFX launcher does, with an inferred or given input spec."""
     count = iter(range(100))
 
-    def run(data, split=None, inputs=None, runner=(FN_API,)):
+    def run(data, split=None, inputs=None, runner=()):
         split = split or SplitConfig()
         inputs = inputs or infer_input_spec(data, split)
         folder = tmp_path / f"run-{next(count)}"
@@ -86,7 +86,8 @@ def ingest(tmp_path):
         for name, artifact in artifacts.items():
             artifact.uri = str(folder / name)
         parameters = ExampleGen(data, split, inputs).exec_properties
-        context = ExampleGenExecutor.Context(beam_pipeline_args=list(runner), unique_id="1")
+        arguments = [*beam_args(BeamConfig()), *runner]  # of an option, the last value is used
+        context = ExampleGenExecutor.Context(beam_pipeline_args=arguments, unique_id="1")
         ExampleGenExecutor(context).Do(
             {}, {name: [artifact] for name, artifact in artifacts.items()}, parameters
         )

@@ -10,12 +10,12 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
 from diptych.components.example_gen.component import ExampleGen
 from diptych.components.example_gen.infer_spec import infer_input_spec
+from diptych.pipeline.engines import beam_args
+from diptych.schemas.config.beam import BeamConfig
 from diptych.schemas.config.data import Table
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import DataError
 from diptych.schemas.files import PARTIAL_SUFFIX
-
-FN_API = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def launch(tmp_path):
         step = ExampleGen(data, SplitConfig(), infer_input_spec(data, SplitConfig()), code_hash)
         root = str(tmp_path / "root")
         steps = pipeline.Pipeline(
-            "p", root, connection, [step], enable_cache=True, beam_pipeline_args=[FN_API]
+            *("p", root, connection, [step]),
+            enable_cache=True,
+            beam_pipeline_args=beam_args(BeamConfig()),
         )
         LocalDagRunner().run(steps)
         executions = mlmd.MetadataStore(connection).get_executions()
