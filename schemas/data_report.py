@@ -22,7 +22,7 @@ CONFLICT_REASON = "the same content has another label"
 LEAKED_SCHEMA = pa.schema([("id", pa.binary(ID_BYTES))])
 
 DuplicateKind = Literal["equal", "equal_pixels", "near", "rounded"]
-"""How the examples of a group are alike, by the weakest link between them.
+"""Similarity of the examples of a group, by the weakest link between them.
 
 ``equal``: the same bytes or values. ``equal_pixels``: different files that decode to the same
 pixels. ``near``: images that differ by encoding, size or brightness. ``rounded``: vectors that are

@@ -62,7 +62,7 @@ _NUMBER_WITH_COMMA = r"^[+-]?[0-9][0-9.' ]*,[0-9]|^[+-]?,[0-9]"
 
 @dataclasses.dataclass(frozen=True)
 class CellFormat:
-    """How text cells of a file represent values.
+    """Notation of values in the text cells of a file.
 
     Attributes:
       decimal: Decimal sign of numbers, "." or ",".

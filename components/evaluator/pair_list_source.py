@@ -1,4 +1,4 @@
-"""Where the examples of a list of given pairs are; checked before a run starts."""
+"""Location of the examples of a list of given pairs, checked before a run starts."""
 
 import hashlib
 import os

@@ -22,7 +22,7 @@ GREY_VALUES = THUMBNAIL_SIDE**2
 THUMBNAIL_BYTES = GREY_VALUES + 2 * _COLOUR_SIDE**2
 MIN_ROUNDED_VALUES = 6  # with fewer values, different rows of a large table are equal by chance
 _MAX_STEP = 0.02  # of the standard deviation
-_MIN_SIDE = 32  # of images that are reduced by a whole number before they are averaged
+_MIN_SIDE = 32  # of images that are reduced by an integer factor before they are averaged
 _MIN_CONTRAST = 4  # grey levels; the thumbnail of an image with less is noise
 _HASH_ROWS = 16
 _HASH_SEED = 20_251_201  # any constant
@@ -152,7 +152,7 @@ def _hash_rows(rows: UInt64s) -> UInt64s:
 
 
 def _reduce(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Reduce a large image by whole numbers. Pixels at the end may stand for fewer ones."""
+    """Reduce a large image by integer factors. Pixels at the end may stand for fewer ones."""
     down, across = (_reduction(size) for size in pixels.shape[:2])
     if down == across == 1:
         return pixels

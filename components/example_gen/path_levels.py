@@ -24,7 +24,7 @@ _MEANINGS: dict[tuple[LevelRole, LevelRole], str] = {
 
 @dataclasses.dataclass(frozen=True)
 class PathRoles:
-    """What the folders of a path state; None if no level has the role."""
+    """Label, group and split that the folders of a path state; None without such a level."""
 
     label: str
     group: str | None = None

@@ -40,7 +40,7 @@ _MAX_MEMBERS = 4  # of each
 
 @dataclasses.dataclass(frozen=True)
 class PlanOutputs:
-    """What the plan of the splits results in.
+    """Results of the plan of the splits.
 
     Attributes:
       report: The data report.

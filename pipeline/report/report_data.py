@@ -38,7 +38,7 @@ _PACKAGES = (
 
 @dataclasses.dataclass(frozen=True)
 class IngestReport:
-    """What was done with the data.
+    """Counts of the data that were read, rejected, ignored and noticed.
 
     Attributes:
       counts: Counts of the spans that are used.

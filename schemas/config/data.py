@@ -13,7 +13,7 @@ ColumnChoice = str | list[str] | PositiveInt
 """Columns by name (``embedding``), by prefix (``pixel_*``), as a list, or as a number."""
 
 LevelRole = Literal["label", "group", "split", "ignore"]
-"""What the name of a folder states about the images in it."""
+"""Role of a folder level: what its name states about the images in it."""
 
 
 def _read_tab(value: object) -> object:

@@ -48,7 +48,7 @@ _MIN_CONSISTENT_ROWS = 0.9
 
 @dataclasses.dataclass(frozen=True)
 class TextSettings:
-    """What the user states about CSV files; None is detected.
+    """Settings of CSV files in the configuration; None is detected.
 
     Attributes:
       encoding: Name of a Python codec.

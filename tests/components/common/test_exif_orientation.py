@@ -138,7 +138,7 @@ def test_exif_data_that_cannot_be_used_mean_upright():
     huge = bytearray(tiff("big", [entry]))
     huge[4:8] = b"\xff\xff\xff\xff"  # the directory is beyond the end
     many = bytearray(tiff("big", [entry]))
-    many[8:10] = b"\xff\xff"  # of which only one entry is there
+    many[8:10] = b"\xff\xff"  # with a single entry
     cases = {
         "no directory": (tiff("big", [])[:8], 1),
         "other tags": (tiff("little", [(0x010F, SHORT, 1, 6)]), 1),

@@ -58,7 +58,7 @@ def test_spans_are_found_in_any_folder(tmp_path, name):
     span.mkdir(parents=True)
     (span / "records.gz").write_bytes(b"-")
     path = f"{tmp_path / name}/span-{{SPAN}}/{name}"
-    if "{SPAN}" in name or "{YYYY}" in name:  # below a span, it cannot be told from a pattern
+    if "{SPAN}" in name or "{YYYY}" in name:  # below a span, it is a pattern
         path = path.removesuffix(f"/{name}") + "/*"
         (span / "records.gz").rename(span.parent / "records.gz")
     data = TFRecords(kind="tfrecord", path=path, label="y", image="x")
