@@ -101,20 +101,42 @@ def _join(parts: Sequence[tuple[Indices, Indices]]) -> tuple[Indices, Indices]:
 
 def are_near(left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Return whether the images of each pair of thumbnails are near-duplicates."""
-    one, two = normalize_thumbnails(left), normalize_thumbnails(right)
-    near = _have_similar_colours(left[:, GREY_VALUES:], right[:, GREY_VALUES:])
-    near &= ((one - two) ** 2).sum(axis=1) <= _MAX_DISTANCE
-    for thumbnails in (left, right):
-        near &= thumbnails[:, :GREY_VALUES].any(axis=1)
-    candidates = np.flatnonzero(near)
+    near = np.zeros(len(left), bool)
+    distances = _squared_distances(left[:, :GREY_VALUES], right[:, :GREY_VALUES])
+    candidates = np.flatnonzero(distances <= _MAX_DISTANCE)
+    colours = (each[candidates, GREY_VALUES:] for each in (left, right))
+    candidates = candidates[_have_similar_colours(*colours)]
     if not len(candidates):
         return near
-    remainder, explained = _compare(one[candidates], two[candidates])
-    variances = (each[candidates, :GREY_VALUES].var(axis=1) for each in (left, right))
+    left, right = left[candidates], right[candidates]
+    remainder, explained = _compare(normalize_thumbnails(left), normalize_thumbnails(right))
+    variances = (each[:, :GREY_VALUES].var(axis=1) for each in (left, right))
     rounding = sum(1 / (12 * variance) for variance in variances)
     is_equal = remainder <= _ROUNDING * rounding
     near[candidates] = (remainder <= _MAX_REMAINDER) & (is_equal | (explained < _MAX_EXPLAINED))
     return near
+
+
+def _squared_distances(
+    left: npt.NDArray[np.uint8], right: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float64]:
+    """Return the squared distances of normalized grey values; infinity without contrast."""
+    # float32 holds the sums exactly: 256 * 255 * 255 is less than 2^24.
+    one, two = left.astype(np.float32), right.astype(np.float32)
+    sums = [each.sum(axis=1).astype(np.float64) for each in (one, two)]
+    squares, other_squares, products = (
+        np.einsum("ij,ij->i", *each).astype(np.float64)
+        for each in ((one, one), (two, two), (one, two))
+    )
+    # Covariance and variances, times the square of the number of values.
+    covariance = GREY_VALUES * products - sums[0] * sums[1]
+    variances = (GREY_VALUES * squares - sums[0] ** 2) * (
+        GREY_VALUES * other_squares - sums[1] ** 2
+    )
+    distances = np.full(len(left), np.inf)
+    has_contrast = variances > 0
+    distances[has_contrast] = 2 - 2 * covariance[has_contrast] / np.sqrt(variances[has_contrast])
+    return distances
 
 
 def _have_similar_colours(
