@@ -114,7 +114,7 @@ def detect_text_format(path: Path, settings: TextSettings = _DEFAULT_SETTINGS) -
 @functools.lru_cache(maxsize=4096)
 def _detect_cached(path: Path, size: int, mtime_ns: int, settings: TextSettings) -> TextFormat:
     start = read_start(path, _SAMPLE_BYTES)
-    encoding = settings.encoding or _detect_unicode(start)
+    encoding = settings.encoding or detect_unicode(start)
     if encoding == "utf-8" and settings.encoding is None and settings.guess_encoding:
         problem = _find_invalid_text(path, encoding)
         encoding = (problem.fitting if problem is not None else None) or encoding
@@ -147,7 +147,7 @@ def check_encoding(path: Path, settings: TextSettings) -> None:
     Raises:
       DataError: If it does not, with the first line that does not and the encoding that fits.
     """
-    encoding = settings.encoding or _detect_unicode(read_start(path))
+    encoding = settings.encoding or detect_unicode(read_start(path))
     problem = _find_invalid_text(path, encoding)
     if problem is None:
         return
@@ -163,7 +163,7 @@ def check_encoding(path: Path, settings: TextSettings) -> None:
 
 def find_fitting_encoding(path: Path) -> str | None:
     """Return the encoding that fits a complete file that is not Unicode; None if none fits."""
-    encoding = _detect_unicode(read_start(path))
+    encoding = detect_unicode(read_start(path))
     problem = _find_invalid_text(path, encoding)
     return None if problem is None else problem.fitting
 
@@ -234,7 +234,7 @@ def _has_encoding(path: Path, encoding: str) -> bool:
         return False
     if "éЯあ한".encode(encoding, "replace").isascii():  # seven bits, as ISO-2022-JP: UTF-8 fits too
         return True
-    return _find_invalid_text(path, _detect_unicode(read_start(path))) is not None
+    return _find_invalid_text(path, detect_unicode(read_start(path))) is not None
 
 
 def has_suspicious_header(path: Path, settings: TextSettings) -> bool:
@@ -379,7 +379,7 @@ def _fraction_of_letters(text: str) -> float:
     return sum(map(str.isalpha, characters)) / max(1, len(characters))
 
 
-def _detect_unicode(start: bytes) -> str:
+def detect_unicode(start: bytes) -> str:
     """Return the Unicode encoding of a file from its first bytes."""
     for mark, encoding in _BYTE_ORDER_MARKS:
         if start.startswith(mark):

@@ -263,3 +263,52 @@ def test_missing_and_boolean_cells_are_equal_in_every_format(tmp_path):
             np.testing.assert_array_equal(np.concatenate([cells for cells, _ in read]), expected)
             problems = np.concatenate([problems for _, problems in read])
             np.testing.assert_array_equal(problems == MISSING, np.isnan(expected))
+
+
+def read_lines(path, *lines):
+    """Write JSON Lines; return the texts of x by line, and the malformed lines."""
+    path.write_bytes(b"\n".join(lines))
+    texts, malformed = {}, {}
+    for rows in read_table_rows(path, ["x"]):
+        cells = as_text(rows.batch.column("x")).to_pylist()
+        texts |= dict(zip(rows.row_numbers.tolist(), cells, strict=True))
+        malformed |= dict(rows.malformed)
+    return texts, malformed
+
+
+@pytest.mark.parametrize("other", [b"1.5", b'"a"', b"3"])
+def test_integers_of_json_are_exact_whatever_else_is_in_the_column(tmp_path, other):
+    # Arrow reads integers of more than 64 bits, or in a column with a fraction, as floats.
+    numbers = [2**53 + 1, 2**53, 12345678901234567890, 12345678901234567891, -(2**63) - 1]
+    lines = [b'{"x": %d}' % number for number in numbers]
+    texts, malformed = read_lines(tmp_path / "t.jsonl", *lines, b'{"x": %s}' % other)
+    assert list(texts.values()) == [*map(str, numbers), other.decode().strip('"')]
+    assert not malformed
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"null", "line is not a JSON object"),
+        (b'{"x": "\xff"}', "line is not text in UTF-8"),
+        (b'{"x": 1, "\xff": 1}', "line is not text in UTF-8"),
+        (b'{"x": "\\ud83d"}', "line is not text in UTF-8"),
+        (b'{"x": %s}' % (b"[" * 100_000 + b"]" * 100_000), "line has more than 100 nested levels"),
+        (b'{"x": %s1%s}' % (b'{"y":' * 500, b"}" * 500), "line has more than 100 nested levels"),
+    ],
+    ids=["null", "bytes", "key", "surrogate", "lists", "objects"],
+)
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_line_that_is_no_object_does_not_hide_the_others(tmp_path, line, reason, at):
+    lines = [b'{"x": "a"}', b'{"x": "b"}']
+    lines.insert(at, line)
+    texts, malformed = read_lines(tmp_path / "t.jsonl", *lines)
+    assert malformed == {at + 1: reason}
+    assert list(texts.values()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_json_lines_in_another_encoding_are_an_error(tmp_path, encoding):
+    (tmp_path / "t.jsonl").write_bytes('{"x": 1}\n{"x": 2}\n'.encode(encoding))
+    with pytest.raises(DataError, match=f"is {encoding}, but JSON Lines are UTF-8"):
+        read_schema(tmp_path / "t.jsonl")
