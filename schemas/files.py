@@ -1,8 +1,10 @@
-"""Write files and folders atomically, complete or not at all, and remove partial results."""
+"""Write files and folders atomically, remove partial results, and open only regular files."""
 
 import contextlib
+import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +28,30 @@ def atomic_write(path: Path) -> Iterator[Path]:
     with cleanup(lambda: tmp_path.unlink(missing_ok=True)):
         yield tmp_path
         tmp_path.replace(path)
+
+
+def open_regular_file(path: Path, flags: int) -> int:
+    """Open a file, and return its descriptor; a pipe or a device is an error instead of a wait.
+
+    Args:
+      path: Path of the file.
+      flags: Flags of ``os.open``.
+
+    Raises:
+      OSError: If the path cannot be opened or is not a regular file.
+    """
+    # Without O_NONBLOCK, opening a pipe waits for the other end. Regular files ignore the flag.
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_regular_file(path: Path, max_bytes: int) -> bytes:
+    """Read at most ``max_bytes`` of a file; raises as ``open_regular_file``."""
+    with open(open_regular_file(path, os.O_RDONLY), "rb") as file:
+        return file.read(max_bytes)
 
 
 def empty_folder(path: Path) -> None:

@@ -11,10 +11,12 @@ from typing import Any, Literal
 import pydantic
 
 from diptych.schemas.errors import ModelError
+from diptych.schemas.files import read_regular_file
 from diptych.schemas.input_spec import InputSpec
 from diptych.schemas.json_model import JsonModel, write_json
 
 _MANIFEST_PATH = Path("assets.extra", "manifest.json")
+_MAX_MANIFEST_BYTES = 64 * 2**20
 
 
 class FileDigest(JsonModel):
@@ -57,7 +59,7 @@ class ModelManifest(JsonModel):
           ModelError: If the manifest is missing or has an unexpected format.
         """
         try:
-            content = (folder / _MANIFEST_PATH).read_bytes()
+            content = read_regular_file(folder / _MANIFEST_PATH, _MAX_MANIFEST_BYTES)
         except OSError as error:
             raise ModelError(
                 f"{folder} is not a pushed model: {_MANIFEST_PATH} is missing ({error.strerror}). "

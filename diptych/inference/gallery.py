@@ -16,6 +16,7 @@ from diptych.components.common.table_rows import format_names
 from diptych.inference.gallery_changes import add_examples, remove_label, replace_embeddings
 from diptych.inference.gallery_files import (
     GalleryCatalog,
+    GalleryWriteError,
     ModelIdentity,
     can_create_gallery,
     delete_unlisted_files,
@@ -40,6 +41,10 @@ from diptych.schemas.versions import is_saved_model
 _MAX_LABEL_BYTES = 1_000
 _MAX_SOURCE_BYTES = 10_000
 _READ_ATTEMPTS = 5
+
+
+class OtherModelError(ModelError):
+    """A gallery holds embeddings of another model."""
 
 
 class GalleryModel(Protocol):
@@ -132,7 +137,7 @@ class Gallery:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise ModelError(f"{folder} cannot be created: {error.strerror}.") from error
+                raise GalleryWriteError(f"{folder} cannot be created: {error.strerror}.") from error
             with lock_gallery(folder):
                 if not gallery_exists(folder):
                     identity = ModelIdentity.from_manifest(model.manifest)
@@ -181,7 +186,8 @@ class Gallery:
 
         Raises:
           DataError: If a label or source is empty or too long, or an embedding is not finite.
-          ModelError: If another process has re-embedded the gallery with another model.
+          GalleryWriteError: If the disk is full, for example.
+          OtherModelError: If another process has re-embedded the gallery with another model.
         """
         labels = [normalize_text(label) for label in labels]
         _check_texts_of_examples(labels, sources)
@@ -352,7 +358,7 @@ def _check_same_model(folder: Path, identity: ModelIdentity, model: GalleryModel
     if identity.digest != new.digest:
         sibling = model.folder.parent / str(identity.version)
         option = f"--model {sibling}" if is_saved_model(sibling) else "--model"
-        raise ModelError(
+        raise OtherModelError(
             f"The gallery {folder} holds embeddings of {identity.name} version {identity.version}, "
             f"but the model in {model.folder} is {new.name} version {new.version}: distances "
             "between embeddings of different models are meaningless. Either use version "

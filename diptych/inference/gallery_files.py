@@ -10,6 +10,7 @@ does not damage it. A file lock serializes writers.
 import contextlib
 import fcntl
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,12 @@ import pyarrow as pa
 import pydantic
 
 from diptych.schemas.errors import ModelError
-from diptych.schemas.files import PARTIAL_SUFFIX, atomic_write
+from diptych.schemas.files import (
+    PARTIAL_SUFFIX,
+    atomic_write,
+    open_regular_file,
+    read_regular_file,
+)
 from diptych.schemas.input_spec import InputSpec
 from diptych.schemas.json_model import write_json
 from diptych.schemas.manifest import FileDigest, ModelManifest, compute_digest
@@ -30,6 +36,10 @@ _CATALOG_NAME, _LOCK_NAME = "gallery.json", ".lock"
 _MAX_CATALOG_BYTES = 64 * 2**20
 _ARROW_FILE_NAME = re.compile(r"(examples|raw)-[0-9]{8}\.arrow")
 _ROWS_PER_RECORD_BATCH = 1024
+
+
+class GalleryWriteError(ModelError):
+    """The files of a gallery cannot be written: a full disk, missing permissions."""
 
 
 class GalleryFile(FileDigest):
@@ -105,8 +115,7 @@ class GalleryCatalog(pydantic.BaseModel):
         """
         path = folder / _CATALOG_NAME
         try:
-            with path.open("rb") as file:
-                content = file.read(_MAX_CATALOG_BYTES)
+            content = read_regular_file(path, _MAX_CATALOG_BYTES)
         except OSError as error:
             raise ModelError(
                 f"{folder} is not a gallery: {_CATALOG_NAME} is missing ({error.strerror}). "
@@ -141,15 +150,18 @@ def lock_gallery(folder: Path) -> Iterator[None]:
     """Wait for other writers and hold the write lock; it is released if the process ends.
 
     Raises:
-      ModelError: If the folder is missing or not writable.
+      GalleryWriteError: If the folder is missing or not writable, or its disk is full.
     """
     try:
-        file = (folder / _LOCK_NAME).open("ab")
+        with open(open_regular_file(folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT), "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
     except OSError as error:
-        raise ModelError(f"The gallery {folder} cannot be changed: {error.strerror}.") from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        name = f" ({Path(error.filename).name})" if error.filename else ""
+        raise GalleryWriteError(
+            f"The gallery {folder} cannot be changed: {error.strerror or error}{name}. "
+            "Check its disk and its permissions, and repeat the command."
+        ) from error
 
 
 def gallery_examples_schema(embedding_size: int) -> pa.Schema:
@@ -188,7 +200,10 @@ def decode_vectors(column: pa.ChunkedArray, size: int) -> np.ndarray:
 
 
 def read_gallery_file(folder: Path, file: GalleryFile, schema: pa.Schema, rows: int) -> pa.Table:
-    """Memory-map a file of a part and verify it.
+    """Read a file of a part and verify it.
+
+    The file is not memory-mapped: if a program such as rsync truncated it in place, the next access
+    would end this process with SIGBUS.
 
     Raises:
       FileNotFoundError: If the file is gone because the gallery changed after the catalog was read.
@@ -197,14 +212,19 @@ def read_gallery_file(folder: Path, file: GalleryFile, schema: pa.Schema, rows: 
     path = folder / file.name
     problem = "it has changed since it was written"
     try:
-        if compute_digest(path) == FileDigest(size=file.size, sha256=file.sha256):
-            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        content = read_regular_file(path, file.size + 1)
+        if len(content) == file.size and hashlib.sha256(content).hexdigest() == file.sha256:
+            table = pa.ipc.open_file(pa.py_buffer(content)).read_all()
             if table.schema.equals(schema) and table.num_rows == rows:
                 table.validate(full=True)
                 return table
             problem = "its columns or its number of rows do not match the gallery"
     except pa.ArrowInvalid as error:
         problem = f"it is not a valid Arrow file ({str(error).splitlines()[0]})"
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        problem = f"it cannot be read ({error.strerror})"
     raise ModelError(
         f"{path} is damaged: {problem}. Restore it from a copy, or enroll into a new folder."
     )
@@ -214,7 +234,7 @@ def write_gallery_file(folder: Path, name: str, table: pa.Table) -> GalleryFile:
     """Write a file of a part in record batches of bounded size."""
     path = folder / name
     with atomic_write(path) as tmp_path:
-        with pa.OSFile(str(tmp_path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
+        with tmp_path.open("wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
             out.write_table(table.combine_chunks(), max_chunksize=_ROWS_PER_RECORD_BATCH)
         file = GalleryFile(name=name, **compute_digest(tmp_path).model_dump())
     return file

@@ -78,14 +78,16 @@ JsonExample = Annotated[Any, WithJsonSchema(_EXAMPLE_SCHEMA)]
 JsonExamples = Annotated[Any, WithJsonSchema(_EXAMPLES_SCHEMA)]
 
 _MAX_K = 100
+_MAX_DIGITS = 100  # int() rejects thousands of digits with another message
 
 
 def _parse_k(value: object) -> int:
     """Convert a number or its decimal digits, as in a form; 5.0 and true are not accepted."""
     text = str(value)
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:4]) <= _MAX_K:
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    if not is_number or not 1 <= int(text) <= _MAX_K:
         raise ValueError(f"k must be an integer from 1 to {_MAX_K}.")
-    return int(text[:4])
+    return int(text)
 
 
 class CompareRequest(BaseModel):

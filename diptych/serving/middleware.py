@@ -30,6 +30,9 @@ PUBLIC_PATHS = frozenset(
 )
 """Paths that need no token: they expose no data and no metrics."""
 
+MAX_HEADERS_BYTES = 16_384
+"""Maximum size of the request line and the headers together."""
+
 _BODY_TIMEOUT_S = 30.0
 _DRAIN_TIMEOUT_S = 2.0
 _DEFAULT_HEADERS = (
@@ -40,7 +43,9 @@ _DEFAULT_HEADERS = (
 
 
 class AuthAndBodyLimitMiddleware:
-    """Check host, token and body size, and store the complete body in ``scope[BODY_KEY]``.
+    """Check host, token and sizes, and store the complete body in ``scope[BODY_KEY]``.
+
+    ``HEAD`` is answered as ``GET``; the server omits the body.
 
     Args:
       app: The ASGI application with the routes.
@@ -74,8 +79,14 @@ class AuthAndBodyLimitMiddleware:
         """Handle a request."""
         if scope["type"] != "http":  # no lifespan, no WebSocket
             return
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
         started = time.perf_counter()
         status_code = 500
+        request_headers = {name for name, _ in scope["headers"]}
+        # A proxy in front may have used the length (RFC 9112, section 6.1): what follows on this
+        # connection may be part of this request to the proxy, and the next one to this server.
+        must_close = request_headers >= {b"transfer-encoding", b"content-length"}
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             nonlocal status_code
@@ -84,6 +95,8 @@ class AuthAndBodyLimitMiddleware:
                 headers = list(message.get("headers", ()))
                 names = {name for name, _ in headers}
                 headers += [header for header in _DEFAULT_HEADERS if header[0] not in names]
+                if must_close and b"connection" not in names:
+                    headers.append((b"connection", b"close"))
                 message["headers"] = headers
             await send(message)
 
@@ -100,6 +113,7 @@ class AuthAndBodyLimitMiddleware:
     async def _handle(self, scope: Scope, body: "_BodyReader", send: Send) -> None:
         headers = dict(scope["headers"])
         try:
+            _check_headers_size(scope)
             self._authorize(scope, headers)
             scope[BODY_KEY] = await self._read_body(headers, body)
         except ApiError as error:
@@ -115,7 +129,7 @@ class AuthAndBodyLimitMiddleware:
         if self._allowed_hosts is not None and host not in self._allowed_hosts:
             allowed = ", ".join(sorted(self._allowed_hosts))
             raise ApiError(403, f"The Host header must be one of {allowed}.")
-        if scope["path"] in PUBLIC_PATHS and scope["method"] in ("GET", "HEAD"):
+        if scope["path"] in PUBLIC_PATHS and scope["method"] == "GET":
             return
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer" or not hmac.compare_digest(
@@ -189,6 +203,18 @@ class _BodyReader:
         self._has_more = message.get("more_body", False)
         chunk: bytes = message.get("body", b"")
         return chunk
+
+
+def _check_headers_size(scope: Scope) -> None:
+    """Check what the server does not if all headers arrive at once.
+
+    Raises:
+      ApiError: If they are too large.
+    """
+    num_bytes = len(scope.get("raw_path", b"")) + len(scope.get("query_string", b""))
+    num_bytes += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+    if num_bytes > MAX_HEADERS_BYTES:
+        raise ApiError(431, f"The headers are larger than {MAX_HEADERS_BYTES} bytes.")
 
 
 async def _send_error(send: Send, error: ApiError) -> None:

@@ -1,9 +1,9 @@
 """Routes of the HTTP API."""
 
 import asyncio
+import contextlib
 import importlib.metadata
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ from diptych.serving.predict_protocol import (
 )
 from diptych.serving.request_limits import parse_json_object
 from diptych.serving.served_model import ServedModel
-from diptych.serving.shared_gallery import SharedGallery
+from diptych.serving.shared_gallery import ReembeddedError, SharedGallery
 from diptych.serving.version_watcher import VersionWatcher
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -58,6 +58,8 @@ _DOCUMENTED_TOKEN = HTTPBearer(
     description="Token printed by `diptych serve`, or set by `DIPTYCH_TOKEN` or `--token-file`.",
     auto_error=False,
 )
+_MAX_REEMBEDDED = 3  # times that the gallery changes the version during one request
+_MAX_VERSION_DIGITS = 19  # of an int64, as in TensorFlow Serving
 _STATIC_CACHE_CONTROL = "max-age=86400"  # after a day, the browser checks the ETag
 _RESPONSE_CLASSES: dict[str, type[Response]] = {"/": HTMLResponse, "/metrics": PlainTextResponse}
 
@@ -276,6 +278,17 @@ class Routes:
 
     async def enroll(self, request: Request) -> Response:
         """Add examples of a class to the gallery."""
+        for _ in range(_MAX_REEMBEDDED):
+            with contextlib.suppress(ReembeddedError):
+                return await self._enroll(request)
+        raise ApiError(503, "The gallery is re-embedded again and again. Try again.")
+
+    async def _enroll(self, request: Request) -> Response:
+        """Embed and add the examples.
+
+        Raises:
+          ReembeddedError: If the gallery was re-embedded with another version in the meantime.
+        """
         shared_gallery = self._require_gallery()
         async with shared_gallery.open(self._watcher) as (model, gallery):
             file_names: list[str] = []
@@ -310,7 +323,7 @@ class Routes:
                 )
             )
 
-    @contextmanager
+    @contextlib.contextmanager
     def _use_requested(self, request: Request) -> Iterator[ServedModel]:
         """Yield the version named by the path; it stays loaded inside the context."""
         version = self._requested_version(request)
@@ -322,9 +335,12 @@ class Routes:
     def _requested_version(self, request: Request) -> int | None:
         """Check the model name of the path, and return the version number or None."""
         name, text = request.path_params["name"], request.path_params.get("version")
-        if text is not None and not (text.isascii() and text.isdigit()):
-            raise ApiError(400, f"Malformed request: {request.method} {request.url.path}")
-        version = None if text is None else int(text[:20])
+        if text is not None and not (
+            text.isascii() and text.isdigit() and len(text) <= _MAX_VERSION_DIGITS
+        ):
+            path = request.url.path[:200]
+            raise ApiError(400, f"Malformed request: {request.method} {path}")
+        version = None if text is None else int(text)
         if name != self._watcher.newest_model.manifest.name:
             raise model_not_found_error(name, version)
         return version

@@ -12,10 +12,10 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from diptych.schemas.errors import ServiceError
+from diptych.serving.middleware import MAX_HEADERS_BYTES
 
 _MAX_CONNECTIONS = 256
 _HEADERS_TIMEOUT_S = 10.0  # from the connection, or from the first bytes of a later request
-_MAX_HEADERS_BYTES = 16_384
 _SHUTDOWN_TIMEOUT_S = 20
 
 
@@ -95,7 +95,7 @@ async def run_server(app: Any, bound: socket.socket, stop: asyncio.Event) -> Non
             access_log=False,
             server_header=False,
             limit_concurrency=_MAX_CONNECTIONS,
-            h11_max_incomplete_event_size=_MAX_HEADERS_BYTES,
+            h11_max_incomplete_event_size=MAX_HEADERS_BYTES,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
         )

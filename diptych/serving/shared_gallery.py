@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,12 @@ from diptych.serving.version_watcher import VersionWatcher
 
 if TYPE_CHECKING:
     from diptych.inference.gallery import EnrollResult, Gallery
+
+_log = logging.getLogger(__name__)
+
+
+class ReembeddedError(Exception):
+    """The gallery was re-embedded with another version during a request, which must start again."""
 
 
 class SharedGallery:
@@ -73,8 +80,12 @@ class SharedGallery:
         """Add examples of one class; a file name may be empty.
 
         Raises:
-          ApiError: If the gallery rejects the examples.
+          ApiError: If the gallery rejects the examples, is damaged or cannot be written.
+          ReembeddedError: If the gallery was re-embedded with another version since ``open``.
         """
+        from diptych.inference.gallery import OtherModelError
+        from diptych.inference.gallery_files import GalleryWriteError
+
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         sources = [f"HTTP {now} {name}".strip() for name in file_names or [""] * len(raw)]
         if isinstance(raw, list):
@@ -88,6 +99,11 @@ class SharedGallery:
             )
         except DataError as error:
             raise ApiError(400, str(error)) from None
+        except OtherModelError as error:
+            raise ReembeddedError from error
+        except GalleryWriteError as error:
+            _log.error("%s", error)
+            raise ApiError(503, str(error)) from None
         except DiptychError as error:
             raise ApiError(409, str(error)) from None
 

@@ -1,5 +1,8 @@
 import json
+import os
+import resource
 import shutil
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 from pushed_model import push_vectors
 
 from diptych.inference.gallery import Contradiction, EnrollResult, Gallery
+from diptych.inference.gallery_files import GalleryWriteError
 from diptych.inference.pushed_model import PushedModel
 from diptych.schemas.errors import DataError, ModelError
 from diptych.schemas.manifest import ModelManifest
@@ -229,6 +233,39 @@ def test_a_damaged_file_is_named(gallery, model, damage):
         path.write_bytes({"cut": content[:100], "changed": content, "empty": b""}[damage])
     with pytest.raises(ModelError, match=rf"{path.name} is (damaged|missing)"):
         Gallery.open(gallery.folder, model)
+
+
+def test_a_file_that_is_truncated_while_the_gallery_is_open_is_named(gallery, model):
+    (path,) = gallery.folder.glob("examples-*")
+    os.truncate(path, 0)  # in place, as rsync --inplace does
+    assert identify(gallery, model, (3, 0), k=1) == [[("crow", 0.0, True)]]
+    with pytest.raises(ModelError, match=rf"{path.name} is damaged"):
+        Gallery.open(gallery.folder, model)
+
+
+@pytest.mark.parametrize("name", [".lock", "gallery.json", "examples-*", "raw-*"])
+def test_a_pipe_instead_of_a_file_is_named(gallery, model, newer, name):
+    (path,) = gallery.folder.glob(name)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ModelError, match=rf"not a regular file.*{path.name}|{path.name}.*regular"):
+        Gallery.re_embed(gallery.folder, newer)
+
+
+def test_a_full_disk_is_named_and_changes_nothing(gallery, model):
+    raw = np.arange(2000, dtype=np.float32).reshape(1000, 2)
+    names = [str(number) for number in range(1000)]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing fails as if it were
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(GalleryWriteError, match=r"cannot be changed: File too large"):
+            gallery.enroll(names, raw, names, raw)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, previous)
+    assert len(Gallery.open(gallery.folder, model)) == 4
+    assert gallery.enroll(names, raw, names, raw).added == 1000
 
 
 def test_a_damaged_raw_file_is_named_and_changes_nothing(gallery, newer, model):

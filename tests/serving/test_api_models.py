@@ -112,7 +112,7 @@ def test_k_is_an_integer_or_its_digits(k):
         (EnrollRequest, {"label": " ", "examples": []}, "label: String should have at least 1"),
         *(
             (IdentifyOptions, {"k": k}, "k must be an integer from 1 to 100.")
-            for k in (0, 101, -1, 5.0, True, None, "five", "", [5])
+            for k in (0, 101, -1, 5.0, True, None, "five", "", [5], "0005123", "5" * 5000)
         ),
     ],
 )

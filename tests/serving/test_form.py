@@ -30,6 +30,17 @@ def test_any_body_is_parsed_or_rejected(body, boundary):
             assert error.status_code in (400, 413)
 
 
+@pytest.mark.parametrize(
+    "options", ["*=bogus'x'%ff", "*0*=utf-7''%ff", "*=", "*0=a; filename*1*=''b", "*x=1"]
+)
+def test_extended_parameters_are_ignored(options):  # RFC 7578, section 4.2 forbids them
+    disposition = f"form-data; name=a; filename{options}; name{options}"
+    body = f"--x\r\nContent-Disposition: {disposition}\r\n\r\n1\r\n--x--\r\n".encode()
+    assert parse_form(body, f"{CONTENT_TYPE}; boundary{options}") == [FormField("a", "", b"1")]
+    with pytest.raises(ApiError, match="no valid boundary"):
+        parse_form(body, f"multipart/form-data; boundary{options}")
+
+
 def test_too_many_fields_are_rejected():
     body = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n" * 500 + b"--x--\r\n"
     with pytest.raises(ApiError, match="more than"):

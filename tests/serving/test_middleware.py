@@ -13,8 +13,23 @@ async def echo(scope, receive, send):
     await send({"type": "http.response.body", "body": scope[BODY_KEY]})
 
 
-def request(app, chunks=(b"",), *, path="/compare", token=TOKEN, host="127.0.0.1:8501", headers=()):
+def request(app, chunks=(b"",), **options):
     """Return the status, and the number of chunks that were unread when it was sent."""
+    status, num_unread, _ = full_response(app, chunks, **options)
+    return status, num_unread
+
+
+def full_response(
+    app,
+    chunks=(b"",),
+    *,
+    method="POST",
+    path="/compare",
+    token=TOKEN,
+    host="127.0.0.1:8501",
+    headers=(),
+):
+    """Return what ``request`` does, and the headers of the response."""
     unread = list(chunks)
     responses = []
 
@@ -26,11 +41,11 @@ def request(app, chunks=(b"",), *, path="/compare", token=TOKEN, host="127.0.0.1
 
     async def send(message):
         if message["type"] == "http.response.start":
-            responses.append((message["status"], len(unread)))
+            responses.append((message["status"], len(unread), dict(message["headers"])))
 
     scope = {
         "type": "http",
-        "method": "POST",
+        "method": method,
         "path": path,
         "headers": [
             (b"host", host.encode()),
@@ -70,6 +85,25 @@ def test_an_invalid_content_length_is_rejected(length):
 def test_a_wrong_token_is_rejected_before_the_body_is_read():
     assert request(protected(), [b"1", b"2"], token="another") == (401, 2)
     assert request(protected(), [b"1"], token="")[0] == 401
+
+
+def test_headers_that_are_too_large_are_rejected():
+    fits, exceeds = ([(b"x", b"a" * 1000)] * number for number in (16, 17))
+    assert request(protected(), headers=fits)[0] == 200
+    assert request(protected(), headers=exceeds)[0] == 431
+
+
+def test_the_connection_is_closed_if_a_proxy_may_have_seen_another_length():
+    length, chunked = (b"content-length", b"1"), (b"transfer-encoding", b"chunked")
+    status, _, headers = full_response(protected(), [b"1"], headers=[length, chunked])
+    assert (status, headers[b"connection"]) == (200, b"close")
+    for single in (length, chunked):
+        assert b"connection" not in full_response(protected(), [b"1"], headers=[single])[2]
+
+
+def test_head_is_answered_as_get():
+    assert request(protected(), method="HEAD", path="/healthz", token="")[0] == 200
+    assert request(protected(), method="HEAD", path="/metrics", token="")[0] == 401
 
 
 def test_other_hosts_are_rejected_if_hosts_are_restricted():

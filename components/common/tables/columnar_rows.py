@@ -1,5 +1,6 @@
 """Read Parquet and Arrow IPC (Feather) files in batches."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -89,7 +90,9 @@ def read_arrow_rows(
       DataError: If the file is damaged.
     """
     batch_size = batch_size or _choose_batch_size(columns)
-    reader = _open_arrow(path)
+    schema = read_arrow_schema(path)
+    fields = sorted({schema.get_field_index(column) for column in columns})
+    reader = _open_arrow(path, pa.ipc.IpcReadOptions(included_fields=fields))
     number = 1
     for index in range(reader.num_record_batches):
         try:
@@ -115,9 +118,13 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
         ) from error
 
 
-def _open_arrow(path: Path) -> pa.ipc.RecordBatchFileReader:
+def _open_arrow(
+    path: Path, options: pa.ipc.IpcReadOptions | None = None
+) -> pa.ipc.RecordBatchFileReader:
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path)))
+        # Not memory-mapped: if another program truncated the file, the next access would end this
+        # process with SIGBUS.
+        return pa.ipc.open_file(pa.OSFile(os.fsencode(path)), options=options)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(
             f"{path} cannot be read as Arrow IPC: {to_single_line(error)}. Write or copy it again."
