@@ -1,7 +1,7 @@
 """Fingerprints of examples: keys that are equal or close if two examples are duplicates.
 
 Vectors are equal after rounding if all their values fall into the same cells of a grid whose steps
-are 1 to 2 % of the standard deviation of each column. Two grids, shifted by half a step, find
+are at most 2 % of the standard deviation of each column. Two grids, shifted by half a step, find
 values next to the edge of a cell.
 
 Images are near-duplicates if their thumbnails are close; see ``near_images``. The thumbnail of an
@@ -22,6 +22,10 @@ GREY_VALUES = THUMBNAIL_SIDE**2
 THUMBNAIL_BYTES = GREY_VALUES + 2 * _COLOUR_SIDE**2
 MIN_ROUNDED_VALUES = 6  # with fewer values, different rows of a large table are equal by chance
 _MAX_STEP = 0.02  # of the standard deviation
+_MAX_COLLISIONS = 0.02  # of pairs of different values in a column, that may be in one cell
+_MIN_COLLIDING_PAIRS = 3  # per row: in small samples, rows and their copies are a larger fraction
+_SAMPLE_CELLS, _SAMPLE_SHIFTS = 1 << 20, 4
+_MAX_CELL = 2.0**53  # larger numbers are no longer exact in float64
 _MIN_SIDE = 32  # of images that are reduced by an integer factor before they are averaged
 _MIN_CONTRAST = 4  # grey levels; the thumbnail of an image with less is noise
 _HASH_ROWS = 16
@@ -55,7 +59,11 @@ class Fingerprints:
 
 
 def grid_steps(sample: npt.NDArray[np.float32]) -> npt.NDArray[np.float64] | None:
-    """Choose the steps of the grids for vectors: 1 to 2 % of each column's standard deviation.
+    """Choose the steps of the grids for vectors.
+
+    A step is at most 2 % of the standard deviation of its column, and so small that at most 2 % of
+    random pairs of different values are closer. Without the second limit, an outlier or a long tail
+    would increase the steps until all other rows are in one cell.
 
     Steps are powers of two, so that similar samples result in the same steps.
 
@@ -68,21 +76,43 @@ def grid_steps(sample: npt.NDArray[np.float32]) -> npt.NDArray[np.float64] | Non
     if sample.shape[1] < MIN_ROUNDED_VALUES or not len(sample):
         return None
     spread = sample.astype(np.float64).std(axis=0)
-    constant = spread == 0
-    spread[constant] = np.maximum(np.abs(sample[0, constant]), 1e-30)
-    largest = np.maximum(spread, 1e-30) * _MAX_STEP
+    largest = np.minimum(spread * _MAX_STEP, _small_differences(sample))
+    constant = largest == 0
+    largest[constant] = np.maximum(np.abs(sample[0, constant]), 1e-30) * _MAX_STEP
     steps: npt.NDArray[np.float64] = np.exp2(np.floor(np.log2(largest)))
     return steps
+
+
+def _small_differences(sample: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return the (d,) quantile ``_MAX_COLLISIONS`` of the differences of values that differ.
+
+    Zero for a constant column.
+    """
+    num_rows = max(_SAMPLE_CELLS // sample.shape[1], _SAMPLE_SHIFTS + 1)
+    chosen = np.random.RandomState(_HASH_SEED).permutation(len(sample))[:num_rows]
+    rows = sample[chosen].astype(np.float64)
+    shifts = range(1, _SAMPLE_SHIFTS + 1)
+    shifted = [np.abs(rows - np.roll(rows, shift, axis=0)) for shift in shifts]
+    differences = np.sort(np.concatenate(shifted), axis=0)
+    num_equal = (differences == 0).sum(axis=0)
+    fraction = max(_MAX_COLLISIONS, _MIN_COLLIDING_PAIRS / len(rows))
+    position = num_equal + ((len(differences) - num_equal) * fraction).astype(np.int64)
+    position = np.minimum(position, len(differences) - 1)
+    quantile: npt.NDArray[np.float64] = differences[position, np.arange(sample.shape[1])]
+    return quantile
 
 
 def fingerprint_vectors(
     vectors: npt.NDArray[np.float32], steps: npt.NDArray[np.float64] | None
 ) -> Fingerprints:
     """Compute the fingerprints of (n, d) vectors; ``steps`` as from ``grid_steps``."""
-    exact = _hash_rows(np.ascontiguousarray(vectors).view(np.uint32).astype(np.uint64))
+    bits = np.ascontiguousarray(vectors).view(np.uint32)
+    exact = _hash_rows(bits.astype(np.uint64))
     if steps is None:
         return Fingerprints(exact, exact, np.stack([exact, exact], axis=1))
-    cells = np.clip(vectors / steps, -(2.0**62), 2.0**62)
+    cells = vectors / steps
+    # Values outside the grid are compared exactly, by their bits.
+    cells = np.where(np.abs(cells) < _MAX_CELL, cells, bits)
     near = [
         _hash_rows(np.floor(cells + shift).astype(np.int64).view(np.uint64)) for shift in (0, 0.5)
     ]

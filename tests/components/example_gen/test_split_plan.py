@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from split_plans import plan_pairs, plan_vectors
 
+from diptych.components.example_gen.fingerprints import grid_steps
 from diptych.components.example_gen.records import row_keys
 from diptych.components.example_gen.split_by_time import split_by_time
 from diptych.components.example_gen.split_plan import SplitChanges
@@ -117,6 +118,42 @@ def test_vectors_that_are_equal_after_rounding_stay_together():
     assert counts.groups_across_splits == 0
     moved = planned.report.num_moved
     assert 0.4 * 300 < moved < 0.7 * 300  # 56 % of random pairs are in different splits
+
+
+def long_tailed_rows():
+    rows = np.exp(3 * np.random.default_rng(0).normal(size=(300, 6)))
+    return np.concatenate([rows, rows * (1 + 1e-5)])
+
+
+def rows_with_one_outlier():
+    rows = np.random.default_rng(0).normal(size=(300, 6))
+    rows[0] = 1e6
+    return np.concatenate([rows, rows * (1 + 1e-5)])
+
+
+@pytest.mark.parametrize("make_rows", [long_tailed_rows, rows_with_one_outlier])
+def test_outliers_and_long_tails_do_not_unite_different_vectors(make_rows):
+    rows = [
+        {"source": f"{number:03}", "vector": values, "label": "a"}
+        for number, values in enumerate(make_rows())
+    ]
+    (counts,) = plan_vectors(rows).report.duplicates
+    assert counts.groups > 270
+    assert counts.examples == 2 * counts.groups  # each with its copy, and with no other
+
+
+def test_a_column_that_is_zero_in_the_first_rows_is_compared_exactly():
+    values = np.random.default_rng(0).normal(size=(40, 7))
+    steps = grid_steps(np.where(np.arange(7) < 6, values, 0).astype(np.float32))
+    values[20:, :6] = values[:20, :6]
+    values[:, 6] = 1 + np.arange(40) % 2 * 1e-6
+    values[20:30, 6] += 1e-3  # not equal after all
+    rows = [
+        {"source": f"{number:02}", "vector": vector, "label": "a"}
+        for number, vector in enumerate(values)
+    ]
+    (counts,) = plan_vectors(rows, steps=steps).report.duplicates
+    assert (counts.groups, counts.examples) == (10, 20)
 
 
 def test_vectors_of_five_values_are_only_compared_exactly():
