@@ -415,7 +415,22 @@ def _detect_delimiter(text: str, delimiter: str | None) -> tuple[str, bool]:
         (one, has_escapes) for one in (delimiter or DELIMITERS) for has_escapes in escapes
     ]
     scores = [_rate(text, *candidate) for candidate in candidates]
-    return candidates[scores.index(max(scores))]
+    best = candidates[scores.index(max(scores))]
+    if best[0] != ",":
+        return best
+    # Without a header, 1,5;2,5;a has as many fields by comma as by semicolon.
+    others = zip(candidates, scores, strict=True)
+    decimal = [
+        (score, one) for one, score in others if score[0] and _has_decimal_commas(text, *one)
+    ]
+    return max(decimal)[1] if decimal else best
+
+
+def _has_decimal_commas(text: str, delimiter: str, has_escapes: bool) -> bool:
+    """Return whether all commas in the cells are decimal signs, and there are some."""
+    rows = _parse(text, delimiter, has_escapes, _SAMPLE_LINES)
+    cells = [cell for row in rows for cell in row if "," in cell]
+    return bool(cells) and all(map(_NUMBER_WITH_COMMA.fullmatch, cells))
 
 
 def _rate(text: str, delimiter: str, has_escapes: bool) -> tuple[bool, int, bool, float]:

@@ -144,6 +144,23 @@ def test_delimiters_of_unusual_files(tmp_path, text, cells):
         assert names == ["a", "b", "c;x"]
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@settings(deadline=None, max_examples=30)
+@given(data=st.data(), width=st.integers(1, 5), at=st.integers(0, 5))
+def test_decimal_commas_without_a_header_do_not_mislead(
+    tmp_path_factory, delimiter, data, width, at
+):
+    number = st.tuples(st.integers(-99, 99), st.integers(0, 99)).map(lambda n: f"{n[0]},{n[1]:02}")
+    row = st.lists(number, min_size=width, max_size=width)
+    rows = data.draw(st.lists(row, min_size=2, max_size=6))
+    rows = [[*row[:at], name, *row[at:]] for row, name in zip(rows, "abcdef", strict=False)]
+    text = "".join(f"{delimiter.join(row)}\n" for row in rows)
+    path = write(tmp_path_factory.mktemp("csv") / "t.csv", text)
+    text_settings = TextSettings(header=False, decimal=",")
+    names = read_schema(path, text_settings).names
+    assert cells_of(path, names, text_settings) == rows
+
+
 def test_the_delimiter_can_be_set(tmp_path):
     path = write(tmp_path / "t.csv", "a:b\n1:2\n")
     assert cells_of(path, ["b"], TextSettings(delimiter=":")) == [["2"]]
