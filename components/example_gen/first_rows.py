@@ -19,6 +19,7 @@ def read_first_rows(
     Raises:
       DataError: If no file has rows.
     """
+    malformed: list[tuple[str, int, str]] = []
     for file in span.files:
         path = span.root / file.name
         names = read_schema(path, settings).names
@@ -29,6 +30,14 @@ def read_first_rows(
             if rows.batch.num_rows:
                 batch = rows.batch.slice(0, _SAMPLE_ROWS)
                 return inspect_columns(batch, names, rows.cells), batch
+            malformed += [(file.name, number, reason) for number, reason in rows.malformed]
+    if malformed:
+        name, number, reason = malformed[0]
+        raise DataError(
+            f"All {len(malformed)} rows in {span.root} are malformed, such as {name}:{number}: "
+            f"{reason}. If the first row of the file is no header, remove it; otherwise check "
+            "data.delimiter and quotes."
+        )
     raise DataError(
         f"The data in {span.root} have no rows (0 in {len(span.files)} files). "
         "Check data.path and how the data were written."

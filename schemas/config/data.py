@@ -23,12 +23,21 @@ def _read_tab(value: object) -> object:
 
 def _check_encoding(value: str | None) -> str | None:
     try:
-        codecs.lookup(value or "utf-8")
         "x".encode(value or "utf-8")
-    except LookupError as error:  # also for codecs that are no text encodings, such as hex
+        codecs.getincrementaldecoder(value or "utf-8")("replace").decode(b"x")
+    # Also for codecs that are no encodings of files, such as hex and idna.
+    except (LookupError, UnicodeError) as error:
         raise ValueError(
             f"unknown encoding {value!r}: name one such as utf-8, cp1252, cp1251 or shift_jis"
         ) from error
+    return value
+
+
+def _check_delimiter(value: str) -> str:
+    if not value.isascii() or value in '"\r\n\0':
+        raise ValueError(
+            f"cannot be {value!r}: name one ASCII character other than a quote or a line break"
+        )
     return value
 
 
@@ -121,7 +130,7 @@ _Encoding = Annotated[
     ),
 ]
 _Delimiter = Annotated[
-    Annotated[str, Field(min_length=1, max_length=1)] | None,
+    Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_check_delimiter)] | None,
     BeforeValidator(_read_tab),
     Field(
         description="Delimiter of CSV files. null: the one of , ; | and tab that divides all rows "

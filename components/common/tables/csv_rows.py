@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from diptych.components.common.tables.table_batch import TableRows, to_single_line
@@ -23,6 +24,8 @@ from diptych.components.common.tables.text_format import (
 from diptych.schemas.errors import DataError
 
 _BLOCK_BYTES = 4 << 20  # a row must fit in it
+_OPEN_QUOTE = "quote that is opened in a cell is not closed there"
+_IN_OPEN_QUOTE = "row is inside a quote that an earlier row opens and does not close"
 
 
 def read_csv_names(path: Path, settings: TextSettings) -> list[str]:
@@ -57,6 +60,10 @@ def read_csv_rows(
     """
     text_format = detect_text_format(path, settings)
     malformed: list[Any] = []
+
+    def describe(rows: Sequence[Any]) -> list[tuple[int, str]]:
+        return [item for row in rows for item in _describe_malformed(row, text_format.delimiter)]
+
     convert = pyarrow.csv.ConvertOptions(
         check_utf8=False,
         include_columns=list(columns),
@@ -74,32 +81,62 @@ def read_csv_rows(
     number, num_reported = 2 if text_format.header else 1, 0
     with pa.input_stream(str(path)) as stream, _translate_errors(path, text_format):
         parse = _build_parse_options(text_format, malformed)
-        for batch in pyarrow.csv.open_csv(stream, read, parse, convert):
+        for block in pyarrow.csv.open_csv(stream, read, parse, convert):
+            batch = block.select(list(columns))
             # Rows are parsed in order: all malformed rows before the last of this batch are known.
             gaps = np.array([row.number for row in malformed[num_reported:]], np.int64)
             candidates = np.arange(number, number + batch.num_rows + len(gaps))
             row_numbers = np.setdiff1d(candidates, gaps, assume_unique=True)[: batch.num_rows]
             last = int(row_numbers[-1]) if len(row_numbers) else number - 1
             num_passed = num_reported + int(np.searchsorted(gaps, last, side="right"))
-            yield TableRows(
-                batch.select(list(columns)),
-                row_numbers,
-                [_describe_malformed(row) for row in malformed[num_reported:num_passed]],
-                text_format.cells,
-            )
+            problems = describe(malformed[num_reported:num_passed])
+            swallowing = _find_swallowed_rows(batch, names, text_format.delimiter)
+            for row, num_swallowed in swallowing.items():
+                source = int(row_numbers[row])
+                problems += [(source, _OPEN_QUOTE), *[(source, _IN_OPEN_QUOTE)] * num_swallowed]
+            kept = np.setdiff1d(np.arange(batch.num_rows), list(swallowing))
+            kept_rows = batch.take(pa.array(kept)) if swallowing else batch
+            yield TableRows(kept_rows, row_numbers[kept], problems, text_format.cells)
             number, num_reported = last + 1, num_passed
     if malformed[num_reported:]:
         empty = pa.record_batch([pa.array([], pa.binary()) for _ in columns], names=list(columns))
         yield TableRows(
             empty,
             np.empty(0, np.int64),
-            [_describe_malformed(row) for row in malformed[num_reported:]],
+            describe(malformed[num_reported:]),
             text_format.cells,
         )
 
 
-def _describe_malformed(row: Any) -> tuple[int, str]:
-    return row.number, f"row does not have {row.expected_columns} fields"
+def _describe_malformed(row: Any, delimiter: str) -> list[tuple[int, str]]:
+    """Describe a malformed row, and the rows that are lost in it because of an open quote."""
+    _, *lines = row.text.rstrip("\r\n").split("\n")
+    num_swallowed = sum(line.count(delimiter) + 1 == row.expected_columns for line in lines)
+    problem = f"row does not have {row.expected_columns} fields"
+    return [(row.number, problem), *[(row.number, _IN_OPEN_QUOTE)] * num_swallowed]
+
+
+def _find_swallowed_rows(
+    batch: pa.RecordBatch, names: Sequence[str], delimiter: str
+) -> dict[int, int]:
+    """Return the rows with a cell that holds further rows, and how many.
+
+    If a stray quote in front of a cell is closed by another one in front of a cell of the same
+    column, all that is between them is one cell: the rest of a row, rows, and the start of a row.
+    """
+    swallowing: dict[int, int] = {}
+    for name, cells in zip(batch.schema.names, batch.columns, strict=True):
+        at, width = names.index(name), len(names)
+        # Most columns have only short cells, which is known at once.
+        if (pc.max(pc.binary_length(cells)).as_py() or 0) < 2 * width:
+            continue
+        is_multiline = pc.match_substring(cells, b"\n").fill_null(False)
+        for row in np.flatnonzero(is_multiline.to_numpy(zero_copy_only=False)).tolist():
+            lines = cells[row].as_py().split(b"\n")
+            sizes = [line.count(delimiter.encode()) + 1 for line in lines]
+            if len(sizes) > 2 and sizes == [width - at, *[width] * (len(sizes) - 2), at + 1]:
+                swallowing[row] = len(sizes) - 1
+    return swallowing
 
 
 def _build_parse_options(text_format: TextFormat, malformed: list[Any]) -> pyarrow.csv.ParseOptions:

@@ -312,3 +312,41 @@ def test_json_lines_in_another_encoding_are_an_error(tmp_path, encoding):
     (tmp_path / "t.jsonl").write_bytes('{"x": 1}\n{"x": 2}\n'.encode(encoding))
     with pytest.raises(DataError, match=f"is {encoding}, but JSON Lines are UTF-8"):
         read_schema(tmp_path / "t.jsonl")
+
+
+def rows_of_csv(path, lines):
+    path.write_text("\n".join(lines) + "\n")
+    rows = list(read_table_rows(path, ["y", "a"]))
+    cells = [cell for row in rows for cell in as_text(row.batch.column("y")).to_pylist()]
+    return cells, [item for row in rows for item in row.malformed]
+
+
+def test_rows_in_an_open_quote_are_not_lost(tmp_path):
+    lines = ["y,a,text", *(f"u{number},{number},x" for number in range(20))]
+    in_quote = "row is inside a quote that an earlier row opens and does not close"
+    lines[5] = f'"{lines[5]}'
+    # Up to the end of the file.
+    cells, malformed = rows_of_csv(tmp_path / "t.csv", lines)
+    assert cells == ["u0", "u1", "u2", "u3"]
+    assert malformed == [(6, "row does not have 3 fields"), *[(6, in_quote)] * 15]
+    # Up to a cell that ends with a quote, so that the row has too few fields.
+    lines[15] = f'{lines[15]}"'
+    cells, malformed = rows_of_csv(tmp_path / "t.csv", lines)
+    assert cells == [f"u{number}" for number in range(20) if not 4 <= number <= 14]
+    assert malformed == [(6, "row does not have 3 fields"), *[(6, in_quote)] * 10]
+    # Up to another stray quote, so that the row seems to have the right number of fields.
+    lines[15] = '"u14,14,x'
+    cells, malformed = rows_of_csv(tmp_path / "t.csv", lines)
+    assert cells == [f"u{number}" for number in range(20) if not 4 <= number <= 14]
+    assert (
+        malformed
+        == [(6, "quote that is opened in a cell is not closed there")] + [(6, in_quote)] * 10
+    )
+
+
+def test_line_breaks_in_quotes_are_no_lost_rows(tmp_path):
+    text = "a long remark, with commas,\nand three lines,\nall of them in quotes"
+    lines = ["y,a,text", f'u,1,"{text}"', f'"{text}",2,v', f'"{text}",3']
+    cells, malformed = rows_of_csv(tmp_path / "t.csv", lines)
+    assert cells == ["u", text]
+    assert malformed == [(4, "row does not have 3 fields")]

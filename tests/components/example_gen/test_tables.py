@@ -437,9 +437,25 @@ def test_an_encoding_that_does_not_fit_stops_before_the_run(tmp_path):
     assert labels == ["Anna", "Jörg"]
 
 
-def test_an_unknown_encoding_is_refused_with_the_configuration():
-    with pytest.raises(ValueError, match="unknown encoding 'cp9999'"):
-        table("t.csv", encoding="cp9999")
+@pytest.mark.parametrize("encoding", ["cp9999", "hex", "idna", "undefined"])
+def test_an_unknown_encoding_is_refused_with_the_configuration(encoding):
+    with pytest.raises(ValueError, match=f"unknown encoding '{encoding}'"):
+        table("t.csv", encoding=encoding)
+
+
+@pytest.mark.parametrize("delimiter", ['"', "\n", "\r", "\0", "é"])
+def test_a_delimiter_that_cannot_divide_cells_is_refused_with_the_configuration(delimiter):
+    with pytest.raises(ValueError, match="name one ASCII character"):
+        table("t.csv", delimiter=delimiter)
+
+
+@pytest.mark.parametrize("first", ["# exported in 2026", "y,a"])
+def test_a_file_of_malformed_rows_is_named_with_the_first(tmp_path, first):
+    path = write(tmp_path / "t.csv", f"{first}\nu,1,\nv,2,\n")
+    with pytest.raises(
+        DataError, match=r"All 2 rows .* such as t.csv:2: row does not have \d field"
+    ):
+        infer_input_spec(table(path, label=first), SplitConfig())
 
 
 def test_missing_values_are_configured(tmp_path):
