@@ -56,6 +56,9 @@ _TIMESTAMP = (
 )
 _TIME_WITH_FRACTION = r"^[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]+$"
 
+_OFFSET = r"[+-][0-9]{2}:[0-9]{2}"
+_MAX_EXACT, _MAX_INTEGER = 2**53, 2**64
+
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$|^[+-]?(?i:inf|infinity|nan)$"
 _NUMBER_WITH_COMMA = r"^[+-]?[0-9][0-9.' ]*,[0-9]|^[+-]?,[0-9]"
 
@@ -286,8 +289,14 @@ def flatten_lists(cells: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
 def _to_plain_text(cells: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int8]]:
     """Convert to text as it is; also return problems: OK or NOT_TEXT."""
     problems = np.zeros(len(cells), np.int8)
+    if isinstance(cells.type, pa.UuidType):
+        return pa.array(
+            [None if cell is None else str(cell) for cell in cells.to_pylist()]
+        ), problems
     if isinstance(cells.type, pa.ExtensionType):
         cells = cells.storage
+    if pa.types.is_fixed_size_binary(cells.type):
+        cells = cells.cast(pa.binary())
     if is_text(cells.type):
         try:
             return cells.cast(pa.string()), problems
@@ -300,9 +309,15 @@ def _to_plain_text(cells: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int8]]:
     if pa.types.is_float16(cells.type):
         # Not as float32: 0.1 would become 0.099975586.
         halves = cells.to_numpy(zero_copy_only=False).astype(np.float16)
-        return pa.array(halves.astype(str), pa.string(), mask=np.isnan(halves)), problems
+        # Nor as a half from 2048 on: 65504 would become 65500.
+        numbers = np.where(
+            np.abs(halves) < 2048, halves.astype(str), np.float32(halves).astype(str)
+        )
+        return pa.array(numbers, pa.string(), mask=np.isnan(halves)), problems
     if pa.types.is_floating(cells.type):
         cells = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
+    if pa.types.is_timestamp(cells.type) and re.fullmatch(_OFFSET, cells.type.tz or ""):
+        return _write_with_offset(cells), problems
     try:
         return cells.cast(pa.string()), problems
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
@@ -310,6 +325,15 @@ def _to_plain_text(cells: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int8]]:
             f"A column of the type {cells.type} cannot be a label, an id or a group. Convert it to "
             "text or integers."
         ) from error
+
+
+def _write_with_offset(times: pa.Array) -> pa.Array:
+    """Convert times with a fixed offset such as +05:30, which Arrow does not write."""
+    hours, minutes = map(int, times.type.tz.split(":"))
+    seconds = 3600 * hours + (-60 if times.type.tz.startswith("-") else 60) * minutes
+    offset = pa.scalar(seconds, pa.duration("s")).cast(pa.duration(times.type.unit))
+    local = pc.add(times.cast(pa.timestamp(times.type.unit)), offset)
+    return pc.binary_join_element_wise(local.cast(pa.string()), times.type.tz, "")
 
 
 def _to_canonical(words: pa.Array) -> pa.Array:
@@ -327,6 +351,7 @@ def _to_canonical(words: pa.Array) -> pa.Array:
     words = pc.if_else(pc.equal(lower, "false"), "False", words)
     words = _replace_matches(words, _SCIENTIFIC, _to_positional)
     words = pc.replace_substring_regex(words, _INTEGER_WITH_FRACTION, r"\1")
+    words = pc.if_else(pc.equal(words, "-0"), "0", words)
     words = _replace_matches(words, _TIMESTAMP, _shorten_timestamp)
     return _replace_matches(words, _TIME_WITH_FRACTION, _strip_zeros)
 
@@ -340,7 +365,13 @@ def _replace_matches(words: pa.Array, pattern: str, convert: Callable[[str], str
 
 
 def _to_positional(number: str) -> str:
-    """Write a number without an exponent: 4.006381333001e+12 becomes 4006381333001."""
+    """Write a number without an exponent: 4.006381333001e+12 becomes 4006381333001.
+
+    An exponent comes from a float. The digits of a large one are those of the nearest float, not of
+    the integer that it stands for.
+    """
+    if _MAX_EXACT <= abs(float(number)) < _MAX_INTEGER:
+        return str(int(float(number)))
     text = f"{decimal.Decimal(number):f}"
     return _strip_zeros(text) if "." in text else text
 

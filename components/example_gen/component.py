@@ -118,7 +118,7 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
             spans = find_span_files(data)
             given = find_given_splits(spans, data, split)
             if data.corrections is not None:
-                read_corrections(data.corrections, data.kind)
+                read_corrections(data)
             with self._make_beam_pipeline() as pipeline:
                 _ = pipeline | Ingest(
                     spans, data, split, inputs, given, *(artifact.uri for artifact in artifacts)

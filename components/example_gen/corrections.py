@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from diptych.components.common.cell_values import CellFormat, as_text
 from diptych.components.common.label_text import normalize_text
 from diptych.components.example_gen.example_batch import ExampleBatch, bytes_feature, list_feature
-from diptych.schemas.config.data import DataConfig, PairTable
+from diptych.schemas.config.data import DataConfig, ImageFolder, PairTable
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.data_report import Corrections
 from diptych.schemas.errors import ConfigError
@@ -56,21 +57,26 @@ class CorrectedBatch:
     removed: ReasonCount | None = None
 
 
-def read_corrections(path: str, data_kind: str) -> CorrectionTable:
-    """Read the file; again only if it has changed.
+def read_corrections(data: DataConfig) -> CorrectionTable:
+    """Read ``data.corrections``, which is not None; again only if it has changed.
 
     Raises:
       ConfigError: If the file or a column is missing, or a row has no name or contradicts another.
     """
+    path = str(data.corrections)
     try:
         status = os.stat(path)
     except OSError as error:
         raise ConfigError(f"Cannot read data.corrections {path}: {error.strerror}.") from error
-    return _read_corrections(path, data_kind, (status.st_mtime_ns, status.st_size))
+    has_folders = isinstance(data, ImageFolder) and data.table is None
+    state = (status.st_mtime_ns, status.st_size)
+    return _read_corrections(path, data.kind == "pairs", has_folders, state)
 
 
 @functools.lru_cache(maxsize=1)
-def _read_corrections(path: str, data_kind: str, state: tuple[int, int]) -> CorrectionTable:
+def _read_corrections(
+    path: str, has_pairs: bool, has_folders: bool, state: tuple[int, int]
+) -> CorrectionTable:
     del state  # a part of the key of the cache
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
@@ -90,7 +96,10 @@ def _read_corrections(path: str, data_kind: str, state: tuple[int, int]) -> Corr
     sources, ids = rows.get("source", blank), rows.get("id", blank).str.strip()
     by_source = (sources != "").tolist()
     names = sources.where(sources != "", ids).tolist()
-    labels = [_parse_label(text, path, data_kind) for text in rows["label"]]
+    texts = [normalize_text(text) for text in rows["label"]]
+    if not has_folders:  # the names of folders are labels as they are; cells have a canonical text
+        texts = as_text(pa.array(texts, pa.string()), CellFormat(missing=())).to_pylist()
+    labels = [_parse_label(text, path, has_pairs) for text in texts]
     seen: dict[tuple[str, bool], str | None] = {}
     for number, (name, is_source, label) in enumerate(
         zip(names, by_source, labels, strict=True), 2
@@ -108,11 +117,10 @@ def _read_corrections(path: str, data_kind: str, state: tuple[int, int]) -> Corr
     return CorrectionTable(names, by_source, labels)
 
 
-def _parse_label(text: str, path: str, data_kind: str) -> str | None:
-    label = normalize_text(text)
-    if label in ("", _REMOVE):
+def _parse_label(label: str | None, path: str, has_pairs: bool) -> str | None:
+    if label in (None, "", _REMOVE):
         return None
-    if data_kind == "pairs" and label not in ("positive", "negative"):
+    if has_pairs and label not in ("positive", "negative"):
         raise ConfigError(
             f"data.corrections {path}: the label of a pair must be positive, negative or empty "
             f"(to remove the pair), got {label!r}."
@@ -124,7 +132,7 @@ def correct_batch(batch: ExampleBatch, data: DataConfig, split: SplitConfig) -> 
     """Apply ``data.corrections`` to a batch, whose sources start with the name of the span."""
     if data.corrections is None:
         return CorrectedBatch(batch)
-    table = read_corrections(data.corrections, data.kind)
+    table = read_corrections(data)
     features = batch.features
     rows_of_file = np.full(features.num_rows, -1)
     for is_source, feature in ((False, ID), (True, SOURCE)):

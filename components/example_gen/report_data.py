@@ -86,7 +86,7 @@ def _sum_corrections(
     used = [batch for batch in batches if batch.span in spans]
     removed = [summary.spans[span].ignored.get(REMOVED_REASON) for span in spans]
     return summarize_corrections(
-        read_corrections(data.corrections, data.kind),
+        read_corrections(data),
         {row for batch in used for row in batch.matched},
         sum(batch.num_relabelled for batch in used),
         sum(count.count for count in removed if count is not None),

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from diptych.components.common import cell_values as values
@@ -21,7 +21,7 @@ TYPES = [
     (pa.uint64(), st.integers(0, 2**64 - 1)),
     (pa.float64(), st.floats(allow_nan=False, allow_infinity=False)),
     (pa.float32(), st.floats(width=32, allow_nan=False, allow_infinity=False)),
-    (pa.float64(), st.integers(-(2**60), 2**60).map(float)),
+    (pa.float64(), st.integers(-(2**63), 2**63).map(float)),
     (pa.decimal128(12, 4), st.decimals("-99999999", "99999999", places=4)),
     (pa.bool_(), st.booleans()),
     (pa.string(), st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"))),
@@ -50,6 +50,20 @@ def test_a_value_has_the_text_that_csv_writers_give_it(data, data_type, cells):
     assert texts_of_csv(buffer.getvalue()) == expected
     frame = table.to_pandas(types_mapper=pd.ArrowDtype if data_type == pa.uint64() else None)
     assert texts_of_csv(frame.to_csv(index=False, lineterminator="\n").encode()) == expected
+
+
+@given(st.sampled_from([np.float16, np.float64]), st.integers(-(2**63), 2**63 - 1))
+def test_an_integer_has_one_text_in_every_type_that_holds_it(data_type, number):
+    number = int(data_type(number % 65_504 if data_type is np.float16 else number))
+    assume(-(2**63) <= number < 2**63)
+    texts = [
+        as_text(pa.array([number], pa.int64())),
+        as_text(pa.array(np.array([number], data_type))),
+        as_text(pa.array([decimal.Decimal(number)], pa.decimal128(22, 2))),
+        as_text(pa.array([f"{number}.0"])),
+        as_text(pa.array([f"{float(number):.17e}"])),
+    ]
+    assert [text.to_pylist() for text in texts] == [[str(number)]] * len(texts)
 
 
 @settings(deadline=None)
@@ -82,6 +96,14 @@ def test_text_does_not_depend_on_the_arrow_type(texts):
          ["2026-01-02", "2026-01-02 03:04:05.6Z"]),
         (pa.array([0], pa.timestamp("ms", "Europe/Berlin")), ["1970-01-01 01:00:00+01:00"]),
         (pa.array(["1970-01-01 01:00:00+01:00"]), ["1970-01-01 01:00:00+01:00"]),
+        (pa.array([0, None, 86400], pa.timestamp("s", "+05:30")),
+         ["1970-01-01 05:30:00+05:30", None, "1970-01-02 05:30:00+05:30"]),
+        (pa.array([0], pa.timestamp("us", "-03:30")), ["1969-12-31 20:30:00-03:30"]),
+        (pa.array([b"ab", b"\xff\xff", None], pa.binary(2)), ["ab", None, None]),
+        (pa.array([bytes(range(16)), None], pa.uuid()),
+         ["00010203-0405-0607-0809-0a0b0c0d0e0f", None]),
+        (pa.array([-0.0, 0.0]), ["0", "0"]),
+        (pa.array(["-0", "-0.0", "0"]), ["0", "0", "0"]),
         (pa.nulls(2), [None, None]),
     ],
 )  # fmt: skip

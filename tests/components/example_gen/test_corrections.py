@@ -31,7 +31,7 @@ def test_labels_are_corrected_and_examples_removed_by_source_or_id(table, ingest
             "t.csv:3,,,\n"
             f",{ids['t.csv:4']},remove,\n"
             f",{ids['t.csv:5']},é,\n"
-            "t.csv:6,,1,\n"  # its label already
+            "t.csv:6,,1.0,\n"  # its label already, as pandas writes it next to empty labels
             "t.csv:99,,1,\n"
         )
     )
