@@ -23,7 +23,6 @@ from diptych.schemas.config.json_schema import (
     is_config_schema,
     unwrap_docstring,
 )
-from diptych.schemas.config.loading import CHECK
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.files import atomic_write
 
@@ -69,8 +68,8 @@ def write_config_template(data_path: Path | None, out: Path) -> list[str]:
       out: File to write.
 
     Returns:
-      The notes on uncertain guesses. ``load_config`` refuses the file until their lines are
-      deleted.
+      What was recognised, as notes for the user. Those that start with CHECK are uncertain guesses:
+      ``load_config`` refuses the file until their lines are deleted.
 
     Raises:
       ConfigError: If ``out`` exists, if a schema file that Diptych has not written is in its
@@ -86,7 +85,7 @@ def write_config_template(data_path: Path | None, out: Path) -> list[str]:
             "folder."
         )
     if data_path is None:
-        notes = ["Put one folder of images per class into it."]
+        notes = ["Put one folder of images per class into the folder data."]
         profile = DataProfile({"kind": "images", "path": "data"}, {}, notes)
         text = _render_config("my-pairs", profile, _OTHER_KINDS)
     else:
@@ -98,7 +97,7 @@ def write_config_template(data_path: Path | None, out: Path) -> list[str]:
         file.write(text)
     with atomic_write(schema_path) as tmp_path:
         tmp_path.write_text(config_schema_text(), encoding="utf-8")
-    return [note for note in profile.notes if note.startswith(CHECK)]
+    return list(profile.notes)
 
 
 def key_comment(description: str) -> str:

@@ -27,9 +27,9 @@ def main() -> None:
     bypass_proxy_locally()
 
 
+main.add_section("Configuration", init_command, schema_command)
 main.add_section("Pipeline", run_command, tune_command, compile_command, submit_command)
 main.add_section("Runs", runs_command, compare_runs_command, report_command, rollback_command)
 main.add_section(
     *("Model", compare_command, embed_command, enroll_command, identify_command, serve_command)
 )
-main.add_section("Configuration", init_command, schema_command)

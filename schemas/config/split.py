@@ -17,13 +17,13 @@ class SplitConfig(Section):
 
     by: Literal["example", "class", "group", "given", "connected", "time"] = Field(
         default="example",
-        description="Unit that stays together in one split: example, class (evaluates on classes "
-        "not seen in training) or group. With `class`, the threshold is calibrated on a third set "
-        "of classes. `group` requires `data.group`, or the level group in `data.levels`. `given` "
-        "uses the splits of the data: `data.split`, or the level split in `data.levels`. "
-        "`connected` keeps given pairs that share an example in one split, directly or through "
-        "other pairs. `time` trains on the oldest and tests on the newest data; it requires "
-        "`data.time` or data in spans.",
+        description="What the data are divided by: example, class (evaluates on classes not seen "
+        "in training), group, time (tests on the newest data), connected (keeps given pairs that "
+        "share an example together), or given (the splits of the data). With `class`, the "
+        "threshold is calibrated on a third set of classes. `group` requires `data.group`, or the "
+        "level group in `data.levels`. `time` requires `data.time` or data in spans. `connected` "
+        "follows shared examples through other pairs too. `given` requires `data.split`, or the "
+        "level split in `data.levels`.",
     )
     duplicates: Literal["together", "separate"] = Field(
         default="together",

@@ -30,7 +30,7 @@ RANDOM = np.random.default_rng(0)
 def init(tmp_path, data):
     """Write a configuration, and load it with all guesses accepted."""
     out = tmp_path / "CONFIG.yaml"
-    guesses = write_config_template(data, out)
+    guesses = guesses_of(write_config_template(data, out))
     text = out.read_text(encoding="utf-8")
     assert bool(guesses) == ("# CHECK" in text)
     if guesses:
@@ -42,6 +42,10 @@ def init(tmp_path, data):
         infer_input_spec(loaded.data, loaded.split)
     out.write_text(text, encoding="utf-8")
     return loaded, text
+
+
+def guesses_of(notes):
+    return [note for note in notes if note.startswith("CHECK")]
 
 
 def picture(height, width, colour=True):
@@ -184,7 +188,7 @@ def test_folders_named_by_dates_are_spans(tmp_path, version):
         loaded, text = init(tmp_path, tmp_path / given)
         assert loaded.data.path == str(tmp_path / pattern)
         assert loaded.data.window is None
-        assert "# 2 spans, see window; this profile is of the newest, 2026-11-20." in text
+        assert "# 2 spans, see window; the profile is of the newest, 2026-11-20." in text
         assert "CHECK" not in text
         (tmp_path / "CONFIG.yaml").unlink()
 
@@ -262,7 +266,7 @@ def test_pairs_that_share_examples_are_split_by_connected_pairs(tmp_path, decima
     loaded, text = write(tmp_path / "connected", [(items[a], items[b]) for a, b in rows])
     assert loaded.split.by == "connected"
     comment = " ".join(text.replace("#", "").split())
-    assert "CHECK: 20 examples occur in several pairs" in comment
+    assert "CHECK: Of the examples, 20 occur in several pairs" in comment
     assert "the largest has 20 of 20 pairs (100%)" in comment
     # The same pairs again and mirrored, but no example with two others.
     disjoint = [(items[a], items[a + 1]) for a in range(0, 20, 2)]
@@ -341,13 +345,13 @@ def folders_of(*levels):
     ],
 )
 def test_common_layouts_of_folders_are_recognised(tmp_path, folders, levels, by, is_certain):
-    guesses = write_config_template(
+    notes = write_config_template(
         write_images(tmp_path / "data", folders), tmp_path / "CONFIG.yaml"
     )
     written = yaml.safe_load((tmp_path / "CONFIG.yaml").read_text())
     assert written["data"]["levels"] == levels
     assert written["split"]["by"] == by
-    assert bool(guesses) != is_certain, guesses
+    assert bool(guesses_of(notes)) != is_certain, notes
 
 
 def test_class_folders_take_precedence_over_stray_files(tmp_path):
@@ -365,6 +369,22 @@ def test_many_classes_with_two_examples_are_split_by_class(tmp_path):
     assert loaded.split.by == "class"
     assert loaded.pairs.examples_per_class == 2
     assert "the model is evaluated on unseen classes" in " ".join(text.split("\n# "))
+
+
+def test_the_command_prints_what_it_recognised(tmp_path):
+    root = write_images(tmp_path / "data", "AB", 3)
+    (root / "A/extra.png").write_bytes((root / "A/0_0.png").read_bytes())
+    (root / "README.txt").write_text("Where these came from.\n")
+    result = CliRunner().invoke(
+        init_command, ["--data", str(root), str(tmp_path / "CONFIG.yaml")], catch_exceptions=False
+    )
+    assert result.stdout.splitlines() == [
+        "7 images of 28 x 28 pixels (in a sample of 7).",
+        "1 file ignored, such as 'README.txt': not an image but text.",
+        "2 classes with 3 to 4 examples, median 4.",
+        f"Wrote {tmp_path / 'CONFIG.yaml'}. Check its section data, then run: "
+        f"diptych run {tmp_path / 'CONFIG.yaml'}",
+    ]
 
 
 def test_the_command_prints_each_guess_and_a_run_stops_at_it(tmp_path):
@@ -556,13 +576,13 @@ def pairs_of_items(links, num_items, by_path, folder):
         (
             [(0, 1), (1, 2), (2, 3), (4, 5), (6, 7), (8, 9)],
             "connected",
-            "2 examples occur in several pairs.*the largest has 3 of 6 pairs (50%)",
+            "Of the examples, 2 occur in several pairs.*the largest has 3 of 6 pairs (50%)",
         ),
         # A star: one item is in all pairs.
         (
             [(0, i) for i in range(1, 8)],
             "connected",
-            "CHECK: 1 examples occur in several pairs.*the largest has 7 of 7 pairs (100%)",
+            "CHECK: Of the examples, 1 occurs in several pairs.*the largest has 7 of 7 pairs (100%)",
         ),
     ],
 )

@@ -14,7 +14,11 @@ from diptych.components.example_gen.example_batch import compute_ids
 from diptych.components.example_gen.image_cells import ImageSource, to_image_sources
 from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.pair_tables import read_pair_table
-from diptych.components.example_gen.profile.data_profile import MAX_COUNTED_ROWS, DataProfile
+from diptych.components.example_gen.profile.data_profile import (
+    MAX_COUNTED_ROWS,
+    DataProfile,
+    count_noun,
+)
 from diptych.components.example_gen.span_files import SpanFiles, find_files
 from diptych.schemas.config.data import PairTable
 from diptych.schemas.config.split import SplitConfig
@@ -48,8 +52,9 @@ def propose_connected_split(profile: DataProfile) -> DataProfile:
         return profile
     share = largest / num_pairs
     found = (
-        f"{num_recurring} examples occur in several pairs. The pairs that share examples form "
-        f"connected components; the largest has {largest} of {num_pairs} pairs ({share:.0%})."
+        f"Of the examples, {num_recurring:,} occur{'s' if num_recurring == 1 else ''} in several "
+        "pairs. Pairs that share examples form "
+        f"connected components; the largest has {largest:,} of {num_pairs:,} pairs ({share:.0%})."
     )
     if "split" in profile.settings:
         notes = [*profile.notes, f"{found} The splits of the data are kept (split.by: given)."]

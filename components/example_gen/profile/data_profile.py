@@ -58,10 +58,10 @@ def with_class_settings(
     p = max(2, min(defaults.classes_per_batch, len(sizes)))
     k = max(2, min(defaults.examples_per_class, in_training))
     settings["pairs"] = {"classes_per_batch": p, "examples_per_class": k}
+    at_least = "At least " if is_partial else ""
     notes = [
         *notes,
-        f"{'At least ' if is_partial else ''}{len(sizes)} classes "
-        f"with {sizes[0]} to {sizes[-1]} examples, median {median}.",
+        f"{at_least}{count_noun(len(sizes), 'class', 'classes')} with {_describe_sizes(sizes)}.",
     ]
     if settings.get("split") == {"by": "class"}:
         notes.append(
@@ -71,3 +71,15 @@ def with_class_settings(
     elif len(sizes) >= MIN_UNSEEN_CLASSES and not has_given_splits:
         notes.append("To evaluate on unseen classes, set split.by: class.")
     return DataProfile(data, settings, notes)
+
+
+def count_noun(number: int, noun: str, plural: str | None = None) -> str:
+    """Format a number with its noun: 1 file, 2,000 files."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def _describe_sizes(sizes: Sequence[int]) -> str:
+    """Describe the sizes of classes, in ascending order."""
+    if sizes[0] == sizes[-1]:
+        return f"{count_noun(sizes[0], 'example')}{' each' if len(sizes) > 1 else ''}"
+    return f"{sizes[0]:,} to {sizes[-1]:,} examples, median {sizes[len(sizes) // 2]:,}"

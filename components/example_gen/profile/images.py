@@ -9,7 +9,11 @@ from PIL import ExifTags, Image
 
 from diptych.components.common.data_files import find_images
 from diptych.components.example_gen.path_levels import parse_path
-from diptych.components.example_gen.profile.data_profile import DataProfile, with_class_settings
+from diptych.components.example_gen.profile.data_profile import (
+    DataProfile,
+    count_noun,
+    with_class_settings,
+)
 from diptych.components.example_gen.profile.levels import guess_levels
 from diptych.components.example_gen.span_files import find_files
 from diptych.schemas.config.data import ImageFolder
@@ -44,11 +48,11 @@ def profile_images(path: str) -> DataProfile:
     counts = collections.Counter(
         parse_path(file.name, guess.levels).label for file in span_files.files
     )
-    notes += [f"{len(span_files.files)} images, {note}", *guess.notes]
+    notes += [f"{count_noun(len(span_files.files), 'image')} {note}", *guess.notes]
     for verb, files in (("rejected", found.rejected), ("ignored", found.ignored)):
         if files:
             name, reason = files[0]
-            notes.append(f"{len(files)} files are {verb}, such as {name!r}: {reason}.")
+            notes.append(f"{count_noun(len(files), 'file')} {verb}, such as {name!r}: {reason}.")
     data |= settings
     return with_class_settings(data, counts, notes, has_given_splits=guess.has_given_splits)
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 
 from diptych.components.example_gen.given_splits import parse_split_name
 from diptych.components.example_gen.path_levels import is_split_level
+from diptych.components.example_gen.profile.data_profile import count_noun
 from diptych.schemas.config.data import LevelRole
 
 # Names of groups within a class: recordings, cameras, views, times.
@@ -89,8 +90,8 @@ def guess_levels(names: Sequence[str]) -> LevelGuess:
         return LevelGuess(None, [])
     if num_other:
         notes.append(
-            f"CHECK: {num_other} images are not in {depth} folder levels, and would be rejected. "
-            "Move or remove them."
+            f"CHECK: {count_noun(num_other, 'image')} would be rejected, because the path has more "
+            f"or fewer than {count_noun(depth, 'folder')}. Move or remove such images."
         )
     return LevelGuess(roles, notes, split is not None)
 

@@ -12,7 +12,7 @@ from diptych.components.common.data_files import find_images, find_tables, has_t
 from diptych.components.common.tables.file_formats import find_foreign_file
 from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.profile.connections import propose_connected_split
-from diptych.components.example_gen.profile.data_profile import DataProfile
+from diptych.components.example_gen.profile.data_profile import DataProfile, count_noun
 from diptych.components.example_gen.profile.image_tables import count_listed_images
 from diptych.components.example_gen.profile.images import profile_images
 from diptych.components.example_gen.profile.records import profile_tfrecords
@@ -41,7 +41,7 @@ def profile_data(path: Path) -> DataProfile:
         return _with_check_note(_profile_path(text))
     *_, newest = spans = find_spans(pattern)
     profile = _profile_path(newest.path)
-    note = f"{len(spans)} spans, see window; this profile is of the newest, {newest.name}."
+    note = f"{count_noun(len(spans), 'span')}, see window; the profile is of the newest, {newest.name}."
     data = {**profile.data, "path": pattern}
     return _with_check_note(dataclasses.replace(profile, data=data, notes=[note, *profile.notes]))
 

@@ -18,6 +18,7 @@ from diptych.components.example_gen.columns import INDEX_COLUMNS, ColumnSample
 from diptych.components.example_gen.first_rows import read_first_rows
 from diptych.components.example_gen.profile.data_profile import (
     DataProfile,
+    count_noun,
     with_class_settings,
 )
 from diptych.components.example_gen.profile.image_tables import profile_image_table
@@ -117,8 +118,8 @@ def _profile_vector_table(
         if set(numeric) & set(RESERVED):
             data["columns"] = vector
         if vector:
-            shown = format_names(vector, 6)
-            notes.append(f"The vector has {len(vector)} numeric columns: {shown}.")
+            numeric_columns = count_noun(len(vector), "numeric column")
+            notes.append(f"The vector has {numeric_columns}: {format_names(vector, 6)}.")
     roles = [data[key] for key in ("label", "id", "group", "split") if data.get(key)]
     notes += _list_unused(sample, batch, [*roles, *vector])
     counts, is_partial = count_rows_per_label(span_files, label, settings)
