@@ -119,7 +119,17 @@ def test_page_contains_verdict_metrics_and_intervals(page):
 def test_the_no_learning_baseline_is_compared_with_the_model(page):
     text = Page(page).text
     assert "inputs (no-learning baseline) 63.0 % 62.0 to 64.0 % 0.6500" in text
-    assert "+30.00 percentage points +29.00 to +31.00 4 pairs 1 pairs 0.375" in text
+    assert "+30.00 percentage points +29.00 to +31.00 4 1 0.375" in text
+
+
+def test_a_tiny_p_value_is_not_shown_as_zero(run):
+    report = EvaluationReport.read(run.output("Evaluator", "evaluation").path)
+    comparison = report.raw_distance.comparison.model_copy(update={"mcnemar_p": 0.0})
+    distance = report.raw_distance.model_copy(update={"comparison": comparison})
+    data = dataclasses.replace(
+        read_report_data(run), evaluation=report.model_copy(update={"raw_distance": distance})
+    )
+    assert "+29.00 to +31.00 4 1 < 0.0001" in Page(render_report(data)).text
 
 
 def test_suspected_label_errors_have_their_suggestion_and_neighbours(page, tmp_path):
