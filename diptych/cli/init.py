@@ -26,7 +26,6 @@ def init_command(data: Path | None, out: Path) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with exit_on_error():
         from diptych.cli.config_template import write_config_template
-
         from diptych.schemas.config.loading import CHECK
 
         notes = write_config_template(data, out)

@@ -17,7 +17,6 @@ from diptych.components.example_gen.pair_tables import read_pair_table
 from diptych.components.example_gen.profile.data_profile import (
     MAX_COUNTED_ROWS,
     DataProfile,
-    count_noun,
 )
 from diptych.components.example_gen.span_files import SpanFiles, find_files
 from diptych.schemas.config.data import PairTable
@@ -52,9 +51,8 @@ def propose_connected_split(profile: DataProfile) -> DataProfile:
         return profile
     share = largest / num_pairs
     found = (
-        f"Of the examples, {num_recurring:,} occur{'s' if num_recurring == 1 else ''} in several "
-        "pairs. Pairs that share examples form "
-        f"connected components; the largest has {largest:,} of {num_pairs:,} pairs ({share:.0%})."
+        f"Examples in several pairs: {num_recurring:,}. Pairs that share examples form connected "
+        f"components; the largest has {largest:,} of {num_pairs:,} pairs ({share:.0%})."
     )
     if "split" in profile.settings:
         notes = [*profile.notes, f"{found} The splits of the data are kept (split.by: given)."]

@@ -41,7 +41,8 @@ def profile_data(path: Path) -> DataProfile:
         return _with_check_note(_profile_path(text))
     *_, newest = spans = find_spans(pattern)
     profile = _profile_path(newest.path)
-    note = f"{count_noun(len(spans), 'span')}, see window; the profile is of the newest, {newest.name}."
+    num_spans = count_noun(len(spans), "span")
+    note = f"{num_spans}, see window; the profile is of the newest, {newest.name}."
     data = {**profile.data, "path": pattern}
     return _with_check_note(dataclasses.replace(profile, data=data, notes=[note, *profile.notes]))
 
