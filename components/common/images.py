@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from diptych.components.common.decoding_work import find_excessive_work
 from diptych.components.common.exif_orientation import find_orientation, turn_upright
 from diptych.components.common.file_types import describe_other_file, recognize_image
 from diptych.components.common.image_conversion import (
@@ -147,7 +148,8 @@ def map_decoded(
 def prepare_image(encoded: bytes, limits: ImageLimits) -> PreparedImage | str:
     """Check and decode an image of any supported format, or return why it cannot be used.
 
-    The size in the header is checked before decoding: 48 kB of PNG can decompress to gigabytes.
+    The size in the header and the work of decoding are checked first: 48 kB of PNG can decompress
+    to gigabytes.
     """
     if not encoded:
         return "empty (0 bytes)"
@@ -156,6 +158,9 @@ def prepare_image(encoded: bytes, limits: ImageLimits) -> PreparedImage | str:
     image_format = recognize_image(encoded)
     if image_format is None:
         return describe_other_file(encoded)[0]
+    problem = find_excessive_work(encoded, image_format, limits.max_pixels)
+    if problem is not None:
+        return problem
     findings: list[str] = []
     if image_format not in GRAPH_FORMATS:
         converted = convert_file(encoded, image_format, limits.max_pixels)

@@ -18,11 +18,14 @@ from diptych.inference.pushed_model import PushedModel
 from diptych.inference.raw_images import limits_of_model
 from diptych.serving.json_examples import RawExamples
 from diptych.serving.request_limits import MAX_EXAMPLES
+from diptych.serving.watchdog import Watchdog
 
 _MAX_BATCH_SIZE = 64  # larger batches of small images are not faster on a few cores
 # Long enough to batch the requests of several clients, which halves the processor time of each;
 # short compared with the rest of a request.
 _BATCH_WAIT_S = 0.005
+_MAX_STEP_S = 60  # as long as a request waits for its response
+_HEALTH_CHECK_PERIOD_S = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +78,17 @@ class ModelReplica:
         tf.config.threading.set_inter_op_parallelism_threads(num_threads)
         self._model = PushedModel(Path(folder))
         self._limits = limits_of_model(self._model.manifest)
+        self._watchdog = Watchdog(_MAX_STEP_S)
         self._takes_images = self._model.manifest.inputs.kind == "image"
         self._warm_up()
+
+    def check_health(self) -> None:
+        """Fail if an example or a batch does not end: Ray Serve then replaces this process.
+
+        Raises:
+          TimeoutError: If it takes longer than any client waits.
+        """
+        self._watchdog.check()
 
     async def embed(self, raw: RawExamples) -> EmbedResponse:
         """Embed (n,) encoded images or (n, d) vectors."""
@@ -119,14 +131,16 @@ class ModelReplica:
         results: list[np.ndarray | str] = [""] * len(examples)
         usable: list[_UsableExample] = []
         for index, example in enumerate(examples):
-            checked_example = self._check(index, example)
+            with self._watchdog.watch():
+                checked_example = self._check(index, example)
             if isinstance(checked_example, str):
                 results[index] = checked_example
             else:
                 usable.append(checked_example)
         checked = time.perf_counter()
         for chunk in self._split_by_pixels(usable):
-            embeddings = self._run_model([example.value for example in chunk])
+            with self._watchdog.watch():
+                embeddings = self._run_model([example.value for example in chunk])
             for index, embedding in zip((each.index for each in chunk), embeddings, strict=True):
                 results[index] = (
                     embedding
@@ -186,6 +200,7 @@ def bind_deployment(folder: Path, num_replicas: int) -> Any:
         num_replicas=num_replicas,
         max_ongoing_requests=MAX_EXAMPLES,
         max_constructor_retry_count=1,
+        health_check_period_s=_HEALTH_CHECK_PERIOD_S,
         graceful_shutdown_wait_loop_s=0.1,
         graceful_shutdown_timeout_s=20,
         # Two versions run at the same time for a while; Ray counts cores only for placement.

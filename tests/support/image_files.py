@@ -202,3 +202,34 @@ def lossy_files():
         "tiff-CMYK": encode(smooth.convert("CMYK"), "TIFF"),
         "mpo": encode(smooth, "MPO", save_all=True, append_images=[smooth.rotate(180)]),
     }
+
+
+def jpeg_with_scans(num_scans, side=1000):
+    """Build a progressive grey JPEG whose last scan is repeated; each scan takes 12 bytes or so."""
+    encoded = encode(Image.new("L", (side, side)), "JPEG", progressive=True)
+    last, end = encoded.rfind(b"\xff\xda"), encoded.rfind(b"\xff\xd9")
+    missing = num_scans - encoded.count(b"\xff\xda")
+    return encoded[:end] + encoded[last:end] * missing + encoded[end:]
+
+
+def tiff_with_tags(tags, content=bytes(64)):
+    """Build a grey TIFF of 8 x 8 pixels, with further tags: (tag, type, number of values, offset).
+
+    The content starts at byte 8 and with the pixels.
+    """
+    tags = [
+        *((256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)),
+        *((273, 4, 1, 8), (277, 3, 1, 1), (278, 3, 1, 8), (279, 4, 1, 64)),
+        *tags,
+    ]
+    entries = b"".join(struct.pack("<HHLL", *tag) for tag in sorted(tags))
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<L", 8 + len(content)) + content + directory
+
+
+def gif_with_extension(label, blocks):
+    """Build a GIF of 8 x 8 pixels with an extension, such as the comment 254, in front of them."""
+    encoded = encode(Image.new("P", (8, 8)), "GIF")
+    at = encoded.index(b",\0\0\0\0")
+    extension = b"".join(bytes([len(block)]) + block for block in blocks)
+    return encoded[:at] + b"!" + bytes([label]) + extension + b"\0" + encoded[at:]
