@@ -144,4 +144,4 @@ def test_a_big_tiff_is_checked():
     header = b"II+\0\x08\0\0\0" + struct.pack("<Q", 1_016)
     encoded = header + bytes(1_000) + directory
     reason = find_excessive_work(encoded, "TIFF", 10**6)
-    assert reason == "a TIFF with tags that refer to the same bytes: save it again"
+    assert reason.startswith("a TIFF with tags that refer to the same bytes: save it again")
