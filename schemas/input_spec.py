@@ -5,7 +5,9 @@ accepts the same features at serving time: encoded image bytes, or vectors in th
 ``columns``.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import pydantic
 
 from diptych.schemas.json_model import JsonModel
 from diptych.schemas.shards import InputShape
@@ -55,3 +57,19 @@ class InputSpec(JsonModel):
         if self.kind == "image":
             return InputShape(kind="image", shape=(*self.size, self.channels))
         return InputShape(kind="vector", shape=(sum(column.width for column in self.columns),))
+
+
+def _check_shape(inputs: InputSpec) -> InputSpec:
+    columns = (*inputs.columns, *inputs.right_columns)
+    if min((*inputs.shape.shape, *(column.width for column in columns))) < 1:
+        raise ValueError(f"a model needs inputs of at least one value, got {inputs.shape.shape}")
+    if inputs.kind == "image" and inputs.channels not in (1, 3):
+        raise ValueError(f"images have 1 or 3 channels, got {inputs.channels}")
+    return inputs
+
+
+ModelInputs = Annotated[InputSpec, pydantic.AfterValidator(_check_shape)]
+"""Features of the raw examples that a model accepts; not empty."""
+
+EmbeddingSize = Annotated[int, pydantic.Field(ge=1, le=2**16)]
+"""Number of dimensions of an embedding."""

@@ -2,10 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Annotated
 
 import pydantic
 
 from diptych.schemas.files import atomic_write
+
+_MAX_FLOAT32 = 3.4028234663852886e38
+Float32 = Annotated[float, pydantic.Field(ge=-_MAX_FLOAT32, le=_MAX_FLOAT32)]
+"""A finite number, also as float32."""
 
 
 class JsonModel(pydantic.BaseModel):

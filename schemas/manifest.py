@@ -6,14 +6,15 @@ one: whoever can write the model can also write the manifest.
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
+from diptych.schemas.config.data import check_encoding
 from diptych.schemas.errors import ModelError
 from diptych.schemas.files import read_regular_file
-from diptych.schemas.input_spec import InputSpec
-from diptych.schemas.json_model import JsonModel, write_json
+from diptych.schemas.input_spec import EmbeddingSize, ModelInputs
+from diptych.schemas.json_model import Float32, JsonModel, write_json
 
 _MANIFEST_PATH = Path("assets.extra", "manifest.json")
 _MAX_MANIFEST_BYTES = 64 * 2**20
@@ -24,6 +25,21 @@ class FileDigest(JsonModel):
 
     size: int
     sha256: str
+
+
+class _DataSection(pydantic.BaseModel):
+    """Keys of the section ``data`` that the readers of raw examples use."""
+
+    label: str | None = None
+    id: str | None = None
+    follow_links: str | None = None
+    max_bytes: pydantic.PositiveInt | None = None
+    max_pixels: pydantic.PositiveInt | None = None
+    encoding: Annotated[str | None, pydantic.AfterValidator(check_encoding)] = None
+    delimiter: Annotated[str, pydantic.Field(min_length=1, max_length=1)] | None = None
+    decimal: Literal[".", ","] | None = None
+    header: bool | None = None
+    missing: tuple[str, ...] | None = None
 
 
 class ModelManifest(JsonModel):
@@ -37,15 +53,21 @@ class ModelManifest(JsonModel):
     name: str
     version: int
     created: str  # ISO 8601, UTC
-    inputs: InputSpec
-    embedding_size: int
+    inputs: ModelInputs
+    embedding_size: EmbeddingSize
     distance: str
-    threshold: float
+    threshold: Float32
     data: dict[str, Any]
     metrics: dict[str, float]
-    configuration: dict[str, Any]
+    configuration: dict[str, dict[str, Any]]
     packages: dict[str, str]
     files: dict[str, FileDigest]  # keyed by path in the folder; without the manifest itself
+
+    @pydantic.field_validator("configuration")
+    @classmethod
+    def _check_data(cls, configuration: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        _DataSection.model_validate(configuration.get("data", {}))
+        return configuration
 
     def write(self, folder: Path) -> None:
         """Write the manifest into the folder of the version."""

@@ -10,8 +10,8 @@ import pydantic
 
 from diptych.schemas.config.model import Distance
 from diptych.schemas.errors import ModelError
-from diptych.schemas.input_spec import InputSpec
-from diptych.schemas.json_model import JsonModel, write_json
+from diptych.schemas.input_spec import EmbeddingSize, InputSpec, ModelInputs
+from diptych.schemas.json_model import Float32, JsonModel, write_json
 
 _CARD_PATH = Path("assets.extra", "diptych.json")
 # A card lists the input columns and one weight per embedding dimension: some kilobytes.
@@ -33,13 +33,13 @@ class ModelCard(JsonModel):
         service convert other formats. Empty for vectors.
     """
 
-    inputs: InputSpec
-    embedding_size: int
+    inputs: ModelInputs
+    embedding_size: EmbeddingSize
     distance: Distance
-    distance_weights: tuple[float, ...] | None = None
-    lowest: float
-    highest: float | None
-    threshold: float
+    distance_weights: tuple[Float32, ...] | None = None
+    lowest: Float32
+    highest: Float32 | None
+    threshold: Float32
     image_formats: tuple[str, ...] = ()
 
     def accepts_inputs(self, inputs: InputSpec) -> bool:

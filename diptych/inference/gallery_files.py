@@ -27,7 +27,7 @@ from diptych.schemas.files import (
     open_regular_file,
     read_regular_file,
 )
-from diptych.schemas.input_spec import InputSpec
+from diptych.schemas.input_spec import EmbeddingSize, InputSpec, ModelInputs
 from diptych.schemas.json_model import write_json
 from diptych.schemas.manifest import FileDigest, ModelManifest, compute_digest
 
@@ -74,9 +74,9 @@ class ModelIdentity(pydantic.BaseModel):
     name: str
     version: int
     digest: str
-    inputs: InputSpec
+    inputs: ModelInputs
     distance: str
-    embedding_size: Annotated[int, pydantic.Field(ge=1, le=2**16)]
+    embedding_size: EmbeddingSize
 
     @classmethod
     def from_manifest(cls, manifest: ModelManifest) -> "ModelIdentity":

@@ -1,6 +1,7 @@
 """Read a configuration file, apply overrides and explain invalid values."""
 
 import difflib
+import functools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -283,7 +284,7 @@ def _describe(problem: Mapping[str, Any], location: list[str]) -> str:
 
 def _suggest_key(unknown: str, tag: str) -> str:
     """Suggest similar keys of the same section, or keys of the same name in other sections."""
-    keys = list(_known_keys(Config.model_json_schema()))
+    keys = _known_keys()
     if unknown in keys:  # of another kind of data, or of another loss
         return f" for {tag}" if tag else ""
     section, _, name = unknown.rpartition(".")
@@ -295,8 +296,10 @@ def _suggest_key(unknown: str, tag: str) -> str:
     return f" (did you mean {' or '.join(similar[:3])}?)" if similar else ""
 
 
-def _known_keys(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the dotted keys of all levels, including those of all variants of a section."""
+@functools.cache  # building the schema takes 50 ms, and a file may have many unknown keys
+def _known_keys() -> tuple[str, ...]:
+    """Return the dotted keys of all levels, including those of all variants of a section."""
+    schema = Config.model_json_schema()
 
     def walk(node: Mapping[str, Any], prefix: str) -> Iterator[str]:
         if "$ref" in node:
@@ -307,4 +310,4 @@ def _known_keys(schema: Mapping[str, Any]) -> Iterator[str]:
         for variant in (*node.get("anyOf", ()), *node.get("oneOf", ())):
             yield from walk(variant, prefix)
 
-    return iter(dict.fromkeys(walk(schema, "")))
+    return tuple(dict.fromkeys(walk(schema, "")))

@@ -252,7 +252,7 @@ class ModelConfig(Section):
         "null: `cnn_small` for images, `mlp` for vectors.",
     )
     embedding_size: PositiveInt = Field(
-        default=64, description="Number of dimensions of an embedding."
+        default=64, le=2**16, description="Number of dimensions of an embedding."
     )
     normalize: bool = Field(default=True, description="Scale embeddings to unit length.")
     distance: Distance | None = Field(

@@ -24,7 +24,7 @@ def card_path(folder):
 
 
 @pytest.mark.parametrize("card", [CARD, CARD.model_copy(update={"highest": None})])
-@pytest.mark.parametrize("threshold", [0.25, -1e-9, -math.inf])
+@pytest.mark.parametrize("threshold", [0.25, -1e-9, 3.4e38])
 def test_a_written_card_is_read_unchanged(tmp_path, card, threshold):
     card = card.model_copy(update={"threshold": threshold})
     card.write(tmp_path)
@@ -82,6 +82,13 @@ def test_a_card_larger_than_1_mb_raises(tmp_path):
         ({"threshold": "high"}, r"threshold: .*valid number.*\(1 invalid values\)"),
         ({"distance": "hamming"}, "distance: "),
         ({"license": "MIT"}, "license: Extra inputs are not permitted"),
+        ({"threshold": math.nan}, "threshold: "),
+        ({"threshold": 1e39}, "threshold: .*less than or equal"),  # infinite as float32
+        ({"lowest": -math.inf}, "lowest: "),
+        ({"embedding_size": 0}, "embedding_size: "),
+        ({"inputs": {"kind": "vector"}}, "inputs: .*at least one value"),
+        ({"inputs": {"kind": "image", "size": [8, -1], "channels": 1}}, "at least one value"),
+        ({"inputs": {"kind": "image", "size": [8, 8], "channels": 2}}, "1 or 3 channels, got 2"),
     ],
 )
 def test_a_card_with_invalid_values_raises(tmp_path, change, message):

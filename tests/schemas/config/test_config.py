@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,14 @@ def test_paths_of_settings_start_at_the_working_directory(write, tmp_path, monke
 def test_an_invalid_value_is_named_with_its_key(write, change, message):
     with pytest.raises(ConfigError, match=message):
         load_config(write({**SMALL, **change}))
+
+
+def test_many_unknown_keys_are_reported_within_seconds(write):
+    unknown = {f"key{number}": 1 for number in range(500)}
+    started = time.process_time()
+    with pytest.raises(ConfigError, match=r"pairs\.key0: unknown key"):
+        load_config(write({**SMALL, "pairs": unknown}))
+    assert time.process_time() - started < 5  # 25 s if each key builds the schema
 
 
 def test_json_is_yaml_also_with_characters_beyond_the_basic_plane(tmp_path):
