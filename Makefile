@@ -1,6 +1,6 @@
 # Every target runs in .venv, which `make setup` creates; the other targets run it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-nights test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy test-kubeflow test-airflow test-image test-docs docs bench-pairs bench-train bench-service bench-gallery quality quality-table lint format lock build image clean
+.PHONY: help setup demo test test-runs test-nights test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy test-kubeflow test-airflow test-image test-docs docs bench-pairs bench-train bench-service bench-gallery fuzz quality quality-table lint format lock build image clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -8,6 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON := .venv/bin/python
 FLINK := .tools/flink/job-server.jar
 TORCH := .tools/torch
+FUZZ := .tools/fuzz
 MANIFEST_TOOLS := .tools/manifests
 IMAGE_TOOLS := .tools/image
 DOCS_TOOLS := .tools/docs
@@ -131,6 +132,15 @@ $(TORCH)/ready: tests/benchmarks/train/requirements.txt
 	rm -rf $(TORCH)
 	deploy/uv.sh venv --quiet --python $(PYTHON) $(TORCH)
 	VIRTUAL_ENV=$(TORCH) deploy/uv.sh pip sync --quiet --require-hashes --compile-bytecode $<
+	touch $@
+
+fuzz: setup $(FUZZ)/ready ## Fuzz all that reads untrusted bytes, a minute per target (ARGS=--help)
+	PYTHONPATH=tests:$(FUZZ) $(PYTHON) -m fuzz $(ARGS)
+
+# Next to .venv instead of in an environment: the fuzzer runs in the process that it observes.
+$(FUZZ)/ready: deploy/fuzz-tools.lock
+	rm -rf $(FUZZ)
+	deploy/uv.sh pip install --quiet --python $(PYTHON) --require-hashes --compile-bytecode --target $(FUZZ) -r $<
 	touch $@
 
 quality: setup ## Run the example configurations and compare with the expected metrics (ARGS=--help)

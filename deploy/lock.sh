@@ -30,3 +30,4 @@ update requirements.lock --all-extras pyproject.toml
 update deploy/image-tools.lock deploy/image-tools.in
 update deploy/manifest-tools.lock deploy/manifest-tools.in
 update deploy/docs-tools.lock deploy/docs-tools.in
+update deploy/fuzz-tools.lock deploy/fuzz-tools.in

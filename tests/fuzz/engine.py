@@ -1,0 +1,27 @@
+"""Fuzz one target in this process with atheris. Started by ``fuzz``, with options of libFuzzer."""
+
+import importlib
+import logging
+import sys
+
+import atheris
+
+
+def main():
+    name = sys.argv.pop(1)
+    logging.disable()
+    with atheris.instrument_imports(include=["diptych"]):
+        target = importlib.import_module(f"fuzz.targets.{name}")
+    options = {}
+    if hasattr(target, "mutate"):
+
+        def mutate(data, max_size, seed):
+            return target.mutate(data, max_size, seed, atheris.Mutate)
+
+        options["custom_mutator"] = mutate
+    atheris.Setup(sys.argv, target.check, **options)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
