@@ -59,12 +59,7 @@ def inspect_columns(
     partition_keys = frozenset(field.name for field in batch.schema if is_partition_key(field))
     for name in batch.schema.names:
         cells = batch.column(name)
-        first = next(
-            (cell for cell in cells.slice(0, 100).to_pylist() if cell not in (None, "")), None
-        )
-        if isinstance(first, bytes):
-            first = first.decode(errors="replace")
-        example_cells[name] = repr(first)[:40]
+        example_cells[name] = _show_first(cells)
         if values.is_list(cells.type):
             if values.is_number_list(cells.type):
                 list_widths[name] = _find_list_width(cells)
@@ -85,6 +80,17 @@ def inspect_columns(
         frozenset(missing),
         partition_keys,
     )
+
+
+def _show_first(cells: pa.Array) -> str:
+    """Return the first of 100 cells that is not empty, for a message."""
+    try:
+        first = next((cell for cell in cells[:100].to_pylist() if cell not in (None, "")), None)
+    except (OverflowError, LookupError, ValueError):  # a date in the year 10,000, a time zone
+        return f"a {cells.type} that Python cannot represent"
+    if isinstance(first, bytes):
+        first = first.decode(errors="replace")
+    return repr(first)[:40]
 
 
 def require_column(name: str, names: Sequence[str], key: str) -> str:

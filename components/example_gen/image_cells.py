@@ -179,7 +179,8 @@ def to_paths(cells: pa.Array) -> pa.Array:
     try:
         text = cells.cast(pa.string())
     except pa.ArrowInvalid:
-        text = pa.array([_decode(cell) for cell in cells.cast(pa.binary()).to_pylist()])
+        cells = cells.cast(pa.binary()).to_pylist()
+        text = pa.array([_decode(cell) for cell in cells], pa.string())
     text = pc.utf8_trim_whitespace(text)
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 

@@ -63,6 +63,9 @@ def parse_json_object(body: bytes, limits: RequestLimits) -> dict[str, Any]:
         raise ApiError(400, "JSON Parse error: nested too deeply.") from None
     except ValueError as error:  # also raised for integers of more than 4,300 digits
         raise ApiError(400, f"JSON Parse error: {error}") from None
+    # Half of a surrogate pair, which no response, label or file could repeat. Real ones are rare.
+    if b"\\ud" in body.lower() and not _is_unicode(content):
+        raise ApiError(400, "JSON Parse error: an escaped character is not valid Unicode.")
     if not isinstance(content, dict):
         raise ApiError(400, f"The body must be a JSON object, got {json_type_name(content)}.")
     return content
@@ -79,6 +82,14 @@ def json_type_name(value: object) -> str:
         float: "a number",
     }
     return names.get(type(value), "null")
+
+
+def _is_unicode(content: object) -> bool:
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _reject_constant(constant: str) -> NoReturn:

@@ -94,6 +94,15 @@ def test_any_bytes_are_parsed_as_an_object_or_rejected(body):
         assert error.status_code == 400
 
 
+def test_half_of_a_surrogate_pair_is_rejected():
+    limits = RequestLimits(max_body_bytes=1000, max_json_values=1000)
+    for body in (rb'{"a": "\ud800"}', rb'{"\uDFFF": 1}', rb'{"a": [{"b": "\udc00\ud800"}]}'):
+        with pytest.raises(ApiError, match=r"400: .*not valid Unicode"):
+            parse_json_object(body, limits)
+    pair = rb'{"a": "\ud83e\udd9c \\ud800"}'
+    assert parse_json_object(pair, limits) == {"a": "\U0001f99c \\ud800"}
+
+
 def error_of(content, inputs=VECTORS):
     with pytest.raises(ApiError) as raised:
         parse(content, inputs)

@@ -13,6 +13,7 @@ from diptych.components.common.tables.table_batch import TableRows, to_single_li
 from diptych.schemas.errors import DataError
 
 _VALUES_PER_BATCH = 1 << 20
+_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)  # of a damaged file
 
 
 def read_parquet_schema(path: Path) -> pa.Schema:
@@ -68,12 +69,13 @@ def read_parquet_rows(
             while True:
                 try:
                     batch = next(batches, None)
-                except (pa.ArrowInvalid, OSError) as error:
+                    if batch is None:
+                        break
+                    batch = _checked(batch.select(list(columns)))
+                except _ERRORS as error:
                     raise _damaged_error(path, error) from error
-                if batch is None:
-                    break
                 yield TableRows(
-                    batch.select(list(columns)),
+                    batch,
                     np.arange(number, number + batch.num_rows),
                     (),
                     cells,
@@ -96,13 +98,34 @@ def read_arrow_rows(
     number = 1
     for index in range(reader.num_record_batches):
         try:
-            batch = reader.get_batch(index).select(list(columns))
-        except (pa.ArrowInvalid, OSError) as error:
+            batch = _checked(reader.get_batch(index).select(list(columns)))
+        except _ERRORS as error:
             raise _damaged_error(path, error) from error
         for start in range(0, batch.num_rows, batch_size):
             part = batch.slice(start, batch_size)
             yield TableRows(part, np.arange(number, number + part.num_rows), (), cells)
             number += part.num_rows
+
+
+def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Check offsets and text, which Arrow does not; text that is not UTF-8 becomes binary cells.
+
+    As in a CSV file, only the rows with such text are then rejected.
+
+    Raises:
+      pa.ArrowInvalid: If the batch is damaged.
+    """
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        is_text = (pa.types.is_string, pa.types.is_large_string)
+        columns = [
+            column.cast(pa.binary()) if any(matches(column.type) for matches in is_text) else column
+            for column in batch.columns
+        ]
+        batch = pa.record_batch(columns, names=batch.schema.names)
+        batch.validate(full=True)
+    return batch
 
 
 def _choose_batch_size(columns: Sequence[str]) -> int:
@@ -111,8 +134,10 @@ def _choose_batch_size(columns: Sequence[str]) -> int:
 
 def _open_parquet(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        file = pq.ParquetFile(path)
+        file.schema_arrow.names  # noqa: B018  decodes them
+        return file
+    except _ERRORS as error:
         raise DataError(
             f"{path} cannot be read as Parquet: {to_single_line(error)}. Write or copy it again."
         ) from error
@@ -124,8 +149,10 @@ def _open_arrow(
     try:
         # Not memory-mapped: if another program truncated the file, the next access would end this
         # process with SIGBUS.
-        return pa.ipc.open_file(pa.OSFile(os.fsencode(path)), options=options)
-    except (pa.ArrowInvalid, OSError) as error:
+        reader = pa.ipc.open_file(pa.OSFile(os.fsencode(path)), options=options)
+        reader.schema.names  # noqa: B018  decodes them
+        return reader
+    except _ERRORS as error:
         raise DataError(
             f"{path} cannot be read as Arrow IPC: {to_single_line(error)}. Write or copy it again."
         ) from error

@@ -16,7 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diptych.components.common.cell_values import MISSING, as_floats, as_text
+from diptych.components.common.cell_values import (
+    MISSING,
+    NOT_TEXT,
+    OK,
+    as_checked_text,
+    as_floats,
+    as_text,
+)
 from diptych.components.common.table_rows import (
     first_row_number,
     is_partition_key,
@@ -240,6 +247,31 @@ def test_a_damaged_arrow_file_is_an_error(tmp_path):
     path.write_bytes(content[:300] + bytes(1000) + content[1300:])
     with pytest.raises(DataError, match="is damaged"):
         list(read_table_rows(path, ["x"]))
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather"])
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string()])
+def test_text_that_is_not_utf8_is_a_problem_of_its_row(tmp_path, name, text):
+    cells = pa.array([b"wren", b"w\xff", b"owl"], pa.large_binary()).cast(pa.binary())
+    cells = cells.view(pa.string()).cast(text)
+    WRITERS[name](pa.table({"label": cells}), tmp_path / name)
+    batches = list(read_table_rows(tmp_path / name, ["label"]))
+    checked = [as_checked_text(rows.batch["label"]) for rows in batches]
+    assert [cell for text, _ in checked for cell in text.to_pylist()] == ["wren", None, "owl"]
+    assert np.concatenate([problems for _, problems in checked]).tolist() == [OK, NOT_TEXT, OK]
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather"])
+def test_text_in_lists_and_names_that_are_not_utf8_are_errors(tmp_path, name):
+    path = tmp_path / name
+    text = pa.array([b"w\xff"]).view(pa.string())
+    WRITERS[name](pa.table({"tags": pa.ListArray.from_arrays([0, 1], text)}), path)
+    with pytest.raises(DataError, match=r"is damaged: .*Invalid UTF8"):
+        list(read_table_rows(path, ["tags"]))
+    WRITERS[name](pa.table({"tags": ["a"]}), path)
+    path.write_bytes(path.read_bytes().replace(b"tags", b"t\xffgs"))
+    with pytest.raises(DataError, match=r"cannot be read as .*invalid start byte"):
+        read_schema(path)
 
 
 @pytest.mark.parametrize("compression", ["gz", "bz2", "zst"])

@@ -156,6 +156,21 @@ def test_rows_without_a_label_are_rejected(tmp_path, cells):
     }
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([2**30, 0], pa.int32()).view(pa.date32()),  # the year 2,941,758
+        pa.array([2**40, 0], pa.timestamp("s")),
+        pa.array([0, 1], pa.timestamp("s", "Atlantis/Center")),
+    ],
+)
+def test_times_that_python_cannot_represent_stop_no_run(tmp_path, times):
+    path = tmp_path / "t.feather"
+    pa.feather.write_feather(pa.table({"y": ["a", "b"], "x": [1, 2], "t": times}), path)
+    rows, rejected = read(path, columns=["x"])
+    assert [row["x"] for row in rows] == [1, 2] and not rejected
+
+
 def test_parquet_rows_with_invalid_vectors_are_rejected(tmp_path):
     columns = {
         "y": ["u", "v", None, "v", "u", "u"],
