@@ -166,7 +166,7 @@ def find_files(data: DataConfig) -> SpanFiles:
 
 def _require_folder(path: str, content: str) -> None:
     if not os.path.exists(path):
-        raise ConfigError(f"data.path does not exist: {path}. Check the configuration.")
+        raise ConfigError(f"data.path does not exist: {path}. Check the path.")
     if not os.path.isdir(path):
         raise ConfigError(f"data.path must be a folder {content}, got a file: {path}.")
 
@@ -208,7 +208,7 @@ def _list_files(data: Table | PairTable | TFRecords, key: str) -> SpanFiles:
         if not names:
             raise ConfigError(f"No file matches {key} {path}. Check the pattern.")
     else:
-        raise ConfigError(f"{key} does not exist: {path}. Check the configuration.")
+        raise ConfigError(f"{key} does not exist: {path}. Check the path.")
     files = []
     for name in sorted(names):
         status = os.stat(os.path.join(root, name))
@@ -265,7 +265,10 @@ def _find_images(data: ImageFolder) -> SpanFiles:
     if not files:
         unusable = rejected or found.ignored
         example = f" Not usable: {unusable[0][0]}: {unusable[0][1]}." if unusable else ""
-        advice = " Put the images of each class into a separate subfolder."
+        advice = (
+            " Put the images of each class into a separate subfolder, or list their labels in a "
+            "table (data.table)."
+        )
         raise DataError(
             f"No images ({format_list()}) in the class folders of {path}.{example}"
             f"{found.advise_following() or advice}"
