@@ -1,7 +1,7 @@
 """Rejected rows: Arrow schema, files of ExampleGen's ``rejected`` artifact, and counts.
 
 *Rejected* rows or images are data that cannot be used. *Ignored* is what the run does not use by
-design: files that are no data, columns without a role, path levels. *Findings* are observations
+design: files that are not data, columns without a role, path levels. *Findings* are observations
 about accepted examples.
 """
 

@@ -28,7 +28,7 @@ def _match(
 
     Args:
       self: The file system.
-      patterns: Paths, of which the parts that are no existing folder may have wildcards.
+      patterns: Paths, of which the parts that are not existing folders may have wildcards.
       limits: Maximum number of files of each pattern; None for all.
 
     Raises:

@@ -83,7 +83,7 @@ def recognize_image(head: bytes) -> str | None:
 
 
 def describe_other_file(head: bytes) -> tuple[str, bool]:
-    """Describe a file that is none of ``IMAGE_FORMATS``.
+    """Describe a file that is not one of ``IMAGE_FORMATS``.
 
     Args:
       head: The file, or its first ``HEAD_BYTES`` bytes.

@@ -56,7 +56,7 @@ def read_schema(path: Path, settings: TextSettings = _DEFAULT_SETTINGS) -> pa.Sc
     """Read the schema of a file; empty for an empty file. All columns of a CSV are binary.
 
     Raises:
-      DataError: If the file is no table that Diptych reads, or its header is damaged.
+      DataError: If the file is not a table that Diptych reads, or its header is damaged.
     """
     if path.stat().st_size == 0:
         return pa.schema([])

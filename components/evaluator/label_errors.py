@@ -25,7 +25,7 @@ _MIN_NEIGHBOURS = 5  # with fewer, a majority may be chance
 # least 8 of 10 neighbours with the true label.
 _MIN_SHARE = 0.8
 # Fraction of the judged examples whose neighbours must agree with their label. Below it, the
-# embedding does not know the classes, and its neighbours are no evidence.
+# embedding does not know the classes, and its neighbours are not evidence.
 _MIN_AGREEMENT = 0.7
 # Fraction of a class above which it is confused with others as a class, not by single labels.
 _MAX_CLASS_SHARE = 1 / 3

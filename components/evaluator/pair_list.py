@@ -107,7 +107,7 @@ def _read_lfw(path: Path) -> PairList:
     if not rows or len(rows) != num_folds * per_fold:
         raise DataError(
             f"evaluate.pairs {path}: the header announces {num_folds} x {num_per_kind} positive "
-            f"and as many negative pairs, {num_folds * per_fold:,} lines, but {len(rows):,} follow."
+            f"and negative pairs, {num_folds * per_fold:,} lines, but got {len(rows):,}."
             " Copy the file again, or correct the header."
         )
     left, right, same = (np.array(column) for column in zip(*rows, strict=True))

@@ -155,5 +155,5 @@ def _list_folders(file: str, data: DataConfig) -> list[str]:
 
 
 def _may_be_key(name: str, sources_are_paths: bool) -> bool:
-    """Return whether a name that is no file may be the id or source of an example."""
+    """Return whether a name that is not a file may be the id or source of an example."""
     return _ID.fullmatch(name) is not None or not sources_are_paths

@@ -35,7 +35,7 @@ def read_first_rows(
         name, number, reason = malformed[0]
         raise DataError(
             f"All {len(malformed)} rows in {span.root} are malformed, such as {name}:{number}: "
-            f"{reason}. If the first row of the file is no header, remove it; otherwise check "
+            f"{reason}. If the first row of the file is not a header, remove it; otherwise check "
             "data.delimiter and quotes."
         )
     raise DataError(

@@ -38,7 +38,7 @@ def parse_split_name(name: str) -> str | None:
 
 def describe_unknown_split(name: str) -> str:
     """Describe why a row or image was rejected, because its split is unknown."""
-    return f"{name!r} is no split: expected {_EXPECTED_NAMES}"
+    return f"{name!r} is not a split: expected {_EXPECTED_NAMES}"
 
 
 def parse_given_splits(
@@ -88,13 +88,13 @@ def check_given_splits(names: Iterable[str], origin: str) -> frozenset[str]:
       origin: Where the names come from, for messages.
 
     Raises:
-      DataError: If a name is no split, or there is no training split or no other split.
+      DataError: If a name is not a split, or there is no training split or no other split.
     """
     names = sorted(names)
     unknown = [name for name in names if parse_split_name(name) is None]
     if unknown:
         raise DataError(
-            f"{origin} has the values {format_names(unknown, 8)}, which are no splits. Expected "
+            f"{origin} has the values {format_names(unknown, 8)}, which are not splits. Expected "
             f"{_EXPECTED_NAMES}, in any case. Rename them, or set split.by to something other "
             "than given."
         )

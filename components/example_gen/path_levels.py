@@ -11,7 +11,7 @@ from diptych.schemas.config.data import LevelRole
 from diptych.schemas.errors import DataError
 
 _MEANINGS: dict[tuple[LevelRole, LevelRole], str] = {
-    ("label", "label"): "{first}/{second} is a class of its own",
+    ("label", "label"): "{first}/{second} is one class",
     ("label", "group"): "{first} is a class, and {second} is a group of its images, such as a "
     "session or a camera",
     ("group", "label"): "{second} is a class, and {first} is a group of images, such as a writer",

@@ -40,7 +40,7 @@ class SpanFiles:
       root: Folder of the files.
       files: Usable files, sorted by name.
       rejected: Name of each unusable file, and the reason.
-      ignored: Name of each file that is no data, and the reason.
+      ignored: Name of each file that is not data, and the reason.
       findings: Name and text of each observation about the files.
       images: Image files that the rows of ``files`` name, sorted; without size if missing.
       image_columns: Columns of ``files`` with images or their paths; empty for other data.

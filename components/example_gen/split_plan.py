@@ -262,7 +262,7 @@ def _describe_imbalance(
         "Remove the pairs that connect large parts of the data, or add pairs of examples that "
         "occur in no other pair. Alternatively, set split.by to group and data.group to a column "
         "that divides the examples (such as the person or the session), or set split.by to "
-        "example: then test examples also occur in training, the result is too good, and the "
+        "example: then test examples also occur in training, the metrics are too good, and the "
         "report counts them as leaks."
     )
 

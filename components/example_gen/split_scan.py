@@ -32,7 +32,7 @@ def find_given_splits(
     Unknown names in older spans are ignored here; ExampleGen rejects their rows.
 
     Raises:
-      DataError: If the newest span has a name that is no split; or if the data have no training
+      DataError: If the newest span has a name that is not a split; or if the data have no training
         split, or no other.
     """
     if split.by != "given":

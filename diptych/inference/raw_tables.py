@@ -170,7 +170,7 @@ def choose_settings(path: Path, manifest: ModelManifest) -> TextSettings:
     """Choose the format of a file: that of the training data if it fits, otherwise detected.
 
     Raises:
-      DataError: If the file is no table that Diptych reads.
+      DataError: If the file is not a table that Diptych reads.
     """
     trained = TextSettings.from_keys(manifest.configuration.get("data", {}))
     if not path.stat().st_size or detect_table_format(path) != "csv":

@@ -26,7 +26,7 @@ def check_encoding(value: str | None) -> str | None:
     try:
         "x".encode(value or "utf-8")
         codecs.getincrementaldecoder(value or "utf-8")("replace").decode(b"x")
-    # Also for codecs that are no encodings of files, such as hex and idna.
+    # Also for codecs that are not encodings of files, such as hex and idna.
     except (LookupError, UnicodeError) as error:
         raise ValueError(
             f"unknown encoding {value!r}: name one such as utf-8, cp1252, cp1251 or shift_jis"

@@ -392,7 +392,7 @@ def test_the_command_prints_each_guess_and_a_run_stops_at_it(tmp_path):
     out = tmp_path / "CONFIG.yaml"
     result = CliRunner().invoke(init_command, ["--data", str(root), str(out)])
     assert result.exit_code == 0
-    assert "CHECK: A/x may be a class of its own" in result.stdout
+    assert "CHECK: A/x may be one class" in result.stdout
     assert "Decide the lines that start with # CHECK" in result.stdout
     number = next(
         number for number, line in enumerate(out.read_text().splitlines(), 1) if "# CHECK" in line

@@ -59,7 +59,7 @@ def detect_table_format(path: Path) -> TableFormat:
     """Return the format of a table by its content; text is CSV or JSON Lines by its extension.
 
     Raises:
-      DataError: If the file is no table that Diptych reads, or cannot be read.
+      DataError: If the file is not a table that Diptych reads, or cannot be read.
     """
     start = read_start(path)
     if start.startswith(b"PAR1"):
@@ -81,7 +81,7 @@ def detect_table_format(path: Path) -> TableFormat:
 
 
 def describe_foreign_format(path: Path, start: bytes) -> str | None:
-    """Name the format of a file that is no table, and what to do; None if it may be a table.
+    """Name the format of a file that is not a table, and what to do; None if it may be a table.
 
     Args:
       path: The file.

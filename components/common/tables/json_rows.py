@@ -195,7 +195,7 @@ def _parse_line(line: bytes) -> dict[str, Any] | str:
         row = json.loads(line.decode())
         if not isinstance(row, dict):
             return _NO_OBJECT
-        if b"\\u" in line:  # half of a surrogate pair, which JSON can express, is no text
+        if b"\\u" in line:  # half of a surrogate pair, which JSON can express, is not text
             json.dumps(row, ensure_ascii=False).encode()
     except UnicodeError:
         return "line is not text in UTF-8"

@@ -73,12 +73,12 @@ def guess_levels(names: Sequence[str]) -> LevelGuess:
         if len(remaining) > 1 and len({path[level] for path in paths}) == 1:
             roles[level] = "ignore"
             remaining.remove(level)
-            notes.append(f"Every path has the folder {paths[0][level]!r}; it has no meaning.")
+            notes.append(f"Every path has the folder {paths[0][level]!r}; it is ignored.")
     if not remaining:
         # Folders named like splits contain the images themselves.
         notes.append(
             "CHECK: the folders are named like splits and contain no class folders. If they are "
-            "no classes, put the images of each class into a subfolder, or list the labels in a "
+            "not classes, put the images of each class into a subfolder, or list the labels in a "
             "table (data.table)."
         )
         return LevelGuess(["label"], notes)
@@ -122,8 +122,8 @@ def _describe_split_level(paths: Sequence[tuple[str, ...]], level: int) -> list[
         ]
     if unknown:
         notes.append(
-            f"CHECK: the folder {unknown[0]!r} is next to splits, but is none. Rename or move it, "
-            "or do not split by given."
+            f"CHECK: the folder {unknown[0]!r} is next to splits, but is not one. Rename or move "
+            "it, or do not split by given."
         )
     return notes
 
@@ -143,7 +143,7 @@ def _assign_pair(
     if all(len(found) == 1 for found in parents.values()):
         return []
     if all(map(_LABEL_NAME.fullmatch, inner)):
-        return [f"Folders such as {example} are classes of their own."]
+        return [f"Folders such as {example} are classes."]
     if all(map(_GROUP_NAME.fullmatch, outer)) and "group" not in roles:
         roles[first] = "group"
         return [_describe_group(outer)]
@@ -157,7 +157,7 @@ def _assign_pair(
             roles[second] = "group"
             guess = f"a class {outer[0]!r} with the group {inner[0]!r}"
     return [
-        f"CHECK: {example} may be a class of its own, or a class and a group of its images such "
+        f"CHECK: {example} may be one class, or a class and a group of its images such "
         f"as a session or a writer. data.levels assumes {guess}."
     ]
 

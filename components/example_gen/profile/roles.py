@@ -92,7 +92,7 @@ def _guess_label_among(
     ]
     for wanted in LABEL_NAMES:
         for name in names:
-            # A measurement named y is no class.
+            # A measurement named y is not a class.
             if name.lower() == wanted and (
                 name not in sample.numeric or is_integer_column(batch, name)
             ):

@@ -70,7 +70,7 @@ def _profile_text_format(span_files: SpanFiles) -> tuple[dict[str, Any], list[st
         encoding = find_fitting_encoding(path)
         if encoding is not None:
             keys["encoding"] = encoding
-            notes.append(f"{path.name} is not UTF-8; {encoding} fits.")
+            notes.append(f"{path.name} is not UTF-8; data.encoding: {encoding} fits.")
             break
     settings = TextSettings.from_keys(keys)
     if paths and uses_decimal_comma(paths[0], settings):

@@ -51,8 +51,8 @@ def test_an_lfw_list_may_have_no_folds_and_names_with_spaces(read):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (LFW + "Ada\t1\t2\n", "2 x 1 positive and as many negative pairs, 4 lines, but 5 follow"),
-        ("2\t1\n", "4 lines, but 0 follow"),
+        (LFW + "Ada\t1\t2\n", "2 x 1 positive and negative pairs, 4 lines, but got 5"),
+        ("2\t1\n", "4 lines, but got 0"),
         (LFW.replace("Ada\t1\t4", "Ada\tone\t4"), "line 2: expected 'name n1 n2' or .* 'Ada"),
         (LFW.replace("Ada\t2\tBob\t1", "Ada\t2\tAda\t1"), "fold 1 has 2 positive pairs, but the h"),
         (LFW.replace("Ada\t1\t4", "Ada\t4\t4"), "pair 1 compares 'Ada/Ada_0004' with itself"),

@@ -113,7 +113,7 @@ def test_init_proposes_encoding_and_decimal_sign(tmp_path):
     assert profile.data["encoding"] == "cp1252"
     assert profile.data["decimal"] == ","
     assert profile.data["label"] == "name"
-    assert "t.csv is not UTF-8; cp1252 fits." in profile.notes
+    assert "t.csv is not UTF-8; data.encoding: cp1252 fits." in profile.notes
     assert not any(note.startswith("CHECK") for note in profile.notes)
 
 
