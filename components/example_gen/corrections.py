@@ -4,19 +4,25 @@ import dataclasses
 import functools
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from diptych.components.common.cell_values import CellFormat, as_text
 from diptych.components.common.label_text import normalize_text
-from diptych.components.example_gen.example_batch import ExampleBatch, bytes_feature, list_feature
+from diptych.components.common.table_rows import format_names, read_schema, read_table_rows
+from diptych.components.example_gen.example_batch import (
+    ExampleBatch,
+    bytes_feature,
+    compute_ids,
+    list_feature,
+)
 from diptych.schemas.config.data import DataConfig, ImageFolder, PairTable
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.data_report import Corrections
-from diptych.schemas.errors import ConfigError
+from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.input_spec import ID, LABEL, SAME, SOURCE
 from diptych.schemas.rejected_rows import ReasonCount
 
@@ -32,12 +38,12 @@ class CorrectionTable:
     Attributes:
       names: (n,) source, or the id if the row has no source.
       by_source: (n,) True if the name is a source.
-      labels: (n,) new label; None removes the example.
+      labels: (n,) new label; an empty one, or ``remove``, removes the example.
     """
 
     names: Sequence[str]
     by_source: Sequence[bool]
-    labels: Sequence[str | None]
+    labels: Sequence[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,31 +85,29 @@ def _read_corrections(
 ) -> CorrectionTable:
     del state  # a part of the key of the cache
     try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"Cannot read data.corrections {path}: {error.strerror}.") from error
-    except (ValueError, pd.errors.ParserError) as error:
+        columns, row_numbers = _read_columns(Path(path))
+    except (DataError, pa.ArrowInvalid) as error:
         problem = " ".join(str(error).split()).rstrip(".")
         raise ConfigError(
-            f"data.corrections {path} is not a CSV file in UTF-8: {problem}."
+            f"data.corrections {path} cannot be read: {problem}. Expected a CSV file in UTF-8 "
+            "with the same number of fields in each row."
         ) from error
-    if "label" not in rows or not {"source", "id"} & set(rows.columns):
+    if "label" not in columns or not {"source", "id"} & set(columns):
         raise ConfigError(
             f"data.corrections {path} needs the column label, and source or id, got: "
-            f"{', '.join(map(repr, rows.columns))}."
+            f"{format_names(list(columns)) or 'no columns'}."
         )
-    blank = pd.Series("", index=rows.index)
-    sources, ids = rows.get("source", blank), rows.get("id", blank).str.strip()
-    by_source = (sources != "").tolist()
-    names = sources.where(sources != "", ids).tolist()
-    texts = [normalize_text(text) for text in rows["label"]]
+    blank = [""] * len(row_numbers)
+    sources = columns.get("source", blank)
+    ids = [text.strip() for text in columns.get("id", blank)]
+    by_source = [source != "" for source in sources]
+    names = [source or example_id for source, example_id in zip(sources, ids, strict=True)]
+    texts = [normalize_text(text) for text in columns["label"]]
     if not has_folders:  # the names of folders are labels as they are; cells have a canonical text
         texts = as_text(pa.array(texts, pa.string()), CellFormat(missing=())).to_pylist()
     labels = [_parse_label(text, path, has_pairs) for text in texts]
-    seen: dict[tuple[str, bool], str | None] = {}
-    for number, (name, is_source, label) in enumerate(
-        zip(names, by_source, labels, strict=True), 2
-    ):
+    seen: dict[tuple[str, bool], str] = {}
+    for number, name, is_source, label in zip(row_numbers, names, by_source, labels, strict=True):
         if not name:
             raise ConfigError(
                 f"data.corrections {path}: row {number} has neither a source nor an id. "
@@ -117,9 +121,31 @@ def _read_corrections(
     return CorrectionTable(names, by_source, labels)
 
 
-def _parse_label(label: str | None, path: str, has_pairs: bool) -> str | None:
+def _read_columns(path: Path) -> tuple[dict[str, list[str]], list[int]]:
+    """Read the text of all columns by name, and the number of each row.
+
+    Raises:
+      DataError: If the file is no table, a column occurs twice, or a row has another number of
+        fields than the header.
+      pa.ArrowInvalid: If a cell is not UTF-8.
+    """
+    names = read_schema(path).names
+    columns: dict[str, list[str]] = {name: [] for name in names}
+    row_numbers: list[int] = []
+    for rows in read_table_rows(path, names):
+        if rows.malformed:
+            number, reason = rows.malformed[0]
+            raise DataError(f"row {number}: {reason}")
+        row_numbers += rows.row_numbers.tolist()
+        for name in names:
+            cells = rows.batch.column(name).cast(pa.string()).fill_null("")
+            columns[name] += cells.to_pylist()
+    return columns, row_numbers
+
+
+def _parse_label(label: str | None, path: str, has_pairs: bool) -> str:
     if label in (None, "", _REMOVE):
-        return None
+        return label or ""
     if has_pairs and label not in ("positive", "negative"):
         raise ConfigError(
             f"data.corrections {path}: the label of a pair must be positive, negative or empty "
@@ -137,8 +163,12 @@ def correct_batch(batch: ExampleBatch, data: DataConfig, split: SplitConfig) -> 
     rows_of_file = np.full(features.num_rows, -1)
     for is_source, feature in ((False, ID), (True, SOURCE)):
         chosen = np.flatnonzero(np.array(table.by_source, bool) == is_source)
-        known = pa.array([table.names[int(row)].encode() for row in chosen], pa.binary())
-        found = pc.index_in(features.column(feature).flatten(), value_set=known)
+        known = [table.names[int(row)].encode() for row in chosen]
+        if not is_source:  # an id is a hash of the content, or of the key in data.id
+            known += [key.encode() for key in compute_ids(known)]
+            chosen = np.tile(chosen, 2)
+        values = pa.array(known, pa.binary())
+        found = pc.index_in(features.column(feature).flatten(), value_set=values)
         hits = found.is_valid().to_numpy(zero_copy_only=False)
         rows_of_file[hits] = chosen[found.filter(found.is_valid()).to_numpy()]
     matched = np.flatnonzero(rows_of_file >= 0)
@@ -152,7 +182,8 @@ def correct_batch(batch: ExampleBatch, data: DataConfig, split: SplitConfig) -> 
     num_relabelled = 0
     for row in matched:
         label = table.labels[rows_of_file[row]]
-        if label is None:
+        # A class may be named "remove": an unchanged row has no effect.
+        if label == "" or (label == _REMOVE and labels[row] != _REMOVE.encode()):
             kept[row] = False
             continue
         new = int(label == "positive") if column == SAME else label.encode()

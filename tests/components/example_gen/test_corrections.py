@@ -51,6 +51,40 @@ def test_labels_are_corrected_and_examples_removed_by_source_or_id(table, ingest
     assert len(fingerprints) == 2  # edited corrections are no cache hit
 
 
+@pytest.mark.parametrize(
+    ("encoding", "delimiter"), [("utf-16", "\t"), ("utf-8", ";"), ("utf-8-sig", ",")]
+)
+def test_the_formats_of_spreadsheets_are_read(table, ingest, tmp_path, encoding, delimiter):
+    config = table("")
+    rows = (("source", "label", "score"), ("t.csv:2", "é", "0.9"), ("t.csv:3", "", ""))
+    text = "".join(delimiter.join(row) + "\r\n" for row in rows)
+    (tmp_path / "c.csv").write_bytes(text.encode(encoding))
+    run = ingest(config)
+    assert run.report().corrections == Corrections(num_relabelled=1, num_removed=1, num_unknown=0)
+    labels = {e["source"].decode(): e["label"].decode() for e in run.all_examples()}
+    assert labels["t.csv:2"] == "é"
+
+
+def test_examples_are_named_by_their_key_in_the_column_of_the_ids(table, ingest, tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "key,y,a,b\n" + "".join(f"k{row},{row % 3},{row / 7},{row}\n" for row in range(60))
+    )
+    run = ingest(table("id,label\nk0,2\nk1,\n").model_copy(update={"id": "key"}))
+    assert run.report().corrections == Corrections(num_relabelled=1, num_removed=1, num_unknown=0)
+    labels = {e["source"].decode(): e["label"].decode() for e in run.all_examples()}
+    assert labels["t.csv:2"] == "2"
+    assert "t.csv:3" not in labels
+
+
+def test_an_unchanged_row_of_a_class_named_remove_has_no_effect(table, ingest, tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "y,a,b\n" + "".join(f"{'remove' if row % 2 else 'keep'},{row},1\n" for row in range(60))
+    )
+    run = ingest(table("source,label\nt.csv:2,remove\nt.csv:3,remove\n"))
+    assert run.report().corrections == Corrections(num_relabelled=0, num_removed=1, num_unknown=0)
+    assert "t.csv:2" not in {e["source"].decode() for e in run.all_examples()}
+
+
 def test_a_corrected_label_decides_the_split_by_class(table, ingest, tmp_path):
     config = table("source,label\nt.csv:2,1\n")
     rows = "".join(f"{row % 12},{row / 7},{row * 11 % 13}\n" for row in range(60))
@@ -86,8 +120,11 @@ def test_pairs_are_corrected_to_positive_and_negative(tmp_path, ingest):
         ("label\nb\n", "needs the column label, and source or id"),
         ("source,label\n,b\n", "row 2 has neither a source nor an id"),
         ("source,label\na,b\na,c\n", "'a' has two different labels, 'b' and 'c'"),
-        ("", "not a CSV file"),
-        ('source,label\n"a,b\n', "not a CSV file"),
+        ("", "needs the column label, and source or id, got: no columns"),
+        ('source,label\n"a,b\n', "cannot be read: .*Expected a CSV file in UTF-8"),
+        ("source,label,suggested\na,b,c,\n", "cannot be read: row 2: row does not have 3 fields"),
+        ("source,label\na,b\nc\n", "cannot be read: row 3: row does not have 2 fields"),
+        ("source,label,label\na,b,c\n", "cannot be read: .* has 2 columns named 'label'"),
     ],
 )
 def test_an_unusable_file_stops_the_run(table, ingest, text, match):
