@@ -105,7 +105,8 @@ def plan_splits(table: RecordTable, spans: Sequence[str], split: SplitConfig) ->
       split: Configuration of the splits.
 
     Raises:
-      DataError: If the pairs or the times of the data cannot be divided as configured.
+      DataError: If the pairs or the times of the data cannot be divided as configured, or different
+        examples have the same id.
     """
     records = table.records
     span_numbers = np.full(len(table), -1)
@@ -117,6 +118,7 @@ def plan_splits(table: RecordTable, spans: Sequence[str], split: SplitConfig) ->
     # Numbers of the sides, equal for the same content.
     contents = _number_contents(table, used)
     keys = duplicates.combine_sides(*contents) if paired else contents[0]
+    _check_ids(table, used, keys)
     conflicts = used[duplicates.find_conflicts(keys, records.labels[used])]
     splits = records.splits.copy()
     splits[conflicts] = REJECTED
@@ -134,11 +136,11 @@ def plan_splits(table: RecordTable, spans: Sequence[str], split: SplitConfig) ->
             components, side.exact[rows], side.content[rows], table.has_thumbnails
         )
     num_moved = 0
-    if split.by == "time":
+    if split.by == "time" and len(rows):  # conflicts, which stop the run, may leave none
         times = records.times[rows] if records.times is not None else span_numbers[rows]
         dated = None if records.dated is None else records.dated[rows]
         splits[rows] = split_by_time(times, dated, split)
-    elif split.by == "connected":
+    elif split.by == "connected" and len(rows):
         united = nodes if split.duplicates == "together" else [side[kept] for side in contents]
         connected = _connect(*united)
         splits[rows] = _split_components(connected, records.ids[rows], split)
@@ -157,6 +159,33 @@ def plan_splits(table: RecordTable, spans: Sequence[str], split: SplitConfig) ->
         conflict_groups=duplicates.group_equal(keys[np.searchsorted(used, conflicts)]),
         leaked_sides=tuple(rows[side] for side in leaked),
         pairs=_count_pairs(of_rows, nodes) if paired else None,
+    )
+
+
+def _check_ids(table: RecordTable, rows: Indices, contents: npt.NDArray[np.generic]) -> None:
+    """Check that no two examples with different contents have the same id.
+
+    The steps after this one read an example by its id.
+
+    Args:
+      table: Records of all examples.
+      rows: (n,) rows to check.
+      contents: (n,) equal for the same content.
+
+    Raises:
+      DataError: If an id is not unique, which only ids from a column of the data can be.
+    """
+    ambiguous = duplicates.find_conflicts(table.records.ids[rows], contents)
+    if not len(ambiguous):
+        return
+    ids = table.records.ids[rows[ambiguous]]
+    is_first = ids == ids[0]
+    sources = sorted(table.names(rows[ambiguous[is_first]]).sources)
+    raise DataError(
+        f"The column data.id is not unique: {len(ambiguous):,} different examples have "
+        f"{len(np.unique(ids)):,} keys, such as {' and '.join(sources[:2])}, which have the same. "
+        "Name a column with one key per example, or remove data.id. To keep all examples of a key "
+        "in one split, set data.group to the column and split.by to group."
     )
 
 

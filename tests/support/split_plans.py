@@ -49,7 +49,7 @@ def plan_vectors(rows, split=None, batch_size=5, steps=None, span=""):
     """Plan the splits of examples.
 
     Args:
-      rows: Dicts with source, vector and label, and optionally time.
+      rows: Dicts with source, vector and label, and optionally time, and the key of an id.
       split: Configuration.
       batch_size: Number of rows per batch.
       steps: Grid; by default that of all vectors.
@@ -58,7 +58,7 @@ def plan_vectors(rows, split=None, batch_size=5, steps=None, span=""):
     vectors = [np.array(row["vector"], np.float32) for row in rows]
 
     def make_batch(chosen):
-        ids = compute_ids([vectors[i] for i in chosen])
+        ids = compute_ids([rows[i].get("id", vectors[i]) for i in chosen])
         return _batch(
             {
                 "label": bytes_feature([rows[i]["label"] for i in chosen]),

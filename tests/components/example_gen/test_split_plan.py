@@ -188,6 +188,34 @@ def test_equal_vectors_with_different_labels_are_rejected_and_named():
     assert (sum(counts.num_examples), counts.num_rejected) == (8, 2)
 
 
+def failures(planned):
+    (counts,) = planned.outputs.summary.spans.values()
+    return counts.failures
+
+
+def test_an_id_of_different_examples_stops_the_run():
+    rows = [{**row, "id": f"k{i}".encode()} for i, row in enumerate(examples([1, 2, 3, 1, 2, 4]))]
+    rows[3]["id"], rows[5]["id"] = rows[0]["id"], rows[1]["id"]  # equal, and different
+    (failure,) = failures(plan_vectors(rows, steps=GRID))
+    assert failure.startswith(
+        "The column data.id is not unique: 2 different examples have 1 keys, such as r001 and r005"
+    )
+    rows[5]["id"] = b"k5"
+    assert failures(plan_vectors(rows, steps=GRID)) == []
+
+
+@pytest.mark.parametrize("by", ["time", "connected"])
+def test_if_all_examples_are_in_conflict_the_conflicts_are_reported(by):
+    split = SplitConfig(by=by)
+    if by == "connected":
+        planned = plan_pairs(pairs((1, 2, 1), (2, 1, 0)), split, steps=GRID)
+    else:
+        rows = [{**row, "time": 1, "label": "ab"[i]} for i, row in enumerate(examples([1, 1]))]
+        planned = plan_vectors(rows, split, steps=GRID)
+    assert failures(planned) == []
+    assert planned.report.num_conflicts == 2
+
+
 def pairs(*items):
     """Given pairs from (left, right, same)."""
     return [
