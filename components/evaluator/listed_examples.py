@@ -47,7 +47,7 @@ def embed_listed_examples(
     """Embed the examples, and find those of the training split.
 
     An image file is in the training split if a training example has the same content. A name
-    without a file is the id or the source of an example of any split.
+    without a file is the id, the key in ``data.id`` or the source of an example of any split.
 
     Args:
       names: Distinct names of the examples.
@@ -59,7 +59,7 @@ def embed_listed_examples(
     """
     embeddings: npt.NDArray[np.float32] | None = None
     reasons: dict[int, str] = {}
-    keys: dict[str, list[int]] = {}  # id or source -> rows
+    keys: dict[str, list[int]] = {}  # id or source, to rows
 
     def store(rows: Sequence[int], raw: npt.NDArray[np.generic]) -> None:
         nonlocal embeddings
@@ -76,7 +76,8 @@ def embed_listed_examples(
         store(rows, raw)
     missing = {row for row, file in enumerate(files) if file is None}
     for row in missing:
-        keys.setdefault(names[row], []).append(row)
+        for key in (names[row], _hash_content(names[row].encode(errors="surrogateescape"))):
+            keys.setdefault(key, []).append(row)
     is_leaked = np.zeros(len(names), bool)
     wanted = pa.array([key.encode(errors="surrogateescape") for key in keys], pa.binary())
     for name, split in splits.items():
@@ -152,5 +153,5 @@ def _match_keys(
 
 
 def _hash_content(encoded: bytes) -> str:
-    """Id of an image by its content, as ExampleGen computes it."""
+    """Id of an image by its content, or of a key in ``data.id``, as ExampleGen computes it."""
     return hashlib.blake2b(encoded, digest_size=ID_BYTES).hexdigest()

@@ -129,7 +129,7 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
             report = DataReport.read(Path(data_report.uri))
             # Conflicts first: if all examples are in conflict, there are none left.
             check_conflicts(report, data.max_conflicts)
-            check_ingest(summary, data.max_rejected, split)
+            check_ingest(summary, report, data.max_rejected, split)
         for name, reason in summary.skipped_spans.items():
             _logger.warning("Skipped the span %s: %s", name, reason)
         _set_artifact_properties(examples, rejected, summary, spans)

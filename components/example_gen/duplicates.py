@@ -56,13 +56,18 @@ def group_equal(keys: npt.NDArray[np.generic]) -> Indices:
 
 
 def link_near(
-    content: UInt64s, near: UInt64s, thumbnails: Thumbnails | None
+    content: UInt64s, near: UInt64s, labels: UInt64s, thumbnails: Thumbnails | None
 ) -> tuple[UInt64s, Indices]:
-    """Unite distinct contents that are near-duplicates.
+    """Unite distinct contents that are near-duplicates and have the same label.
+
+    Similar examples with different labels are probably different: otherwise, data whose classes
+    differ by a colour or a size would be a single group. If they are not, one label is wrong, and
+    the copy in training does not make the result too good.
 
     Args:
-      content: (n,) content of each example.
+      content: (n,) content of each example; equal contents have equal labels.
       near: (n, 2) from ``Fingerprints.near``.
+      labels: (n,) label of each example; the same number for examples without labels.
       thumbnails: Returns the thumbnails of examples if they are images; None for vectors.
 
     Returns:
@@ -70,13 +75,18 @@ def link_near(
     """
     distinct, first = np.unique(content, return_index=True)
     if thumbnails is None:
-        columns = (near[first, column] for column in range(near.shape[1]))
+        columns = (near[first, column] ^ labels[first] for column in range(near.shape[1]))
         return distinct, unite(len(distinct), (links_of_equal(keys) for keys in columns))
 
     def of_distinct(rows: Indices) -> npt.NDArray[np.uint8]:
         return thumbnails(first[rows])
 
-    return distinct, unite(len(distinct), find_near_images(near[first, 0], of_distinct))
+    links = (
+        (left[is_same], right[is_same])
+        for left, right in find_near_images(near[first, 0], of_distinct)
+        for is_same in [labels[first[left]] == labels[first[right]]]
+    )
+    return distinct, unite(len(distinct), links)
 
 
 def links_of_equal(keys: npt.NDArray[np.generic]) -> tuple[Indices, Indices]:

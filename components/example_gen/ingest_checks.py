@@ -7,7 +7,7 @@ import pyarrow as pa
 from diptych.components.example_gen.corrections import REMOVED_REASON, CorrectedBatch
 from diptych.components.example_gen.example_batch import ExampleBatch
 from diptych.schemas.config.split import SplitConfig
-from diptych.schemas.data_report import CONFLICT_REASON, DataReport
+from diptych.schemas.data_report import CONFLICT_REASON, KIND_TEXTS, DataReport
 from diptych.schemas.errors import DataError
 from diptych.schemas.rejected_rows import (
     IngestCounts,
@@ -98,8 +98,16 @@ def check_conflicts(report: DataReport, max_conflicts: float) -> None:
     )
 
 
-def check_ingest(summary: IngestSummary, max_rejected: float, split: SplitConfig) -> None:
+def check_ingest(
+    summary: IngestSummary, report: DataReport, max_rejected: float, split: SplitConfig
+) -> None:
     """Stop the run if the data, or the newest span, cannot be used.
+
+    Args:
+      summary: Counts of the rows.
+      report: Duplicates, which may explain an empty split.
+      max_rejected: Maximum fraction of rejected rows.
+      split: Configuration of the splits.
 
     Raises:
       DataError: If a file could not be read, more than ``max_rejected`` was rejected, a split has
@@ -125,9 +133,21 @@ def check_ingest(summary: IngestSummary, max_rejected: float, split: SplitConfig
         fractions = f"train {split.train}, calibration {split.calibration}, test {split.test}"
         raise DataError(
             f"No examples in the split {' and '.join(empty)}: {sum(used.num_examples)} examples, "
-            f"split by {split.by}, fractions {fractions}. Change the fractions or split.seed, or "
-            "add data."
+            f"split by {split.by}, fractions {fractions}. {_describe_largest_group(report)}"
+            "Change the fractions or split.seed, or add data."
         )
+
+
+def _describe_largest_group(report: DataReport) -> str:
+    """Describe the largest group of duplicates if it may explain an empty split."""
+    group = max(report.groups, key=lambda group: group.num_examples, default=None)
+    if not report.num_moved or group is None:
+        return ""
+    sources = " and ".join(example.source for example in group.examples[:2])
+    return (
+        f"{group.num_examples:,} examples are duplicates ({KIND_TEXTS[group.kind]}), such as "
+        f"{sources}, and stay together. If they are different, set split.duplicates to separate. "
+    )
 
 
 def _find_problem(counts: IngestCounts, max_rejected: float) -> str | None:

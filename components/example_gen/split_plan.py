@@ -201,6 +201,8 @@ def _unite_near(table: RecordTable, rows: Indices) -> list[Indices]:
     sides = table.records.sides
     content = np.concatenate([side.content[rows] for side in sides])
     near = np.concatenate([side.near[rows] for side in sides])
+    # The label of given pairs is not one of their sides.
+    labels = table.records.labels[rows] if len(sides) == 1 else np.zeros(len(content), np.uint64)
     thumbnails: Callable[[Indices], npt.NDArray[np.uint8]] | None = None
     if table.has_thumbnails:
 
@@ -212,7 +214,7 @@ def _unite_near(table: RecordTable, rows: Indices) -> list[Indices]:
             return found
 
         thumbnails = read_thumbnails
-    distinct, components = duplicates.link_near(content, near, thumbnails)
+    distinct, components = duplicates.link_near(content, near, labels, thumbnails)
     nodes = components[np.searchsorted(distinct, content)]
     return list(np.split(nodes, len(sides)))
 

@@ -7,10 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from diptych.components.example_gen.ingest_checks import check_ingest
 from diptych.schemas.config.data import ImageFolder, PairTable
 from diptych.schemas.config.split import SplitConfig
-from diptych.schemas.data_report import read_leaked_ids
+from diptych.schemas.data_report import (
+    DataReport,
+    DuplicateGroup,
+    NamedExample,
+    read_leaked_ids,
+)
 from diptych.schemas.errors import DataError
+from diptych.schemas.rejected_rows import IngestCounts, IngestSummary
 
 
 def scene(number):
@@ -94,6 +101,26 @@ def test_separate_copies_in_the_test_are_leaks(folder, ingest):
     assert leaked
     assert run.report().num_leaked == len(leaked)
     assert run.report().duplicates[0].groups_across_splits > 0
+
+
+def test_similar_pictures_of_different_classes_are_no_duplicates(folder, ingest):
+    for number in range(0, 40, 2):  # all of class a, encoded again in class b
+        (folder / "b" / f"{number:02}").write_bytes(CHANGES["near"](scene(number)))
+    report = ingest(images(folder), SplitConfig(duplicates="separate")).report()
+    assert (report.duplicates, report.num_leaked, report.num_conflicts) == ((), 0, 0)
+
+
+def test_an_empty_split_is_explained_by_a_large_group():
+    names = (NamedExample(source="1.png", label="a"), NamedExample(source="2.png", label="a"))
+    group = DuplicateGroup(kind="near", num_examples=30, examples=names)
+    report = DataReport(num_examples=(31, 0, 0), num_moved=12, groups=(group,))
+    counts = IngestCounts(num_read=31, num_examples=(31, 0, 0))
+    with pytest.raises(
+        DataError,
+        match=r"split calibration and test: 31 examples, .* 30 examples are duplicates "
+        r"\(near-duplicate images\), such as 1.png and 2.png, .* set split.duplicates to separate",
+    ):
+        check_ingest(IngestSummary(spans={"": counts}, skipped_spans={}), report, 0, SplitConfig())
 
 
 def test_the_same_picture_in_two_classes_is_rejected_with_the_other_source(folder, ingest):

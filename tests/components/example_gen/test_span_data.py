@@ -12,8 +12,11 @@ from diptych.components.example_gen.ingest_checks import check_ingest, skip_unus
 from diptych.components.example_gen.span_files import compute_fingerprint, find_span_files
 from diptych.schemas.config.data import ImageFolder, Table
 from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.data_report import DataReport
 from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.rejected_rows import IngestCounts
+
+NO_DUPLICATES = DataReport(num_examples=(3, 3, 3))
 
 
 def rows(first, count=40, label="y"):
@@ -123,9 +126,10 @@ def test_if_all_older_spans_are_invalid_the_newest_is_reported():
     summary = skip_unusable_spans({"1": invalid, "2": invalid, "3": valid}, 0.1)
     assert set(summary.skipped_spans) == {"1", "2"}
     with pytest.raises(DataError, match=r"None of the 2 older spans .* newest, 3\..*column 'z'"):
-        check_ingest(summary, 0.1, SplitConfig())
+        check_ingest(summary, NO_DUPLICATES, 0.1, SplitConfig())
     counted = valid.model_copy(update={"num_examples": (3, 3, 3)})
-    check_ingest(skip_unusable_spans({"2": invalid, "3": counted}, 0.1), 0.1, SplitConfig())
+    summary = skip_unusable_spans({"2": invalid, "3": counted}, 0.1)
+    check_ingest(summary, NO_DUPLICATES, 0.1, SplitConfig())
 
 
 @pytest.mark.parametrize("names", [[], ["t.csv"]])

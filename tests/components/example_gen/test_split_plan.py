@@ -120,6 +120,20 @@ def test_vectors_that_are_equal_after_rounding_stay_together():
     assert 0.4 * 300 < moved < 0.7 * 300  # 56 % of random pairs are in different splits
 
 
+def test_vectors_of_different_classes_are_not_equal_after_rounding():
+    rows = [
+        {"source": f"{copy}{number}", "vector": vector(number, 1e-5 * copy), "label": label}
+        for number in range(20)
+        for copy, label in enumerate("aba")
+    ]
+    planned = plan_vectors(rows, SplitConfig(duplicates="separate"))
+    (counts,) = planned.report.duplicates
+    assert (counts.kind, counts.groups, counts.examples) == ("rounded", 20, 40)
+    pairs_of_a = [(planned.splits[f"0{n}"], planned.splits[f"2{n}"]) for n in range(20)]
+    leaked = sum({first, second} == {"train", "test"} for first, second in pairs_of_a)
+    assert planned.report.num_leaked == leaked > 0
+
+
 def long_tailed_rows():
     rows = np.exp(3 * np.random.default_rng(0).normal(size=(300, 6)))
     return np.concatenate([rows, rows * (1 + 1e-5)])
