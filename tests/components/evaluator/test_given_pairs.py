@@ -208,6 +208,23 @@ def test_vectors_are_listed_by_id_or_source(vector_splits, tmp_path):
     )
 
 
+def test_vectors_are_listed_by_their_key_in_the_column_of_the_ids(write_records, tmp_path):
+    records = [
+        {
+            "v": [float(number)],
+            "id": [hashlib.blake2b(key, digest_size=16).hexdigest().encode()],
+            "source": [b"data.csv:%d" % number],
+        }
+        for number, key in ((1, b"k1"), (4, b"\xc3\xa9"), (9, b"k9"))
+    ]
+    splits = {"test": RawSplit([write_records(tmp_path / "test.gz", records)], 3, True)}
+    file = write_list(tmp_path, "a,b,same\nk1,\u00e9,1\nk9,k1,0\n")
+    source = inspect_pair_list(file, Table(kind="table", path="x", label="y"), VECTORS)
+    evaluate_given_pairs(tmp_path, source, splits, VECTORS, GreyModel(), CONFIG)
+    rows = pq.read_table(tmp_path / "given_pairs.parquet").to_pylist()
+    assert [row["distance"] for row in rows] == [3, 8]
+
+
 def test_a_list_without_a_usable_pair_of_each_kind_has_no_metrics(vector_splits, tmp_path):
     file = write_list(
         tmp_path, "a,b,same,fold\ndata.csv:2,data.csv:1,1,1\ndata.csv:7,data.csv:8,0,2\n"
