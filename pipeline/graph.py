@@ -3,6 +3,7 @@
 A runner only decides where the steps run.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2
 
 from diptych.components.class_centroids.component import ClassCentroids
+from diptych.components.common.split_settings import describe_other_splits, dump_split_settings
 from diptych.components.evaluator.component import Evaluator
 from diptych.components.evaluator.pair_list_source import inspect_pair_list
 from diptych.components.example_gen.component import ExampleGen
@@ -37,6 +39,7 @@ from diptych.schemas.config.model import Application, Cnn, CnnSmall
 from diptych.schemas.config.train import PUSHED_MODEL, TrainConfig, dump_threshold_criterion
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.input_spec import InputSpec
+from diptych.schemas.versions import list_rolled_back
 
 
 def build_pipeline(config: Config, inputs: InputSpec, root: Path, production: Path) -> Pipeline:
@@ -54,9 +57,9 @@ def build_pipeline(config: Config, inputs: InputSpec, root: Path, production: Pa
         they run; a pipeline that is compiled once for many runs needs the folder.
 
     Raises:
-      ConfigError: If the model to start from or the module of the custom encoder is missing, or
-        Beam has no such option, the encoder needs images and the data are vectors, or the file of
-        ``evaluate.pairs`` is missing.
+      ConfigError: If the model to start from or the module of the custom encoder is missing, the
+        model to start from was trained on other splits of the data, Beam has no such option, the
+        encoder needs images and the data are vectors, or the file of ``evaluate.pairs`` is missing.
       DataError: If the file of ``evaluate.pairs`` cannot be used.
     """
     if inputs.kind == "vector" and isinstance(config.model.encoder, CnnSmall | Cnn | Application):
@@ -64,6 +67,9 @@ def build_pipeline(config: Config, inputs: InputSpec, root: Path, production: Pa
             f"model.encoder {config.model.encoder.name} needs images, but the data are vectors: "
             "use mlp."
         )
+    serving = serving_folder(config, root)
+    split_settings = dump_split_settings(config.data, config.split)
+    _check_start_splits(config.train, production, split_settings)
     inputs_json = inputs.model_dump_json()
     example_gen = ExampleGen(
         data=config.data,
@@ -148,7 +154,9 @@ def build_pipeline(config: Config, inputs: InputSpec, root: Path, production: Pa
         pairs=pair_gen.outputs["pairs"],
         settings=config.evaluate.model_dump_json(),
         inputs=inputs_json,
-        serving=str(serving_folder(config, root)),
+        serving=str(serving),
+        rolled_back=json.dumps([path.name for path in list_rolled_back(serving)]),
+        split_settings=split_settings,
         threshold_criterion=dump_threshold_criterion(config.train.threshold_criterion),
         pair_list=_inspect_pair_list(config, inputs),
         code_hash=code_of("evaluator"),
@@ -157,9 +165,7 @@ def build_pipeline(config: Config, inputs: InputSpec, root: Path, production: Pa
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(
-                base_directory=str(serving_folder(config, root))
-            )
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(serving))
         ),
         custom_config={"name": config.name, "configuration": _model_sections(config)},
         custom_executor_spec=ExecutorClassSpec(AtomicPusher),
@@ -201,6 +207,18 @@ def _model_sections(config: Config) -> dict[str, Any]:
     """
     sections = {"data", "split", "pairs", "model", "train", "evaluate"}
     return config.model_dump(mode="json", include=sections)
+
+
+def _check_start_splits(train: TrainConfig, production: Path, split_settings: str) -> None:
+    """Check that the model to start from was not trained on examples that now are test examples."""
+    start = resolve_warm_start(train, production).warm_start
+    difference = None if start is None else describe_other_splits(Path(start), split_settings)
+    if difference is not None:
+        raise ConfigError(
+            f"train.warm_start: {start} was trained on other splits of the same data "
+            f"({difference}). It knows test examples, so the metrics would be too good. Restore "
+            "the setting, or remove train.warm_start until a model with the new splits is pushed."
+        )
 
 
 def _resolve_start_version(train: TrainConfig) -> TrainConfig:

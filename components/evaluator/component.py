@@ -29,6 +29,8 @@ def Evaluator(
     settings: Parameter[str],
     inputs: Parameter[str],
     serving: Parameter[str],
+    rolled_back: Parameter[str],
+    split_settings: Parameter[str],
     threshold_criterion: Parameter[str],
     pair_list: Parameter[str],
     code_hash: Parameter[str],
@@ -38,6 +40,9 @@ def Evaluator(
     It is compared with the model in production, the newest version in the folder ``serving`` that
     is not the candidate itself, and with the no-learning baseline. Both models get the same raw
     pairs and use their own preprocessing and threshold, as in production.
+
+    ``rolled_back`` names the versions that were rolled back: after a rollback, another version is
+    in production, and the comparison must not come from the cache.
     """
     from diptych.components.common.exported_model import ExportedModel
     from diptych.components.common.production import find_production_model
@@ -70,7 +75,7 @@ def Evaluator(
     config = EvaluateConfig.model_validate_json(settings)
     candidate_path = Path(path_utils.serving_model_path(model.uri))
     production_path = find_production_model(Path(serving), candidate_path)
-    production, note = load_production_model(production_path, test_split.inputs)
+    production, note = load_production_model(production_path, test_split.inputs, split_settings)
     candidate = ExportedModel(candidate_path)
     predictions = test_split.predict(candidate)
     folder = Path(evaluation.uri)

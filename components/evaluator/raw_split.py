@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from diptych.components.common.exported_model import ExportedModel
+from diptych.components.common.split_settings import describe_other_splits
 from diptych.components.evaluator.model_predictions import ModelPredictions
 from diptych.components.evaluator.raw_examples import iter_raw_examples, iter_raw_examples_by_id
 from diptych.components.evaluator.reconstructions import MAX_RECONSTRUCTIONS
@@ -96,16 +97,18 @@ class RawTestSplit:
 
 
 def load_production_model(
-    path: Path | None, inputs: InputSpec
+    path: Path | None, inputs: InputSpec, split_settings: str
 ) -> tuple[ExportedModel | None, str | None]:
     """Load the model in production for the comparison.
 
     Args:
       path: Folder of the model, or None if no model has been pushed.
       inputs: Features of the current raw examples.
+      split_settings: Current settings of the splits, from ``dump_split_settings``.
 
     Returns:
-      The model and None, or None and a note that explains why there is no comparison.
+      The model, or None without a comparison; and a note that explains why there is none or why it
+      is biased, or None.
     """
     consequence = "only the absolute requirements apply."
     if path is None:
@@ -116,4 +119,10 @@ def load_production_model(
         return None, f"{error} Until then, {consequence}"
     if not ModelCard.read(path).accepts_inputs(inputs):
         return None, f"The model in production does not accept the current inputs: {consequence}"
-    return ExportedModel(path), None
+    difference = describe_other_splits(path, split_settings)
+    if difference is None:
+        return ExportedModel(path), None
+    return ExportedModel(path), (
+        f"The model in production was trained on other splits of the same data ({difference}): it "
+        "may know test examples, and the comparison favours it."
+    )

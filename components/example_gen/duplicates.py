@@ -151,7 +151,7 @@ def find_groups(components: Indices, exact: UInt64s, content: UInt64s, is_image:
     return Groups(members, starts, kinds)
 
 
-def find_conflicts(content: npt.NDArray[np.generic], labels: UInt64s) -> Indices:
+def find_conflicts(content: npt.NDArray[np.generic], labels: npt.NDArray[np.generic]) -> Indices:
     """Return the examples whose content also occurs with another label, ordered by content."""
     order = np.lexsort((labels, content))
     ordered, ordered_labels = content[order], labels[order]

@@ -139,8 +139,9 @@ class TrainConfig(Section):
     warm_start: str | None = Field(
         default=None,
         description="Initial weights: a model folder, a folder of versions, or pushed. In a folder "
-        "of versions, the newest is used; `pushed` is the newest version of this pipeline. null: "
-        "random weights.",
+        "of versions, the newest is used; `pushed` is the newest version of this pipeline. A model "
+        "of other splits of the same data is refused, because it knows test examples. null: random "
+        "weights.",
     )
     checkpoint_steps: PositiveInt | None = Field(
         default=None, description="Steps between checkpoints. null: one per epoch."

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pushed_model import push_vectors
 
 from diptych.components.trainer.warm_start import resolve_warm_start
 from diptych.schemas.config.config import Config
@@ -23,7 +24,7 @@ def steps(tmp_path):
     def build(path="", data=None, **settings):
         data = data or {"kind": "table", "path": str(tmp_path / path), "label": "y"}
         (tmp_path / "data.csv").write_text("y,a\n1,2\n")
-        names = ("train", "tune", "validation", "model", "evaluate")
+        names = ("train", "tune", "validation", "model", "evaluate", "split")
         sections = {name: settings.pop(name) for name in names if name in settings}
         config = Config(name="toy", data=data, pairs=settings, **sections)
         root = tmp_path / "root"
@@ -98,6 +99,30 @@ def test_a_warm_start_uses_the_newest_version_at_the_start_of_the_run(steps, tmp
     assert start(str(tmp_path / "root" / "serving")) == str(tmp_path / "root" / "serving" / "10")
     with pytest.raises(ConfigError, match="nowhere does not exist"):
         start(str(tmp_path / "nowhere"))
+
+
+def test_a_warm_start_from_a_model_of_other_splits_is_an_error(steps, tmp_path):
+    model = push_vectors(tmp_path / "start", columns=(("a", 1),), label="y")
+    birds = {"kind": "table", "path": "/data/birds.csv", "label": "y"}
+    train = {"warm_start": str(model)}
+    steps(data=birds, train=train)
+    with pytest.raises(
+        ConfigError, match=r"same data \(split\.seed was 0, now 3\)\. It knows test"
+    ):
+        steps(data=birds, train=train, split={"seed": 3})
+    with pytest.raises(ConfigError, match=r"data\.label was y, now z"):
+        steps(data={**birds, "label": "z"}, train=train)
+    steps(train=train, split={"seed": 3})  # of other data
+
+
+def test_a_rollback_is_not_a_cache_hit_of_the_evaluator(steps, tmp_path):
+    before = steps()["Evaluator"].exec_properties
+    model = tmp_path / "root" / "serving" / ".rolled-back" / "7" / "saved_model.pb"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"")
+    after = steps()["Evaluator"].exec_properties
+    assert {name for name in after if after[name] != before[name]} == {"rolled_back"}
+    assert after["rolled_back"] == '["7"]'
 
 
 def test_the_search_space_is_no_parameter_of_any_step(steps):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.input_spec import Column, InputSpec
 from diptych.schemas.manifest import ModelManifest, compute_digests
 
@@ -117,7 +118,7 @@ def _push_version(folder, version, inputs, threshold, scale, data):
         threshold=threshold,
         data={"span": "2026-11-22"},
         metrics={"accuracy": 0.97},
-        configuration={"data": data},
+        configuration={"data": data, "split": SplitConfig().model_dump(mode="json")},
         packages={"diptych": "0.1.0"},
         files=compute_digests(path),
     ).write(path)

@@ -5,11 +5,16 @@ import numpy as np
 import pytest
 from pushed_model import push_vectors
 
+from diptych.components.common.split_settings import dump_split_settings
 from diptych.components.evaluator.raw_split import RawTestSplit, load_production_model
+from diptych.schemas.config.data import Table
+from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import DataError
 from diptych.schemas.input_spec import Column, InputSpec
 from diptych.schemas.model_card import ModelCard
 
+BIRDS = Table(kind="table", path="/data/birds.csv", label="species")
+SPLITS_OF_BIRDS = dump_split_settings(BIRDS, SplitConfig())
 CURRENT_INPUTS = InputSpec(kind="vector", columns=(Column(name="a"), Column(name="b", width=2)))
 
 
@@ -33,7 +38,7 @@ def write_model(tmp_path):
 
 
 def test_without_a_pushed_model_there_is_no_baseline():
-    model, note = load_production_model(None, CURRENT_INPUTS)
+    model, note = load_production_model(None, CURRENT_INPUTS, SPLITS_OF_BIRDS)
     assert model is None
     assert note == "No model is in production yet: only the absolute requirements apply."
 
@@ -47,19 +52,31 @@ def test_without_a_pushed_model_there_is_no_baseline():
     ],
 )
 def test_a_model_with_other_inputs_is_no_baseline(write_model, pushed_inputs):
-    model, note = load_production_model(write_model(pushed_inputs), CURRENT_INPUTS)
+    model, note = load_production_model(write_model(pushed_inputs), CURRENT_INPUTS, SPLITS_OF_BIRDS)
     assert model is None
     assert "does not accept the current inputs: only the absolute requirements apply" in note
 
 
 def test_a_model_that_differs_from_its_manifest_is_no_baseline(tmp_path):
     version = push_vectors(tmp_path)
-    assert load_production_model(version, ModelCard.read(version).inputs)[1] is None
+    inputs = ModelCard.read(version).inputs
+    assert load_production_model(version, inputs, SPLITS_OF_BIRDS)[1] is None
     (version / "saved_model.pb").write_bytes(b"")
-    model, note = load_production_model(version, ModelCard.read(version).inputs)
+    model, note = load_production_model(version, inputs, SPLITS_OF_BIRDS)
     assert model is None
     assert "saved_model.pb has changed" in note
     assert "only the absolute requirements apply" in note
+
+
+def test_a_model_of_other_splits_is_compared_with_a_note(tmp_path):
+    version = push_vectors(tmp_path)
+    other = dump_split_settings(BIRDS, SplitConfig(seed=7))
+    model, note = load_production_model(version, ModelCard.read(version).inputs, other)
+    assert model is not None
+    assert note == (
+        "The model in production was trained on other splits of the same data (split.seed was 0, "
+        "now 7): it may know test examples, and the comparison favours it."
+    )
 
 
 @pytest.mark.parametrize(
