@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 
+from diptych.components.common.graph_ops import check_graph
 from diptych.components.common.plain_paths import plain_path
 from diptych.schemas import input_spec as features
 from diptych.schemas.config.model import Distance
@@ -21,11 +22,12 @@ class ExportedModel:
       path: Folder of the model.
 
     Raises:
-      ModelError: If the model card is missing or damaged.
+      ModelError: If the model card is missing or damaged, or the graph does more than compute.
     """
 
     def __init__(self, path: Path) -> None:
         self._card = ModelCard.read(path)
+        check_graph(path)
         with plain_path(path) as plain:
             self._model = tf.saved_model.load(str(plain))
 
