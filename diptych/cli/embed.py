@@ -37,8 +37,8 @@ def compare_command(
 ) -> None:
     """Compare LEFT and RIGHT: the same class, or different classes.
 
-    Each is an image, or a row of a CSV or Parquet table, such as birds.csv:12. Rows are counted
-    from 1; the header of a CSV file is row 1.
+    Each is an image, or a row of a table, such as birds.csv:12. Rows are counted from 1; the header
+    of a CSV file is row 1.
 
     Exit code 0 for both verdicts; 1 on an error.
     """
@@ -88,8 +88,9 @@ def embed_command(
 ) -> None:
     """Write the embeddings of all images or rows at PATH to Parquet.
 
-    PATH is a folder of images, whose subfolders are labels; a CSV or Parquet table; or a folder of
-    tables. Rejected examples are listed in a second file, with the reason.
+    For a model of images, PATH is a folder of images, whose subfolders are labels. For a model of
+    vectors, it is a table or a folder of tables. Rejected examples are listed in a second file,
+    with the reason.
     """
     from diptych.cli.console import hide_library_output
     from diptych.inference.embed import describe_rejected, rejected_path

@@ -48,10 +48,11 @@ def enroll_command(
 ) -> None:
     """Add labelled examples to a gallery: new classes without retraining.
 
-    GALLERY is a folder; it is created if it does not exist. PATH is a folder of images with a
-    subfolder per class, or a table with the label column. With --label, it can also be one image, a
-    folder without subfolders, a table without labels, or a row of a table (birds.csv:12). An
-    example that the gallery already contains under the same label is skipped.
+    GALLERY is a folder; it is created if it does not exist. For a model of images, PATH is a folder
+    of images with a subfolder per class. For a model of vectors, it is a table with the label
+    column. With --label, it can also be one image, a folder without subfolders, a table without
+    labels, or a row of a table (birds.csv:12). An example that the gallery already contains under
+    the same label is skipped.
 
     Exit code 1 if no example could be used, or if the gallery contains an example under another
     label.
