@@ -17,6 +17,7 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from diptych.components.common.production import resolve_production
 from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.span_files import find_span_files
+from diptych.components.example_gen.split_scan import list_mixed_splits
 from diptych.components.example_gen.unused_columns import (
     has_columns,
     list_suspicious_headers,
@@ -27,6 +28,7 @@ from diptych.pipeline.runners.local import clear_beam_args
 from diptych.pipeline.session import make_encoder_importable, resolve_root
 from diptych.pipeline.workspace import DATABASE, serving_folder
 from diptych.schemas.config.config import Config
+from diptych.schemas.config.data import ImageFolder
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.rejected_rows import count_reasons, most_frequent
 
@@ -73,20 +75,24 @@ def plan_run(config: Config, root: Path | None = None) -> list[PlannedStep]:
 
 
 def describe_data(config: Config) -> list[str]:
-    """Describe what a run does not use of a table, and what looks wrong, one line for each reason.
+    """Describe what a run does not use of tables, and what looks wrong, one line for each reason.
 
     Raises:
       ConfigError: See ``infer_input_spec``.
       DataError: See there.
     """
-    if not has_columns(config.data):
+    if isinstance(config.data, ImageFolder) and config.data.table is None:
         return []
     newest = find_span_files(config.data)[-1]
-    unused = list_unused_columns(newest, config.data, infer_input_spec(config.data, config.split))
-    headers = list_suspicious_headers(newest, config.data)
+    unused: list[tuple[str, str]] = []
+    oddities = list_mixed_splits(newest, config.split)
+    if has_columns(config.data):
+        inputs = infer_input_spec(config.data, config.split)
+        unused = list_unused_columns(newest, config.data, inputs)
+        oddities += list_suspicious_headers(newest, config.data)
     return [
         f"{title:<18}{times.count} x {reason} ({'such as ' * (times.count > 1)}{times.source})"
-        for title, counts in (("Ignored", count_reasons(unused)), ("Data", count_reasons(headers)))
+        for title, counts in (("Ignored", count_reasons(unused)), ("Data", count_reasons(oddities)))
         for reason, times in most_frequent(counts)
     ]
 

@@ -3,12 +3,14 @@
 import dataclasses
 import os
 import stat
+from collections.abc import Callable
 
 from diptych.components.common.file_types import (
     HEAD_BYTES,
     describe_other_file,
     recognize_image,
 )
+from diptych.components.common.split_names import find_split_in_path
 
 IMAGE_EXTENSIONS = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".gif", ".bmp", ".dib", ".webp"),
@@ -74,28 +76,41 @@ def has_table_extension(name: str) -> bool:
 
 
 def find_tables(path: str) -> list[str]:
-    """Find the tables in a folder and in its partitions, subfolders named ``key=value``.
+    """Return the paths of the tables in a folder, see ``find_data_files``."""
+    return find_data_files(path, has_table_extension)[0]
+
+
+def find_data_files(path: str, is_data: Callable[[str], bool]) -> tuple[list[str], list[str]]:
+    """Find the data files in a folder, in its partitions (``key=value``) and splits (``train``).
 
     Hidden files and names that start with ``_`` are skipped.
 
+    Args:
+      path: The folder.
+      is_data: Whether a file name is that of data.
+
     Returns:
-      Paths relative to the folder, sorted.
+      Paths relative to the folder, sorted: of the data files, and of other files and subfolders
+      (which end with /).
     """
     names: list[str] = []
+    others: list[str] = []
     folders = [""]
     while folders:
         folder = folders.pop()
         with os.scandir(os.path.join(path, folder)) as entries:
             for entry in entries:
                 name = f"{folder}{entry.name}"
-                if entry.name.startswith((".", "_")):
+                if entry.name.startswith((".", "_")) or entry.name.lower() in _SYSTEM_FILES:
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    if "=" in entry.name[1:]:
-                        folders.append(f"{name}/")
-                elif has_table_extension(entry.name) and entry.is_file():
+                    is_read = "=" in entry.name[1:] or find_split_in_path(entry.name) is not None
+                    (folders if is_read else others).append(f"{name}/")
+                elif is_data(entry.name) and entry.is_file():
                     names.append(name)
-    return sorted(names)
+                else:
+                    others.append(name)
+    return sorted(names), sorted(others)
 
 
 def find_images(path: str, follow_links: str | None = None) -> FoundImages:

@@ -1,4 +1,4 @@
-"""Splits that the data state: by the name of a folder, or in a column."""
+"""Splits that the data state: by the name of a folder or a file, or in a column."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,48 +6,49 @@ import numpy as np
 import numpy.typing as npt
 
 from diptych.components.common.row_parsing import RejectionReasons, parse_text_column, reject_rows
+from diptych.components.common.split_names import (
+    EXPECTED_NAMES,
+    find_split_in_path,
+    parse_split_name,
+)
 from diptych.components.common.table_rows import TableRows, format_names
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import DataError
 from diptych.schemas.shards import SPLITS
 
-_TRAIN, _CALIBRATION, _TEST = SPLITS
-_SPLIT_BY_NAME = {
-    "train": _TRAIN,
-    "training": _TRAIN,
-    "val": _CALIBRATION,
-    "valid": _CALIBRATION,
-    "validation": _CALIBRATION,
-    "calibration": _CALIBRATION,
-    "dev": _CALIBRATION,
-    "test": _TEST,
-    "testing": _TEST,
-    "eval": _TEST,
-    "evaluation": _TEST,
-}
-_EXPECTED_NAMES = (
-    "train or training; val, valid, validation, calibration or dev; test, testing, eval or "
-    "evaluation"
-)
-
-
-def parse_split_name(name: str) -> str | None:
-    """Return the split, one of ``SPLITS``, that a name in any case states; or None."""
-    return _SPLIT_BY_NAME.get(name.strip().lower())
+_TRAIN = SPLITS[0]
 
 
 def describe_unknown_split(name: str) -> str:
     """Describe why a row or image was rejected, because its split is unknown."""
-    return f"{name!r} is not a split: expected {_EXPECTED_NAMES}"
+    return f"{name!r} is not a split: expected {EXPECTED_NAMES}"
 
 
 def parse_given_splits(
-    rows: TableRows, column: str | None, split: SplitConfig, reasons: RejectionReasons
+    rows: TableRows,
+    file_name: str,
+    column: str | None,
+    split: SplitConfig,
+    reasons: RejectionReasons,
 ) -> npt.NDArray[np.object_] | None:
-    """Convert a column to splits, and reject rows without one; None unless split as given."""
+    """Return the split of each row, and reject rows without one; None unless split as given.
+
+    Args:
+      rows: Rows of a table.
+      file_name: Path of the table inside the data folder, which states the split without a column.
+      column: Column with the split; None if the names of the files state it.
+      split: Settings of the splits.
+      reasons: Reasons for rejection per row, to which others are added.
+    """
     if split.by != "given":
         return None
-    names = parse_text_column(rows, str(column), reasons).dictionary_encode()
+    if column is None:
+        of_file = find_split_in_path(file_name)
+        if of_file is None:
+            everywhere = np.ones(rows.batch.num_rows, bool)
+            reject_rows(reasons, everywhere, describe_unknown_split(file_name))
+        return np.full(rows.batch.num_rows, of_file, object)
+    names = parse_text_column(rows, column, reasons).dictionary_encode()
     distinct = names.dictionary.to_pylist()
     splits = np.array([*map(parse_split_name, distinct), None], object)
     indices = names.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
@@ -95,7 +96,7 @@ def check_given_splits(names: Iterable[str], origin: str) -> frozenset[str]:
     if unknown:
         raise DataError(
             f"{origin} has the values {format_names(unknown, 8)}, which are not splits. Expected "
-            f"{_EXPECTED_NAMES}, in any case. Rename them, or set split.by to something other "
+            f"{EXPECTED_NAMES}, in any case. Rename them, or set split.by to something other "
             "than given."
         )
     found = frozenset(split for name in names if (split := parse_split_name(name)) is not None)

@@ -108,7 +108,7 @@ def read_image_list(
     for rows in _read_ranges(root / name, columns, row_groups, row_range, settings):
         reasons = row_parsing.no_rejections(rows)
         labels = row_parsing.parse_text_column(rows, label, reasons)
-        row_roles = parse_row_roles(rows, data, split, reasons)
+        row_roles = parse_row_roles(rows, name, data, split, reasons)
         images = _prepare_cells(root / name, rows, image, locator, data, reasons)
         usable, sources, rejected = row_parsing.split_rejected(name, rows, reasons)
         encoded_labels = row_parsing.encode_text(labels, usable)
@@ -154,7 +154,7 @@ def read_image_pairs(
     for rows in _read_ranges(root / name, columns, row_groups, row_range, settings):
         reasons = row_parsing.no_rejections(rows)
         row_parsing.parse_text_column(rows, data.same, reasons)
-        row_roles = parse_row_roles(rows, data, split, reasons)
+        row_roles = parse_row_roles(rows, name, data, split, reasons)
         left = _prepare_cells(root / name, rows, sides[0], locator, data, reasons)
         right = _prepare_cells(root / name, rows, sides[1], locator, data, reasons)
         usable = np.array([reason is None for reason in reasons], bool)

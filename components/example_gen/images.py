@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from diptych.components.common.images import ImageLimits, prepare_image, read_bounded
 from diptych.components.common.row_parsing import RejectionReasons
+from diptych.components.common.split_names import parse_split_name
 from diptych.components.example_gen.example_batch import (
     ExampleBatch,
     bytes_feature,
@@ -17,7 +18,6 @@ from diptych.components.example_gen.example_batch import (
 from diptych.components.example_gen.fingerprints import Fingerprints, ImageFingerprinter
 from diptych.components.example_gen.given_splits import (
     describe_unknown_split,
-    parse_split_name,
     select_split_keys,
 )
 from diptych.components.example_gen.path_levels import parse_path

@@ -59,6 +59,7 @@ from diptych.components.example_gen.records import BatchRecords, row_keys
 from diptych.components.example_gen.report_data import plan_and_report
 from diptych.components.example_gen.span_files import SpanFiles
 from diptych.components.example_gen.split_plan import SplitChanges
+from diptych.components.example_gen.split_scan import list_mixed_splits
 from diptych.components.example_gen.splits import hash_keys, initial_splits
 from diptych.components.example_gen.tables import read_vector_table
 from diptych.components.example_gen.tfrecords import read_tfrecords
@@ -220,13 +221,14 @@ class Ingest(beam.PTransform):
         return []
 
     def _list_oddities(self, span: SpanFiles) -> list[tuple[str, str]]:
-        """List a header that looks like data, and folders that are probably one class."""
+        """List what about the files and folders is probably not meant."""
+        if isinstance(self.data, ImageFolder) and self.data.table is None:
+            return list(find_similar_labels(labels_of_paths(span, self.data)))
+        oddities = list_mixed_splits(span, self.split)
         with contextlib.suppress(DataError):
             if has_columns(self.data):
-                return list_suspicious_headers(span, self.data)
-        if isinstance(self.data, ImageFolder):
-            return list(find_similar_labels(labels_of_paths(span, self.data)))
-        return []
+                oddities += list_suspicious_headers(span, self.data)
+        return oddities
 
     def _list_ignored_levels(self, span: SpanFiles) -> Iterator[tuple[str, str]]:
         if isinstance(self.data, ImageFolder) and self.data.levels is not None:

@@ -46,7 +46,7 @@ def read_pair_table(
     for rows in read_table_rows(root / name, columns, row_groups, settings=settings):
         reasons = row_parsing.no_rejections(rows)
         row_parsing.parse_text_column(rows, data.same, reasons)
-        row_roles = parse_row_roles(rows, data, split, reasons)
+        row_roles = parse_row_roles(rows, name, data, split, reasons)
         left = row_parsing.parse_vector_columns(rows, inputs.columns, reasons)
         right = row_parsing.parse_vector_columns(rows, inputs.right_columns, reasons)
         # Their distance is 0 for every model: a positive pair has no loss, a negative pair is

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from diptych.components.common.label_text import normalize_text
+from diptych.components.common.split_names import parse_split_name
 from diptych.components.common.table_rows import format_names
-from diptych.components.example_gen.given_splits import parse_split_name
 from diptych.schemas.config.data import LevelRole
 from diptych.schemas.errors import DataError
 

@@ -67,12 +67,19 @@ def role_columns(data: DataConfig) -> list[str]:
 
 
 def parse_row_roles(
-    rows: TableRows, data: DataConfig, split: SplitConfig, reasons: RejectionReasons
+    rows: TableRows,
+    file_name: str,
+    data: DataConfig,
+    split: SplitConfig,
+    reasons: RejectionReasons,
 ) -> RowRoles:
-    """Parse the roles that the split needs, and reject rows without a value."""
+    """Parse the roles that the split needs, and reject rows without a value.
+
+    ``file_name`` is the path of the table inside the data folder, which may state the split.
+    """
     keys = row_parsing.parse_text_column(rows, data.id, reasons) if data.id else None
     groups = None
     if data.group is not None and uses_group(split):
         groups = row_parsing.parse_text_column(rows, data.group, reasons)
-    splits = parse_given_splits(rows, data.split, split, reasons)
+    splits = parse_given_splits(rows, file_name, data.split, split, reasons)
     return RowRoles(keys, groups, splits, parse_times(rows, data, split, reasons))

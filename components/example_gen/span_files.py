@@ -10,8 +10,9 @@ from pathlib import Path
 
 from diptych.components.common.data_files import (
     DataFile,
+    find_data_files,
     find_images,
-    find_tables,
+    has_table_extension,
     split_existing_folder,
 )
 from diptych.components.common.file_types import format_list
@@ -174,6 +175,7 @@ def _require_folder(path: str, content: str) -> None:
 def _list_files(data: Table | PairTable | TFRecords, key: str) -> SpanFiles:
     """List the files that ``data.path`` names; ``key`` is its key in error messages."""
     path = data.path
+    ignored: list[tuple[str, str]] = []
     extensions = (
         "*.tfrecord*, *.gz"
         if isinstance(data, TFRecords)
@@ -183,16 +185,9 @@ def _list_files(data: Table | PairTable | TFRecords, key: str) -> SpanFiles:
         root, names = os.path.dirname(path) or ".", [os.path.basename(path)]
     elif os.path.isdir(path):
         root = path
-        if isinstance(data, TFRecords):
-            names = [
-                name
-                for name in os.listdir(path)
-                if _has_tfrecord_name(name)
-                and not name.startswith((".", "_"))
-                and os.path.isfile(os.path.join(path, name))
-            ]
-        else:
-            names = find_tables(path)
+        is_data = _has_tfrecord_name if isinstance(data, TFRecords) else has_table_extension
+        names, others = find_data_files(path, is_data)
+        ignored = [(name, _explain_ignored(name)) for name in others]
         if not names:
             foreign = None if isinstance(data, TFRecords) else find_foreign_file(Path(path))
             if foreign is not None:
@@ -217,7 +212,13 @@ def _list_files(data: Table | PairTable | TFRecords, key: str) -> SpanFiles:
         raise DataError(
             f"All files in {path} are empty (0 bytes). Check how the data were written."
         )
-    return SpanFiles(Path(root), tuple(files))
+    return SpanFiles(Path(root), tuple(files), ignored=tuple(ignored))
+
+
+def _explain_ignored(name: str) -> str:
+    if name.endswith("/"):
+        return "subfolder; to read it, use a pattern with ** in data.path"
+    return "file without the extension of such data"
 
 
 def _with_listed_images(tables: SpanFiles, data: ImageFolder | PairTable) -> SpanFiles:
@@ -232,7 +233,11 @@ def _with_listed_images(tables: SpanFiles, data: ImageFolder | PairTable) -> Spa
     images = list_image_files(counts, locator)
     image_bytes = sum(counts[image.name] * image.size for image in images)
     return dataclasses.replace(
-        tables, images=tuple(images), image_columns=columns, image_bytes=image_bytes
+        tables,
+        ignored=(),  # mostly images
+        images=tuple(images),
+        image_columns=columns,
+        image_bytes=image_bytes,
     )
 
 

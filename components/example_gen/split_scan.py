@@ -11,14 +11,24 @@ import pyarrow as pa
 
 from diptych.components.common import cell_values as values
 from diptych.components.common.cell_values import CellFormat
+from diptych.components.common.split_names import (
+    find_split_in_path,
+    parse_split_name,
+    states_splits,
+)
 from diptych.components.common.table_rows import TextSettings, read_table_rows
-from diptych.components.example_gen.given_splits import check_given_splits, parse_split_name
+from diptych.components.example_gen.given_splits import check_given_splits
 from diptych.components.example_gen.path_levels import parse_path
 from diptych.components.example_gen.span_files import SpanFiles
 from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
 from diptych.schemas.config.data import DataConfig, ImageFolder, TFRecords
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import DataError
+
+MIXED_SPLITS = (
+    "file named like a split; its examples are divided again, unless split.by is given and "
+    "data.split null"
+)
 
 _MAX_NAMES = 1000  # more are an id or a label; the first ones are enough for the message
 _DEFAULT_FORMAT = CellFormat()
@@ -40,6 +50,8 @@ def find_given_splits(
     *older, newest = spans
     if isinstance(data, ImageFolder) and data.table is None:
         origin = f"The level split of data.levels ({', '.join(data.levels or ())})"
+    elif data.split is None:
+        origin = "The set of file names (data.split is not set)"
     else:
         origin = f"The column {data.split!r} (data.split)"
     found: set[str] = set(_collect_names(newest, data))
@@ -47,6 +59,14 @@ def find_given_splits(
         with contextlib.suppress(DataError):
             found |= {name for name in _collect_names(span, data) if parse_split_name(name)}
     return check_given_splits(found, origin)
+
+
+def list_mixed_splits(span: SpanFiles, split: SplitConfig) -> list[tuple[str, str]]:
+    """List the files, with the reason, if their names state splits that a run does not keep."""
+    names = [file.name for file in span.files if file.size]
+    if split.by == "given" or not states_splits(names):
+        return []
+    return [(name, MIXED_SPLITS) for name in names]
 
 
 def _collect_names(span: SpanFiles, data: DataConfig) -> set[str]:
@@ -64,7 +84,11 @@ def _iter_names(span: SpanFiles, data: DataConfig) -> Iterator[set[str]]:
         for file in span.files:
             yield {str(parse_path(file.name, data.levels).split)}
         return
-    column = str(data.split)
+    if data.split is None:
+        for file in span.files:
+            yield {find_split_in_path(file.name) or file.name}
+        return
+    column = data.split
     for file in span.files:
         path = span.root / file.name
         if not file.size:

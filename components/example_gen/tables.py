@@ -47,7 +47,7 @@ def read_vector_table(
     for rows in read_table_rows(root / name, names, row_groups, settings=settings):
         reasons = no_rejections(rows)
         label = parse_text_column(rows, data.label, reasons)
-        row_roles = parse_row_roles(rows, data, split, reasons)
+        row_roles = parse_row_roles(rows, name, data, split, reasons)
         vector = parse_vector_columns(rows, inputs.columns, reasons)
         usable, sources, rejected = split_rejected(name, rows, reasons)
         vector = vector[usable]

@@ -134,7 +134,7 @@ def _to_example_batch(
     )
     reasons = row_parsing.no_rejections(text)
     label = row_parsing.parse_text_column(text, data.label, reasons)
-    row_roles = parse_row_roles(text, data, split, reasons)
+    row_roles = parse_row_roles(text, name, data, split, reasons)
     if data.image is not None:
         cells = single_values(rows.batch, data.image)
         images = (

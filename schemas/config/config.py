@@ -10,7 +10,7 @@ import pydantic
 from pydantic import Field
 
 from diptych.schemas.config.beam import BeamConfig
-from diptych.schemas.config.data import DataConfig
+from diptych.schemas.config.data import DataConfig, ImageFolder
 from diptych.schemas.config.evaluate import EvaluateConfig
 from diptych.schemas.config.model import Application, Cnn, CnnSmall, ModelConfig
 from diptych.schemas.config.nightly import NightlyConfig
@@ -52,10 +52,11 @@ class Config(Section):
             raise ValueError(
                 f"split.by = group needs data.group, the column that names the group{levels}"
             )
-        if self.split.by == "given" and not self.data.states("split"):
+        folders = isinstance(self.data, ImageFolder) and self.data.table is None
+        if self.split.by == "given" and folders and not self.data.states("split"):
             raise ValueError(
-                "split.by = given needs data.split, the column that names the split"
-                f"{levels.replace('group', 'split')}"
+                "split.by = given needs a level split in data.levels, or a list of the images in "
+                "data.table"
             )
         if self.split.by == "class" and self.data.kind == "pairs":
             raise ValueError(

@@ -118,7 +118,8 @@ _Split = Annotated[
     str | None,
     Field(
         description="Column with the split: train, val or calibration, and test; for "
-        "`split.by: given`."
+        "`split.by: given`. null: the names of the files or their folders state it, such as "
+        "train-00000.parquet and test-00000.parquet."
     ),
 ]
 # The format of CSV files. All kinds of data that read tables have these keys.

@@ -544,6 +544,22 @@ def test_split_and_group_columns_of_tables_are_recognised(tmp_path):
     assert "CHECK" not in text
 
 
+@pytest.mark.parametrize(
+    ("names", "by"), [(("train", "test"), "given"), (("first", "test"), "example")]
+)
+@pytest.mark.parametrize("kind", ["table", "pairs"])
+def test_files_named_like_splits_are_recognised(tmp_path, names, by, kind):
+    for name in names:
+        columns = {"left_v": RANDOM.random(40), "right_v": RANDOM.random(40)}
+        role = {"species": ["ape", "cat"] * 20} if kind == "table" else {"same": [0, 1] * 20}
+        (tmp_path / "data").mkdir(exist_ok=True)
+        pq.write_table(pa.table(columns | role), tmp_path / "data" / f"{name}-00000.parquet")
+    loaded, text = init(tmp_path, tmp_path / "data")
+    assert (loaded.data.kind, loaded.data.split, loaded.split.by) == (kind, None, by)
+    note = "The names of the files state the splits (split.by: given): 'test-00000.parquet'"
+    assert (note in text) == (by == "given")
+
+
 def pairs_of_items(links, num_items, by_path, folder):
     """Write pairs of numbered items, and return the path of the table."""
     folder.mkdir()

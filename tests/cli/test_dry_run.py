@@ -128,6 +128,11 @@ def test_unused_columns_and_a_suspicious_header_are_listed(config, diptych, monk
     (config.parent / "data.csv").write_text("label,a,note\nx,1,p\ny,2,q\n")
     result = diptych("run", config, "--root", config.parent / "root", "--dry-run")
     assert result.stdout.splitlines()[-1] == "  Ignored           1 x text column (note)"
+    (config.parent / "data.csv").rename(config.parent / "train.csv")
+    (config.parent / "test.csv").write_text("label,a,note\nx,1,p\ny,2,q\n")
+    folder = f"data.path={config.parent}/*.csv"
+    result = diptych("run", config, "--root", config.parent / "root", "--dry-run", "--set", folder)
+    assert "Data              2 x file named like a split; its examples are" in result.stdout
     (config.parent / "data.csv").write_text("label,7.5\nx,1.5\ny,2.5\n")
     result = diptych("run", config, "--root", config.parent / "root", "--dry-run")
     assert "  Data              1 x first row that looks like data" in result.stdout

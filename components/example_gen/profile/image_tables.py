@@ -24,8 +24,8 @@ from diptych.components.example_gen.profile.images import SAMPLE_IMAGES, infer_i
 from diptych.components.example_gen.profile.roles import (
     count_distinct,
     count_rows_per_label,
+    describe_given_splits,
     describe_group,
-    describe_split,
     guess_group_column,
     guess_label_column,
     guess_positive_value,
@@ -65,7 +65,7 @@ def profile_image_table(
     sources = [source for name in images for source in samples[name]]
     data, note = _infer_settings(sources, locator)
     if len(images) == 2:
-        return _profile_pairs(path, images, data, [note], sample, batch)
+        return _profile_pairs(path, span_files, images, data, [note], sample, batch)
     notes = [f"The column {images[0]!r} has the images. {note}"]
     if len(images) > 2:
         notes.append(f"CHECK: the columns {', '.join(images)} name images; data.image is a guess.")
@@ -113,6 +113,7 @@ def _infer_settings(
 
 def _profile_pairs(
     path: str,
+    span_files: SpanFiles,
     images: Sequence[str],
     data: dict[str, Any],
     notes: list[str],
@@ -138,7 +139,7 @@ def _profile_pairs(
     positive = guess_positive_value(batch, same)
     keys = {"kind": "pairs", "path": path, "same": same, "same_value": positive}
     keys |= {"left": left, "right": right, **data}
-    return with_pair_roles(keys, sample, batch, notes)
+    return with_pair_roles(keys, span_files, sample, batch, notes)
 
 
 def _profile_list(
@@ -161,8 +162,8 @@ def _profile_list(
     keys["label"] = label
     if split is not None:
         keys["split"] = split
-        notes.append(describe_split(split))
-    notes += note_times(sample, batch)
+    given = describe_given_splits(split, span_files)
+    notes += [*given, *note_times(sample, batch)]
     group = guess_group_column(sample, batch, [*images, label, split])
     if group is not None:
         keys["group"] = group
@@ -173,7 +174,7 @@ def _profile_list(
             keys["id"] = name
             break
     counts, is_partial = count_rows_per_label(span_files, label, settings)
-    return with_class_settings({**keys, **data}, counts, notes, is_partial, split is not None)
+    return with_class_settings({**keys, **data}, counts, notes, is_partial, bool(given))
 
 
 def count_listed_images(profile: DataProfile) -> int:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Collection, Sequence
 
-from diptych.components.example_gen.given_splits import parse_split_name
+from diptych.components.common.split_names import parse_split_name
 from diptych.components.example_gen.path_levels import is_split_level
 from diptych.components.example_gen.profile.data_profile import count_noun
 from diptych.schemas.config.data import LevelRole

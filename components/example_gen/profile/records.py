@@ -16,6 +16,7 @@ from diptych.components.example_gen.profile.data_profile import (
     with_class_settings,
 )
 from diptych.components.example_gen.profile.images import SAMPLE_IMAGES, infer_image_settings
+from diptych.components.example_gen.profile.roles import describe_given_splits
 from diptych.components.example_gen.span_files import find_files
 from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
 from diptych.schemas.config.data import TFRecords
@@ -49,7 +50,8 @@ def profile_tfrecords(path: str) -> DataProfile:
             break
     if not data:
         raise DataError(f"No record in {path} is a tf.Example. Check how the records were written.")
-    return with_class_settings(data, counts, notes, is_partial)
+    given = describe_given_splits(None, span_files)
+    return with_class_settings(data, counts, [*notes, *given], is_partial, bool(given))
 
 
 def _profile_features(path: str, batch: pa.RecordBatch) -> tuple[dict[str, Any], list[str]]:

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from diptych.components.common import cell_values as values
+from diptych.components.common.split_names import parse_split_name, states_splits
 from diptych.components.common.table_rows import TextSettings, format_names, read_table_rows
 from diptych.components.example_gen.columns import ColumnSample
-from diptych.components.example_gen.given_splits import parse_split_name
 from diptych.components.example_gen.path_levels import is_split_level
 from diptych.components.example_gen.profile.data_profile import (
     LABEL_NAMES,
@@ -207,19 +207,30 @@ def describe_group(name: str) -> str:
     )
 
 
-def describe_split(name: str) -> str:
-    """Return a note on a split column."""
-    return f"The column {name!r} states the splits (split.by: given)."
+def describe_given_splits(column: str | None, span_files: SpanFiles) -> list[str]:
+    """Return a note if a column, or otherwise the names of the files, state the splits."""
+    if column is not None:
+        return [f"The column {column!r} states the splits (split.by: given)."]
+    names = [file.name for file in span_files.files if file.size]
+    if states_splits(names):
+        return [
+            f"The names of the files state the splits (split.by: given): {format_names(names, 4)}."
+        ]
+    return []
 
 
 def with_pair_roles(
-    data: dict[str, Any], sample: ColumnSample, batch: pa.RecordBatch, notes: list[str]
+    data: dict[str, Any],
+    span_files: SpanFiles,
+    sample: ColumnSample,
+    batch: pa.RecordBatch,
+    notes: list[str],
 ) -> DataProfile:
-    """Add the split column of given pairs."""
+    """Add the splits that the data of given pairs state."""
     split = guess_split_column(sample, batch)
-    notes = [*notes, *note_times(sample, batch)]
-    if split is None:
-        return DataProfile(data, {}, notes)
+    given = describe_given_splits(split, span_files)
     return DataProfile(
-        {**data, "split": split}, {"split": {"by": "given"}}, [*notes, describe_split(split)]
+        data if split is None else {**data, "split": split},
+        {"split": {"by": "given"}} if given else {},
+        [*notes, *note_times(sample, batch), *given],
     )

@@ -25,8 +25,8 @@ from diptych.components.example_gen.profile.image_tables import profile_image_ta
 from diptych.components.example_gen.profile.roles import (
     count_distinct,
     count_rows_per_label,
+    describe_given_splits,
     describe_group,
-    describe_split,
     guess_group_column,
     guess_label_column,
     guess_positive_value,
@@ -52,7 +52,7 @@ def profile_table(path: str) -> DataProfile:
     sample, batch = read_first_rows(span_files, settings)
     profile = (
         profile_image_table(path, span_files, sample, batch, settings)
-        or _profile_pair_table(path, sample, batch)
+        or _profile_pair_table(path, span_files, sample, batch)
         or _profile_vector_table(path, span_files, sample, batch, settings)
     )
     return dataclasses.replace(
@@ -97,8 +97,8 @@ def _profile_vector_table(
     data: dict[str, Any] = {"kind": "table", "path": path, "label": label}
     if split is not None:
         data["split"] = split
-        notes.append(describe_split(split))
-    notes += note_times(sample, batch)
+    given = describe_given_splits(split, span_files)
+    notes += [*given, *note_times(sample, batch)]
     group = guess_group_column(sample, batch, [label, split])
     if group is not None:
         data["group"] = group
@@ -123,7 +123,7 @@ def _profile_vector_table(
     roles = [data[key] for key in ("label", "id", "group", "split") if data.get(key)]
     notes += _list_unused(sample, batch, [*roles, *vector])
     counts, is_partial = count_rows_per_label(span_files, label, settings)
-    return with_class_settings(data, counts, notes, is_partial, split is not None)
+    return with_class_settings(data, counts, notes, is_partial, bool(given))
 
 
 def _list_unused(
@@ -138,7 +138,7 @@ def _list_unused(
 
 
 def _profile_pair_table(
-    path: str, sample: ColumnSample, batch: pa.RecordBatch
+    path: str, span_files: SpanFiles, sample: ColumnSample, batch: pa.RecordBatch
 ) -> DataProfile | None:
     same, is_certain = guess_same_column(sample, batch)
     if same is None:
@@ -162,7 +162,7 @@ def _profile_pair_table(
         notes.append(f"CHECK: if {same!r} is the class of a row, use kind: table instead.")
     positive = guess_positive_value(batch, same)
     data = {"kind": "pairs", "path": path, "same": same, "same_value": positive}
-    return with_pair_roles({**data, "left": left, "right": right}, sample, batch, notes)
+    return with_pair_roles({**data, "left": left, "right": right}, span_files, sample, batch, notes)
 
 
 def _find_sides_by_affix(

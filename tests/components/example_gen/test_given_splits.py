@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from diptych.components.example_gen.given_splits import parse_split_name
+from diptych.components.common.split_names import find_split_in_path, parse_split_name
 from diptych.components.example_gen.infer_spec import infer_input_spec
+from diptych.components.example_gen.split_scan import MIXED_SPLITS
 from diptych.components.example_gen.splits import assign_given_splits
 from diptych.schemas.config.config import Config
 from diptych.schemas.config.data import ImageFolder, PairTable, Table, TFRecords
@@ -41,6 +42,22 @@ def sources(run):
 )
 def test_split_names_are_recognised_in_any_case(names, split):
     assert {parse_split_name(name) for name in names} == {split}
+
+
+@pytest.mark.parametrize(
+    ("names", "split"),
+    [
+        (["train.csv", "train-00000-of-00004.parquet", "Train/a.csv", "mnist_train1.csv"], "train"),
+        (["val.csv.gz", "Split-dev/part-0.pq", "a/VALID_2.jsonl"], "calibration"),
+        (["test.csv", "Testing/x.csv", "faces.eval.parquet", "test/test-0.csv"], "test"),
+        (
+            ["trains.csv", "items.csv", "latest/a.csv", "train/test.csv", "train_test_split.csv"],
+            None,
+        ),
+    ],
+)
+def test_the_words_of_a_path_state_the_split(names, split):
+    assert {find_split_in_path(name) for name in names} == {split}
 
 
 @given(st.lists(st.tuples(st.sampled_from(["train", "test"]), st.integers(0, 9))))
@@ -130,6 +147,70 @@ def test_a_column_states_the_split(tmp_path, ingest, kind):
     assert rows == {"train": [1] * 10 + [2] * 10, "calibration": [3] * 10, "test": [0] * 10}
 
 
+@pytest.mark.parametrize("kind", ["table", "pairs", "tfrecord"])
+def test_the_names_of_files_state_the_split(tmp_path, ingest, kind):
+    files = {"train": "train-0-of-1", "calibration": "dev", "test": "test/part-1"}
+    (tmp_path / "data" / "test").mkdir(parents=True)
+    counts = {"train": 20, "calibration": 6, "test": 8}
+    options = {"path": str(tmp_path / "data"), "max_rejected": 0}
+    for number, (split, name) in enumerate(files.items()):
+        path = tmp_path / "data" / name
+        if kind == "tfrecord":
+            write_records(path.with_suffix(".tfrecord"), counts[split], number)
+        else:
+            rows = {
+                "label": ["a", "b"] * (counts[split] // 2),
+                "same": [0, 1] * (counts[split] // 2),
+            }
+            values = np.random.default_rng(number).random((2, counts[split]))
+            table = pa.table({**rows, "left": values[0], "right": values[1]})
+            pq.write_table(table, path.with_suffix(".parquet"))
+    if kind == "table":
+        data = Table(kind="table", label="label", columns=["left", "right"], **options)
+    elif kind == "pairs":
+        data = PairTable(kind="pairs", same="same", left="left", right="right", **options)
+    else:
+        data = TFRecords(kind="tfrecord", vector="v", **options)
+    run = ingest(data, GIVEN)
+    for split, name in files.items():
+        assert len(run.split(split)) == counts[split]
+        assert all(source.startswith(name) for source in sources(run)[split])
+
+
+def write_records(path, count, number):
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for i in range(count):
+            example = tf.train.Example()
+            example.features.feature["label"].bytes_list.value.append(b"ab"[i % 2 : i % 2 + 1])
+            example.features.feature["v"].float_list.value.append(i + number / 10)
+            writer.write(example.SerializeToString())
+
+
+def test_files_named_like_splits_that_are_divided_again_are_a_finding(tmp_path, ingest):
+    write_rows(tmp_path / "train.parquet", "Part")
+    write_rows(tmp_path / "test.parquet", "Other")
+    data = Table(kind="table", path=str(tmp_path), label="label", columns=["left"])
+    found = ingest(data).summary().used.findings
+    assert found[MIXED_SPLITS].count == 2
+
+
+def test_other_files_and_folders_next_to_tables_are_ignored_with_a_reason(tmp_path, ingest):
+    (tmp_path / "backup").mkdir()
+    write_rows(tmp_path / "items.parquet")
+    write_rows(tmp_path / "backup" / "items.parquet")
+    (tmp_path / "README.md").write_text("About the items")
+    (tmp_path / "Thumbs.db").write_bytes(b"-")
+    run = ingest(Table(kind="table", path=str(tmp_path), label="label", columns=["left"]))
+    reasons = {"file without the extension of such data": "README.md"}
+    reasons["subfolder; to read it, use a pattern with ** in data.path"] = "backup/"
+    ignored = run.summary().used.ignored
+    files = {reason: times.source for reason, times in ignored.items() if "column" not in reason}
+    assert files == reasons
+    assert run.summary().used.num_read == 40
+
+
 def test_groups_stay_together_when_calibration_is_taken_from_training(tmp_path, ingest):
     path = write_rows(tmp_path / "t.parquet", names=["train"] * 39 + ["test"], count=400)
     data = Table(
@@ -179,13 +260,15 @@ def test_an_unknown_folder_among_the_splits_raises_an_error(tmp_path):
     infer_input_spec(data, SplitConfig())
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        {"kind": "images", "path": "x", "levels": ["label", "group"]},
-        {"kind": "table", "path": "x", "label": "y"},
-    ],
-)
-def test_given_splits_need_a_column_or_a_level(data):
-    with pytest.raises(ValueError, match=r"split.by = given needs data.split.*level split"):
+def test_given_splits_of_folders_of_images_need_a_level():
+    data = {"kind": "images", "path": "x", "levels": ["label", "group"]}
+    with pytest.raises(ValueError, match=r"split.by = given needs a level split in data.levels"):
         Config.model_validate({"name": "x", "data": data, "split": {"by": "given"}})
+
+
+def test_files_whose_names_state_no_split_raise_an_error(tmp_path):
+    write_rows(tmp_path / "train.parquet")
+    write_rows(tmp_path / "items.parquet")
+    data = Table(kind="table", path=str(tmp_path), label="label", columns="left")
+    with pytest.raises(DataError, match=r"file names \(data.split is not set\).*'items.parquet'"):
+        infer_input_spec(data, GIVEN)
