@@ -1,7 +1,6 @@
 """ExampleGen: convert raw labelled data to Examples (train, calibration, test) and Rejected."""
 
 import functools
-import hashlib
 import json
 import logging
 import time
@@ -84,8 +83,8 @@ class FingerprintDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver)
         """Compute the fingerprint from the names, sizes and modification times of the files."""
         data = _DATA.validate_json(execution_info.exec_properties["data"])
         output = driver_output_pb2.DriverOutput()
-        output.exec_properties["fingerprint"].string_value = _fingerprint(
-            data, find_span_files(data)
+        output.exec_properties["fingerprint"].string_value = compute_fingerprint(
+            find_span_files(data), data.corrections
         )
         return output
 
@@ -133,7 +132,9 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         for name, reason in summary.skipped_spans.items():
             _logger.warning("Skipped the span %s: %s", name, reason)
         _set_artifact_properties(examples, rejected, summary, spans)
-        examples.set_string_custom_property("fingerprint", _fingerprint(data, spans))
+        examples.set_string_custom_property(
+            "fingerprint", compute_fingerprint(spans, data.corrections)
+        )
         data_report.set_int_custom_property("num_leaked", report.num_leaked)
         data_report.set_int_custom_property("num_conflicts", report.num_conflicts)
         used = summary.used
@@ -187,18 +188,6 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
             data_report=types.Channel(type=DataReportArtifact),
         )
         super().__init__(spec=spec)
-
-
-def _fingerprint(data: DataConfig, spans: Sequence[SpanFiles]) -> str:
-    """Compute a fingerprint that changes with the files of the data and with the corrections."""
-    fingerprint = compute_fingerprint(spans)
-    if data.corrections is None:
-        return fingerprint
-    try:
-        content = Path(data.corrections).read_bytes()
-    except OSError:  # reported when the step reads them
-        content = b""
-    return hashlib.blake2b(fingerprint.encode() + content, digest_size=16).hexdigest()
 
 
 def _report_data(report: DataReport) -> None:

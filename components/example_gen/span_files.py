@@ -87,14 +87,27 @@ class SpanFiles:
         return digest.hexdigest()
 
 
-def compute_fingerprint(spans: Sequence[SpanFiles]) -> str:
-    """Compute a fingerprint that changes with the files of any span and with the window."""
+def compute_fingerprint(spans: Sequence[SpanFiles], corrections: str | None = None) -> str:
+    """Compute a fingerprint that changes with the files of any span, the window and corrections.
+
+    Args:
+      spans: Files of the data.
+      corrections: The file ``data.corrections``.
+    """
     if len(spans) == 1 and spans[0].span is None:
-        return spans[0].fingerprint
-    digest = hashlib.blake2b(digest_size=16)
-    for files in spans:
-        digest.update(f"{files.span}\0{files.fingerprint}\0{files.error}\n".encode())
-    return digest.hexdigest()
+        fingerprint = spans[0].fingerprint
+    else:
+        digest = hashlib.blake2b(digest_size=16)
+        for files in spans:
+            digest.update(f"{files.span}\0{files.fingerprint}\0{files.error}\n".encode())
+        fingerprint = digest.hexdigest()
+    if corrections is None:
+        return fingerprint
+    try:
+        content = Path(corrections).read_bytes()
+    except OSError:  # reported when the step reads them
+        content = b""
+    return hashlib.blake2b(fingerprint.encode() + content, digest_size=16).hexdigest()
 
 
 def find_span_files(data: DataConfig) -> tuple[SpanFiles, ...]:

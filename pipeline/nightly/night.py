@@ -11,8 +11,6 @@ import pydantic
 from diptych.schemas.night import EXIT_CODES, NIGHTS_FOLDER, Night, NightOutcome
 from diptych.schemas.versions import is_saved_model
 
-_COMPLETE: tuple[NightOutcome, ...] = ("pushed", "not blessed")
-
 
 def newest_night(root: Path, pipeline: str) -> Night | None:
     """Read the most recently started night of a pipeline.
@@ -31,7 +29,8 @@ def choose_night(new: Night, previous: Night | None, is_taken: Callable[[str], b
     """Choose the night to work on.
 
     If the previous night has the same inputs, it is either complete (outcome ``nothing new``) or
-    resumed under its name. Otherwise a new night starts.
+    resumed under its name. Otherwise a new night starts, and also if the model of the previous one
+    was not blessed and the version that it was compared with has been rolled back since.
 
     Args:
       new: The night to start if the previous one cannot be resumed.
@@ -40,9 +39,12 @@ def choose_night(new: Night, previous: Night | None, is_taken: Callable[[str], b
         ``NAME-3`` and so on.
     """
     if previous is not None and previous.has_same_inputs(new):
-        if previous.outcome in _COMPLETE:
+        lost_production = _lost_production(previous)
+        if previous.outcome == "pushed" or (
+            previous.outcome == "not blessed" and not lost_production
+        ):
             return end_night(previous.model_copy(update={"started": new.started}), "nothing new")
-        if not _lost_production(previous):
+        if not lost_production:
             return resume_night(previous)
     names = (new.run if number == 1 else f"{new.run}-{number}" for number in itertools.count(1))
     return new.model_copy(update={"run": next(name for name in names if not is_taken(name))})

@@ -45,7 +45,7 @@ def _inspect_data(data: DataConfig) -> tuple[str | None, str | None]:
     with contextlib.suppress(DiptychError, OSError):  # the run fails with the same error
         if has_spans(data.path):
             span = find_spans(data.path)[-1].name
-        fingerprint = compute_fingerprint(find_span_files(data))
+        fingerprint = compute_fingerprint(find_span_files(data), data.corrections)
     return span, fingerprint
 
 

@@ -111,6 +111,25 @@ def test_a_new_night_starts_if_the_version_at_the_start_was_rolled_back(folder, 
     assert ended["production"] == str(version.parent)
 
 
+def test_a_model_that_was_not_blessed_is_compared_again_after_a_rollback(folder, toy, run_night):
+    version = Path(run_night()[1]["production"]) / run_night()[1]["version"]
+    toy["accuracy"] = 0.7
+    assert run_night("train.epochs=3")[1]["outcome"] == "not blessed"
+    assert run_night("train.epochs=3")[1]["outcome"] == "nothing new"
+    version.rename(version.with_name(".rolled-back"))
+    assert run_night("train.epochs=3")[1]["outcome"] == "not blessed"
+    assert run_night("train.epochs=3")[1]["outcome"] == "nothing new"
+
+
+def test_changed_corrections_start_a_new_night(folder, toy, run_night):
+    (folder / "c.csv").write_text("source,label\n")
+    corrections = f"data.corrections={folder}/c.csv"
+    name = run_night(corrections)[1]["run"]
+    assert run_night(corrections)[1]["outcome"] == "nothing new"
+    (folder / "c.csv").write_text("source,label\ndata.csv:2,y\n")
+    assert run_night(corrections)[1]["run"] == f"{name}-2"
+
+
 def test_a_night_is_named_after_its_newest_span(folder, toy, run_night):
     def span(name):
         (folder / name).mkdir()
