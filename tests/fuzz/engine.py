@@ -3,6 +3,7 @@
 import importlib
 import logging
 import sys
+from pathlib import Path
 
 import atheris
 
@@ -12,6 +13,9 @@ def main():
     logging.disable()
     with atheris.instrument_imports(include=["diptych"]):
         target = importlib.import_module(f"fuzz.targets.{name}")
+        # The first calls import packages and trace graphs, for longer than an input may take.
+        for seed in sorted((Path(__file__).parent / "corpus" / name).iterdir()):
+            target.check(seed.read_bytes())
     options = {}
     if hasattr(target, "mutate"):
 
