@@ -10,6 +10,7 @@ import pyarrow as pa
 from diptych.components.common.table_rows import TextSettings, format_names
 from diptych.components.common.tables.file_formats import detect_table_format
 from diptych.components.common.tables.text_format import (
+    check_encoding,
     find_fitting_encoding,
     has_suspicious_header,
     uses_decimal_comma,
@@ -72,6 +73,7 @@ def _profile_text_format(span_files: SpanFiles) -> tuple[dict[str, Any], list[st
             keys["encoding"] = encoding
             notes.append(f"{path.name} is not UTF-8; data.encoding: {encoding} fits.")
             break
+        check_encoding(path, TextSettings())  # nothing fits what is not UTF-8
     settings = TextSettings.from_keys(keys)
     if paths and uses_decimal_comma(paths[0], settings):
         keys["decimal"] = ","

@@ -17,6 +17,7 @@ from diptych.components.example_gen.unused_columns import (
 )
 from diptych.schemas.config.data import PairTable, Table
 from diptych.schemas.config.split import SplitConfig
+from diptych.schemas.errors import DataError
 from diptych.schemas.input_spec import RESERVED
 from diptych.schemas.rejected_rows import (
     CONSTANT_COLUMN,
@@ -115,6 +116,14 @@ def test_init_proposes_encoding_and_decimal_sign(tmp_path):
     assert profile.data["label"] == "name"
     assert "t.csv is not UTF-8; data.encoding: cp1252 fits." in profile.notes
     assert not any(note.startswith("CHECK") for note in profile.notes)
+
+
+def test_init_refuses_text_that_no_encoding_fits(tmp_path, capfd):
+    # A row with another number of fields, which Arrow shows as UTF-8.
+    (tmp_path / "t.csv").write_bytes(b"y,a\nu,1\nv,2\n\x01\xff\x81\x8d,3,4\n")
+    with pytest.raises(DataError, match=r"not UTF-8 \(line 4: .*no common encoding fits"):
+        profile_data(tmp_path / "t.csv")
+    assert capfd.readouterr().err == ""
 
 
 def test_a_measurement_named_y_is_no_label(tmp_path):
