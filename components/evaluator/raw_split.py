@@ -124,5 +124,5 @@ def load_production_model(
         return ExportedModel(path), None
     return ExportedModel(path), (
         f"The model in production was trained on other splits of the same data ({difference}): it "
-        "may know test examples, and the comparison favours it."
+        "may have been trained on test examples, and the comparison favours it."
     )

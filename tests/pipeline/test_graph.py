@@ -107,7 +107,7 @@ def test_a_warm_start_from_a_model_of_other_splits_is_an_error(steps, tmp_path):
     train = {"warm_start": str(model)}
     steps(data=birds, train=train)
     with pytest.raises(
-        ConfigError, match=r"same data \(split\.seed was 0, now 3\)\. It knows test"
+        ConfigError, match=r"same data \(split\.seed was 0, now 3\)\. It may have been"
     ):
         steps(data=birds, train=train, split={"seed": 3})
     with pytest.raises(ConfigError, match=r"data\.label was y, now z"):

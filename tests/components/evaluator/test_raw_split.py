@@ -75,7 +75,7 @@ def test_a_model_of_other_splits_is_compared_with_a_note(tmp_path):
     assert model is not None
     assert note == (
         "The model in production was trained on other splits of the same data (split.seed was 0, "
-        "now 7): it may know test examples, and the comparison favours it."
+        "now 7): it may have been trained on test examples, and the comparison favours it."
     )
 
 
