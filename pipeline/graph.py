@@ -216,9 +216,9 @@ def _check_start_splits(train: TrainConfig, production: Path, split_settings: st
     if difference is not None:
         raise ConfigError(
             f"train.warm_start: {start} was trained on other splits of the same data "
-            f"({difference}). It may have been trained on test examples, so the metrics would be too "
-            "good. Restore the setting, or remove train.warm_start until a model with the new splits "
-            "is pushed."
+            f"({difference}). It may have been trained on test examples, so the metrics would be "
+            "too good. Restore the setting, or remove train.warm_start until a model with the new "
+            "splits is pushed."
         )
 
 
