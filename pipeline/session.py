@@ -5,11 +5,10 @@ import dataclasses
 import datetime
 import itertools
 import logging
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from diptych.components.common.import_path import import_encoder_from, safe_import_path
 from diptych.pipeline.progress import ProgressReporter, forward_progress
 from diptych.pipeline.workspace import LOG, mark_running, run_folder
 from diptych.schemas.cleanup import cleanup
@@ -56,6 +55,7 @@ def open_session(
     except OSError as error:
         raise ConfigError(f"Cannot write into the root {root}: {error.strerror}.") from error
     with (
+        safe_import_path(),
         progress.begin_run(config.name, root, log),
         log_to_file(log),
         mark_running(log.parent),
@@ -88,24 +88,9 @@ def resolve_root(config: Config, root: Path | None) -> Path:
 
 
 def make_encoder_importable(config: Config) -> None:
-    """Add the working directory to the import path, also of Ray workers, for a custom encoder.
-
-    Raises:
-      ConfigError: If the path of the working directory contains a colon.
-    """
-    if not isinstance(config.model.encoder, CustomEncoder):
-        return
-    folder = str(Path.cwd())
-    if os.pathsep in folder:
-        raise ConfigError(
-            f"A custom encoder is imported from the working directory, and Python accepts no "
-            f"{os.pathsep!r} in such a path: {folder}. Run diptych in another folder."
-        )
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    python_path = os.environ.get("PYTHONPATH", "")
-    if folder not in python_path.split(os.pathsep):
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, python_path]))
+    """Import a custom encoder from the working directory, also in Ray workers."""
+    if isinstance(config.model.encoder, CustomEncoder):
+        import_encoder_from(str(Path.cwd()), config.model.encoder.name)
 
 
 def new_run_name(root: Path) -> str:

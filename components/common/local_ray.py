@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from diptych.components.common.import_path import isolated_job_config
 from diptych.schemas.cleanup import cleanup_on_error
 from diptych.schemas.errors import DiptychError
 
@@ -86,7 +87,13 @@ def start_local_ray(
     for attempt in range(1, _START_ATTEMPTS + 1):
         try:
             with cleanup_on_error(ray.shutdown):
-                ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **options)
+                ray.init(
+                    address="local",
+                    num_cpus=num_cpus,
+                    include_dashboard=False,
+                    job_config=isolated_job_config(),
+                    **options,
+                )
             return
         except Exception as error:
             if attempt == _START_ATTEMPTS:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from diptych.components.common.import_path import isolated_job_config
 from diptych.components.common.local_ray import start_local_ray
 from diptych.components.trainer.py_modules import build_py_modules
 from diptych.components.trainer.ray_resources import (
@@ -137,7 +138,9 @@ def _connect(address: str, model: ModelConfig) -> None:
     os.environ.setdefault(_GCS_WAIT_VARIABLE, _GCS_WAIT_S)
     try:
         with build_py_modules(model) as py_modules, cleanup_on_error(ray.shutdown):
-            ray.init(address=address, runtime_env={"py_modules": py_modules})
+            # The server of Ray's client creates the job, without folders of this machine.
+            job_config = None if address.startswith("ray://") else isolated_job_config()
+            ray.init(address=address, job_config=job_config, runtime_env={"py_modules": py_modules})
     except Exception as error:
         raise TrainingError(_connection_error_message(address, error)) from error
 

@@ -15,16 +15,19 @@ from diptych.cli.serve import serve_command
 from diptych.cli.streams import prepare_standard_streams
 from diptych.cli.submit import submit_command
 from diptych.cli.warning_filters import show_warnings_as_warnings
+from diptych.components.common.import_path import safe_import_path
 from diptych.components.common.local_connections import bypass_proxy_locally
 
 
 @click.group(cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="diptych")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """From raw labelled data to a Siamese model in production."""
     prepare_standard_streams()
     show_warnings_as_warnings()
     bypass_proxy_locally()
+    context.with_resource(safe_import_path())
 
 
 main.add_section("Configuration", init_command, schema_command)

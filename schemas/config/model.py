@@ -66,8 +66,9 @@ class Application(Section):
 class CustomEncoder(Section):
     """A function ``build(shape: tuple[int, ...], embedding_size: int) -> keras.Model``.
 
-    The module is imported from the working directory or the installed packages. The function
-    returns a model from inputs of the given shape (without the batch axis) to the embedding.
+    The module is imported from the working directory or the installed packages; of the working
+    directory, only this module or its package is imported. The function returns a model from inputs
+    of the given shape (without the batch axis) to the embedding.
     """
 
     model_config = pydantic.ConfigDict(title="package.module:function")

@@ -1,4 +1,4 @@
-"""Complete runs behind a proxy, with names that mean something else, and in bare environments."""
+"""Complete runs behind a proxy, with names that mean something else, and in odd environments."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from hostile_modules import HostileFolder
 from hostile_names import SPECIAL
 from PIL import Image
 from pipeline_runs import DIPTYCH, QUICK, blobs, pushed_version
@@ -50,30 +51,36 @@ def write_config(path, data, **sections):
     return path
 
 
-def test_a_proxy_receives_no_request_of_a_run(tmp_path):
+def test_a_proxy_receives_no_request_and_the_working_directory_contains_no_libraries(tmp_path):
+    hostile = HostileFolder(tmp_path / "working directory")
+
+    def run_here(*arguments, environment):
+        return run_diptych(*arguments, environment=environment, folder=hostile.path)
+
     write_table(tmp_path / "data")
     config = write_config(
         tmp_path / "config.yaml", {"kind": "table", "path": "data", "label": "species"}
     )
     with recording_proxy() as (environment, requests):
-        live = run_diptych("run", config, "--root", tmp_path / "live", environment=environment)
+        live = run_here("run", config, "--root", tmp_path / "live", environment=environment)
     pushed_version(live, tmp_path / "live")
     assert requests == []
     dead = proxy_environment(closed_port())
     root = tmp_path / "dead"
     tune = '{"space": {"train.learning_rate": {"choice": [0.001, 0.003]}}, "trials": 2}'
-    night = run_diptych("run", config, "--root", root, "--nightly", environment=dead)
+    night = run_here("run", config, "--root", root, "--nightly", environment=dead)
     pushed_version(night, root)
-    search = run_diptych("tune", config, "--root", root, "--set", f"tune={tune}", environment=dead)
+    search = run_here("tune", config, "--root", root, "--set", f"tune={tune}", environment=dead)
     assert search.returncode == 0, search.stdout + search.stderr
     out = tmp_path / "embedded"
-    embed = run_diptych(
+    embed = run_here(
         *("embed", tmp_path / "data", "--model", root / "serving", "--out", out),
         *("--runner", "local"),
         environment=dead,
     )
     assert embed.returncode == 0, embed.stdout + embed.stderr
     assert pq.read_table(out).num_rows == 300
+    assert hostile.imported() == []
 
 
 @pytest.fixture(scope="module")

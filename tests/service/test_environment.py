@@ -2,6 +2,7 @@
 
 import base64
 
+from hostile_modules import HostileFolder
 from pushed_model import push_images
 from recording_proxy import recording_proxy
 from service_runs import grey, running_service
@@ -10,6 +11,7 @@ from service_runs import grey, running_service
 def test_the_service_works_behind_a_proxy_and_in_any_folder(tmp_path):
     folder = tmp_path / "out [v2] 100% *?\\'\"\n\x1b{}#"
     push_images(folder / "models", version=7, threshold=0.25)
+    hostile = HostileFolder(tmp_path / "modules")
     with (
         recording_proxy() as (environment, requests),
         running_service(
@@ -17,6 +19,7 @@ def test_the_service_works_behind_a_proxy_and_in_any_folder(tmp_path):
             folder / "models",
             *("--gallery", folder / "gallery"),
             environment={**environment, "TMPDIR": str(folder)},
+            working_directory=hostile.path,
         ) as service,
         service.client() as client,
     ):
@@ -33,5 +36,6 @@ def test_the_service_works_behind_a_proxy_and_in_any_folder(tmp_path):
         assert found.json()["candidates"][0]["label"] == label
         shown = service.console_output()
     assert requests == []
+    assert hostile.imported() == []
     assert "\x1b" not in shown
     assert "\\n\\x1b{}#" in shown

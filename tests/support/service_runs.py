@@ -38,7 +38,7 @@ class RunningService:
 
 
 @contextlib.contextmanager
-def running_service(folder, models, *arguments, environment=None):
+def running_service(folder, models, *arguments, environment=None, working_directory=None):
     """Run ``diptych serve`` with a known token; its files are in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
@@ -48,7 +48,10 @@ def running_service(folder, models, *arguments, environment=None):
     command = [DIPTYCH, "serve", "--model", models, "--port", port, "--log", folder / "log.txt"]
     environment = {**os.environ, "DIPTYCH_TOKEN": TOKEN, **(environment or {})}
     with start_session(
-        [str(word) for word in [*command, *arguments]], output, env=environment
+        [str(word) for word in [*command, *arguments]],
+        output,
+        env=environment,
+        cwd=working_directory,
     ) as process:
         service = RunningService(process, port, output)
         wait_until(lambda: "Ctrl-C" in service.console_output(), 150, of=process)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import keras
 
+from diptych.components.common.import_path import prepare_encoder_import
 from diptych.schemas.config.model import CustomEncoder
 from diptych.schemas.errors import ConfigError
 
@@ -40,6 +41,7 @@ def build_custom_encoder(
 
 def _import_function(path: str) -> Callable[[tuple[int, ...], int], object]:
     module_name, _, function_name = path.partition(":")
+    prepare_encoder_import(path)
     try:
         function: Callable[[tuple[int, ...], int], object] = getattr(
             importlib.import_module(module_name), function_name
@@ -47,6 +49,7 @@ def _import_function(path: str) -> Callable[[tuple[int, ...], int], object]:
     except (ImportError, AttributeError) as error:
         raise ConfigError(
             f"model.encoder {path} cannot be imported: {error}. Expected package.module:function, "
-            "importable from the directory in which diptych runs."
+            "installed or in the directory in which diptych runs. From there, only the named "
+            "package or module is imported: put other modules that it uses into the package."
         ) from error
     return function

@@ -20,7 +20,7 @@ from diptych.schemas.errors import ConfigError
 from diptych.schemas.input_spec import InputSpec
 
 DEFAULT_ROOT = Path("/diptych")  # mount path of the volume with the pushed models
-_COMMAND = ("python", "-m", "diptych.pipeline.runners.kubeflow.step")
+_COMMAND = ("python", "-P", "-m", "diptych.pipeline.runners.kubeflow.step")
 _GPU_RESOURCE = "nvidia.com/gpu"
 # Not cached by Kubeflow: these steps also read the raw data or the folder of pushed models.
 _UNCACHED_STEPS = ("ExampleGen", "ClassCentroids", "Trainer", "Evaluator", "Pusher")

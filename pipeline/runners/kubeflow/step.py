@@ -1,8 +1,8 @@
 """Container entry point of a step on Kubeflow; it wraps TFX's entry point.
 
-``python -m diptych.pipeline.runners.kubeflow.step`` takes the same arguments as TFX's entry point.
-It passes local paths to the step instead of bucket URIs (see ``bucket_paths``), and converts the
-paths in the outputs of the step back to URIs. It also adapts TFX to the open-source backend:
+``python -P -m diptych.pipeline.runners.kubeflow.step`` takes the same arguments as TFX's entry
+point. It passes local paths to the step instead of bucket URIs (see ``bucket_paths``), and converts
+the paths in the outputs of the step back to URIs. It also adapts TFX to the open-source backend:
 
 - The backend does not pass the types of input artifacts, which TFX requires. The types declared in
   the pipeline are added.

@@ -58,7 +58,12 @@ def test_all_steps_run_our_entry_point_in_the_image(documents, tasks):
     for step in tasks:
         container = _container(documents, step)
         assert container["image"] == "registry/diptych:1"
-        assert container["command"] == ["python", "-m", "diptych.pipeline.runners.kubeflow.step"]
+        assert container["command"] == [
+            "python",
+            "-P",
+            "-m",
+            "diptych.pipeline.runners.kubeflow.step",
+        ]
 
 
 def test_models_are_pushed_to_and_read_from_the_root(tasks):
