@@ -41,7 +41,13 @@ def find_root(given: Path | None) -> Path:
 
 
 def run_folder(root: Path, run: str) -> Path:
-    """Folder of a run, with its log and its report."""
+    """Folder of a run, with its log and its report.
+
+    Raises:
+      ConfigError: If the name, which may come from the database, is not one of a folder.
+    """
+    if run in ("", "..") or Path(run).name != run:
+        raise ConfigError(f"{run!r} is not the name of a run. {root / DATABASE} was changed.")
     return root / "runs" / run
 
 

@@ -53,9 +53,10 @@ def run_training(
 
     Raises:
       TrainingError: If Ray does not start or lacks resources, workers were lost too often, the loss
-        is not finite, or memory ran out.
+        is not finite, memory ran out, or the folder of the checkpoints is a link.
     """
     checkpoints.mkdir(parents=True, exist_ok=True)
+    _require_no_link(checkpoints)
     if load_progress(checkpoints) is not None:
         _log_permanently(
             "resuming from %s of an interrupted run", _describe_resume_position(checkpoints)
@@ -77,6 +78,16 @@ def run_training(
             weights, curves = _train_on_ray(pairs, model, settings, checkpoints, request, report)
     shutil.rmtree(checkpoints)
     return weights, curves
+
+
+def _require_no_link(checkpoints: Path) -> None:
+    """Raise a TrainingError if the folder, which is deleted later, is elsewhere."""
+    for folder in (checkpoints, checkpoints.parent):
+        if folder.is_symlink():
+            raise TrainingError(
+                f"{folder} is a link to {folder.resolve()}. Checkpoints are deleted after "
+                "training, so their folder must be in the pipeline root: delete the link."
+            )
 
 
 def _train_on_ray(

@@ -2,12 +2,17 @@
 
 Artifacts are first marked as deleted in ML Metadata, whose cache then never returns them. Each
 folder is renamed into a hidden trash folder before it is deleted; the next call deletes the rest.
+
+The database and the folders may have been changed by others. A path is deleted only if, with all
+links and ".." resolved, it is where Diptych writes; see ``DELETABLE`` and ``VERSIONS``.
 """
 
 import dataclasses
 import logging
 import os
+import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from ml_metadata import metadata_store
@@ -18,7 +23,25 @@ from diptych.pipeline.runs.records import read_runs
 from diptych.pipeline.workspace import DATABASE
 from diptych.schemas.config.nightly import NightlyConfig
 from diptych.schemas.night import NIGHTS_FOLDER
-from diptych.schemas.versions import list_rolled_back, list_versions, newest_version
+from diptych.schemas.versions import (
+    ROLLED_BACK_FOLDER,
+    list_rolled_back,
+    list_versions,
+    newest_version,
+)
+
+_NAME = r"[^.].*"
+ARTIFACT = ("artifacts", _NAME, _NAME, r"\d+")  # step, output, id of the execution
+DELETABLE = (
+    ARTIFACT,
+    ("artifacts", _NAME, r"\.system", _NAME, r"\d+"),
+    ("artifacts", "Trainer", "checkpoints", _NAME),
+    ("runs", _NAME),
+    (re.escape(NIGHTS_FOLDER), r"[^.].*\.json"),
+)
+"""What pruning deletes below a pipeline root, as patterns of the parts of its path."""
+VERSIONS = ((r"\d+",), (re.escape(ROLLED_BACK_FOLDER), r"\d+"))
+"""What pruning deletes below a folder of pushed versions."""
 
 _TRASH = ".trash"
 _log = logging.getLogger("diptych")
@@ -50,18 +73,20 @@ def prune(root: Path, serving: Path, pipeline: str, config: NightlyConfig) -> Pr
     production = newest_version(serving)
     version = None if production is None else production.name
     plan = plan_retention(read_runs(root), pipeline, config.keep_runs, version)
-    artifacts = root / "artifacts"
-    # If the root was moved, the recorded paths of its artifacts are outside of it.
-    inside = [each for each in plan.artifacts if each.path.is_relative_to(artifacts)]
-    _mark_deleted(root / DATABASE, [each.id for each in inside if not each.pruned])
+    # Also left out if the root was moved: the recorded paths are then outside of it.
+    recorded = [each for each in plan.artifacts if is_at(each.path, root, ARTIFACT)]
+    used = {artifact.path.resolve() for run in plan.kept for artifact in run.artifacts}
+    deleted = [each for each in recorded if each.path.resolve() not in used]
+    _mark_deleted(root / DATABASE, [each.id for each in deleted if not each.pruned])
     run_files = _list_run_files(root, plan)
     _delete_via_trash(
         root,
         [
             *run_files,
-            *(each.path for each in inside if each.path.exists()),
-            *_list_unrecorded(artifacts, plan),
+            *(each.path for each in deleted),
+            *_list_unrecorded(root / "artifacts", plan),
         ],
+        DELETABLE,
     )
     old_versions = [
         path
@@ -69,7 +94,7 @@ def prune(root: Path, serving: Path, pipeline: str, config: NightlyConfig) -> Pr
         for path in versions[: -config.keep_versions]
         if path.name not in plan.protected_versions
     ]
-    _delete_via_trash(serving, old_versions)
+    _delete_via_trash(serving, old_versions, VERSIONS)
     return PruneCounts(sum(path.parent.name == "runs" for path in run_files), len(old_versions))
 
 
@@ -127,12 +152,49 @@ def _mark_deleted(database: Path, artifact_ids: list[int]) -> None:
     store.put_artifacts(artifacts)
 
 
-def _delete_via_trash(parent: Path, paths: list[Path]) -> None:
-    """Delete files and folders below ``parent``, and what a killed process left in the trash."""
+def is_at(path: Path, folder: Path, *patterns: tuple[str, ...]) -> bool:
+    """Return whether a path is below a folder where one of the patterns says.
+
+    No part of it below the folder is a link or ``..``, so that it has no other name there.
+
+    Args:
+      path: Absolute path.
+      folder: Folder that contains it; its own path may contain links.
+      patterns: Regular expressions of the parts of the path below the folder.
+    """
+    resolved, parent = path.resolve(), folder.resolve()
+    if not resolved.is_relative_to(parent):
+        return False
+    parts = resolved.relative_to(parent).parts
+    return path.parts[-len(parts) :] == parts and any(
+        len(parts) == len(pattern) and all(map(_matches, pattern, parts)) for pattern in patterns
+    )
+
+
+def _matches(pattern: str, part: str) -> bool:
+    return re.fullmatch(pattern, part, re.DOTALL) is not None
+
+
+def _delete_via_trash(
+    parent: Path, paths: Iterable[Path], patterns: tuple[tuple[str, ...], ...]
+) -> None:
+    """Delete files and folders below ``parent``, and what a killed process left in the trash.
+
+    Nothing is deleted that ``is_at`` none of the patterns; a warning in the log lists it.
+    """
     trash = parent / _TRASH
-    if paths:
+    existing = [path for path in paths if os.path.lexists(path)]
+    unexpected = [path for path in existing if not is_at(path, parent, *patterns)]
+    if not is_at(trash, parent, (re.escape(_TRASH),)):
+        unexpected, existing = [trash, *unexpected], []
+    for path in unexpected:
+        _log.warning("Not deleted, because it is not a file or folder of %s: %s", parent, path)
+    if trash in unexpected:  # a link
+        return
+    sources = dict.fromkeys(path for path in existing if path not in unexpected)
+    if sources:
         trash.mkdir(exist_ok=True)
-    for path in paths:
+    for path in sources:
         path.rename(trash / f"{path.name}-{os.urandom(8).hex()}")
     shutil.rmtree(trash, ignore_errors=True)
     if trash.exists():

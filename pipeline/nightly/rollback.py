@@ -45,6 +45,12 @@ def roll_back(serving: Path) -> Rollback:
     production.verify(previous)
     rolled_back = ModelManifest.read(newest)
     moved_to = serving / ROLLED_BACK_FOLDER / newest.name
+    for path in (newest, moved_to.parent):
+        if path.is_symlink():
+            raise ModelError(
+                f"{path} is a link to {path.resolve()}, but a rollback moves only versions within "
+                f"{serving}. Replace the link by a folder. Nothing was changed."
+            )
     try:
         moved_to.parent.mkdir(exist_ok=True)
         newest.rename(moved_to)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sqlite3
 import time
 from pathlib import Path
 
@@ -179,3 +180,73 @@ def test_nothing_is_deleted_if_all_runs_are_kept(root):
     before = files(root)
     assert prune_root(root, NightlyConfig()) == PruneCounts(runs=0, versions=0)
     assert files(root) == before
+
+
+def rewrite_uris(root, uris):
+    """Change the paths that the database records for artifacts, by id."""
+    with contextlib.closing(sqlite3.connect(root / "metadata.sqlite")) as database, database:
+        for number, uri in uris.items():
+            database.execute("UPDATE Artifact SET uri = ? WHERE id = ?", (str(uri), number))
+
+
+@pytest.fixture
+def victim(tmp_path_factory):
+    """Folder outside of the root."""
+    return tmp_path_factory.mktemp("victim")
+
+
+def test_nothing_outside_of_the_folders_of_artifacts_is_deleted(root, victim, caplog):
+    artifacts, relative = root / "artifacts", os.path.relpath(victim, root / "artifacts")
+    (victim / "folder" / "7").mkdir(parents=True)
+    (victim / "5").mkdir()
+    make_version(victim, 6)
+    kept = read_runs(root)[-1].output("Trainer", "model").path
+    (artifacts / "Trainer" / "link").symlink_to(victim / "folder")
+    first = read_runs(root)[0]
+    pruned = [artifact.id for artifact in first.artifacts if artifact.path.exists()]
+    uris = [
+        artifacts / relative,
+        f"{artifacts}/Trainer/../{relative}/folder/7",
+        f"{artifacts}/Trainer/link/7",
+        artifacts,
+        root,
+        kept,
+        f"{artifacts}/Trainer/model/../model/{kept.name}",
+        f"{artifacts}/Trainer",
+    ]
+    rewrite_uris(root, dict(zip(pruned, uris, strict=False)))
+    (root / "runs" / FIRST).rename(victim / FIRST)
+    (root / "runs" / FIRST).symlink_to(victim / FIRST)
+    (root / "serving" / "1").symlink_to(victim / "6")
+    before = files(victim)
+
+    prune_root(root)
+    assert files(victim) == before
+    assert kept.is_dir() and artifacts.is_dir()
+    assert (root / "runs" / FIRST).is_symlink()
+    assert (root / "serving" / "1").is_symlink()
+    for path in (root / "runs" / FIRST, root / "serving" / "1"):
+        assert (
+            f"Not deleted, because it is not a file or folder of {path.parent.parent}"
+            in (caplog.text)
+            or str(path) in caplog.text
+        )
+
+
+@pytest.mark.parametrize("folder", [".trash", "artifacts", "runs", "nights"])
+def test_a_link_in_place_of_a_folder_of_the_root_is_not_followed(root, victim, folder):
+    if folder != ".trash":
+        (root / folder).rename(victim / folder)
+        victim /= folder
+    (root / folder).symlink_to(victim)
+    before = files(victim)
+    prune_root(root)
+    assert files(victim) == before
+
+
+def test_a_root_that_is_a_link_is_pruned(root, victim):
+    link = victim / "link"
+    link.symlink_to(root)
+    assert prune_root(link) == PruneCounts(runs=2, versions=1)
+    first, _, _, third = read_runs(root)
+    assert {path for path in outputs(first) if path.exists()} == outputs(first) & outputs(third)

@@ -125,3 +125,18 @@ def test_a_root_is_rolled_back_to_the_version_of_its_previous_run(root, monkeypa
 
 def test_a_root_and_a_folder_at_the_same_time_are_a_usage_error(serving):
     assert roll_back("--root", serving, "--model", serving).exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["10", ".rolled-back"])
+def test_no_link_is_followed_out_of_the_folder(serving, name):
+    elsewhere = serving.parent / "elsewhere"
+    if name == "10":
+        (serving / name).rename(elsewhere)
+    else:
+        elsewhere.mkdir()
+    (serving / name).symlink_to(elsewhere)
+    before = contents(serving.parent)
+    done = roll_back("--model", serving)
+    assert done.exit_code == 1
+    assert f"{name} is a link to {elsewhere}" in " ".join(done.output.split())
+    assert contents(serving.parent) == before
