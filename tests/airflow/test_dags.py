@@ -1,5 +1,6 @@
 """DAG files, loaded by Airflow."""
 
+import contextlib
 import shlex
 from pathlib import Path
 
@@ -13,13 +14,14 @@ VOLUMES = ("--volume", "raw:/data", "--volume", "kept:/diptych")
 
 @pytest.fixture(scope="module")
 def dags(home, compiled, tmp_path_factory):
-    """Both kinds of DAG; the name of the root would be rendered if it were a template."""
+    """Both kinds of DAG; the name of the root and of the working directory are no templates."""
     root, folder = (
         tmp_path_factory.mktemp("of {{ ds }} 'and' more"),
         tmp_path_factory.mktemp("dags"),
     )
     zone = ("--set", "nightly.timezone=Europe/Berlin", "--set", "nightly.retries=4")
-    compiled("here", folder, root, *zone)
+    with contextlib.chdir(root):
+        compiled("here", folder, root, *zone)
     resources = "nightly.resources={Trainer: {cpus: 2, memory: 8Gi, gpus: 1}, default: {cpus: 0.5}}"
     compiled("pods", folder, "/diptych", "--image", "diptych:1", *VOLUMES, "--set", resources)
     found = home.read(DESCRIBE_DAGS, str(folder))
@@ -49,7 +51,7 @@ def test_each_task_runs_diptych_until_its_step_and_the_last_without_until(dags, 
         assert Path(program).is_file()
         assert words[:4] == ["run", str(toy), "--root", str(root)]
         assert words[-1:] == ["--nightly"] if step == "Pusher" else words[-2:] == ["--until", step]
-        assert (task["cwd"], task["skipped_on"]) == (str(Path.cwd()), [3])
+        assert (task["cwd"], task["skipped_on"]) == (str(root), [3])
 
 
 def test_a_pod_can_write_only_to_its_volumes(dags):

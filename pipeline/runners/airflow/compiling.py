@@ -40,7 +40,8 @@ def compile_dag(request: CompileRequest) -> str:
 def render_dag(request: CompileRequest, steps: Sequence[str]) -> str:
     """Render a DAG file with a task for each step, in the given order.
 
-    All external values are rendered with ``repr``, so none of them is executed as code.
+    All external values are rendered with ``repr``, so none of them is executed as code. None is in
+    a comment: Python reads the encoding of a file from the comments in its first two lines.
 
     Raises:
       ConfigError: If the volumes or the resources are invalid.
@@ -66,10 +67,7 @@ def render_dag(request: CompileRequest, steps: Sequence[str]) -> str:
             "resources": build_pod_resources(config.nightly, steps),
         }
     return _load_template(template).render(
-        # The command is in a comment, so a line break would end it.
-        compile_command="".join(
-            char if char.isprintable() else " " for char in shlex.join(compile_command)
-        ),
+        compile_command=shlex.join([*compile_command, "--out", "FILE"]),
         name=config.name,
         nightly=config.nightly,
         steps=steps,

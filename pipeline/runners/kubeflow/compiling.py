@@ -58,9 +58,14 @@ def compile_kubeflow_pipeline(request: CompileRequest) -> str:
         documents.append(
             {"platforms": {"kubernetes": {"deploymentSpec": {"executors": pvc_mounts}}}}
         )
-    text = yaml.dump_all(documents, Dumper=_NoAliasDumper, sort_keys=True)
+    text = dump_documents(documents)
     _check_parseable(text)
     return text
+
+
+def dump_documents(documents: list[dict[str, Any]]) -> str:
+    """Format YAML documents; each text is escaped, so that it is read as the same text."""
+    return yaml.dump_all(documents, Dumper=_NoAliasDumper, sort_keys=True)
 
 
 class _NoAliasDumper(yaml.SafeDumper):

@@ -2,10 +2,14 @@
 
 import ast
 import dataclasses
+import io
+import shlex
+import sys
+import tokenize
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diptych.pipeline.runners.airflow.compiling import render_dag
@@ -34,15 +38,80 @@ def constant(text, name):
     raise AssertionError(name)
 
 
-@settings(deadline=None)  # jinja2 compiles the template on first use
-@given(words=st.lists(st.text(st.characters(codec="utf-8")), max_size=3))
-def test_any_text_in_a_setting_is_one_argument_of_the_command(words):
-    text = render_dag(dataclasses.replace(REQUEST, settings=tuple(words)), STEPS)
-    options = [word for setting in words for word in ("--set", setting)]
-    run = ["run", "/c.yaml", "--root", "/root", *options, "--nightly"]
-    assert constant(text, "RUN")[1:] == run
-    head = text.split('"""')[0]
-    assert all(line.startswith("#") or not line for line in head.split("\n"))
+ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+ODD_TEXT = st.sampled_from(
+    [
+        "coding=raw_unicode_escape",
+        "encoding: jpeg",
+        "\\u000aimport os",
+        "\n# coding: utf-7\n",
+        '"""\nimport os\n"""',
+        "{{ 1 }} {% raw %} {# #}",
+        "'\\",
+        "\udcff",
+    ]
+)
+TEXT = ANY_TEXT | st.builds("{}{}{}".format, ANY_TEXT, ODD_TEXT, ANY_TEXT)
+NAME = TEXT.map(lambda text: text.replace("/", "-").replace("\0", "")).map(lambda name: f"a{name}")
+
+
+def shape_and_texts(dag):
+    """Return the syntax tree of a DAG file without its texts, and the set of its texts."""
+    texts = set()
+
+    class Erase(ast.NodeTransformer):
+        def visit_Constant(self, node):
+            if isinstance(node.value, str):
+                texts.add(node.value)
+                return ast.Constant("")
+            return node
+
+    # From bytes, as Python reads a file: the encoding is that of the first two lines.
+    tree = Erase().visit(ast.parse(dag.encode()))
+    return ast.dump(tree), texts
+
+
+def render(name, setting, image, folder):
+    """Render a DAG file with given texts; return it, and the constants that it must contain."""
+    file, root = Path("/", f"{name}.yaml"), Path("/root", name)
+    request = dataclasses.replace(
+        REQUEST if image is None else IN_PODS,
+        file=file,
+        root=root,
+        image=image,
+        settings=(setting,),
+        volumes=() if image is None else ("kept:/root",),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "cwd", lambda: folder)
+        dag = render_dag(request, STEPS)
+    diptych = str(Path(sys.executable).with_name("diptych"))
+    pods = [] if image is None else ["--image", image, "--volume", "kept:/root"]
+    command = ["diptych", "compile", str(file), "--root", str(root), "--runner", "airflow"]
+    texts = {
+        *(str(file), str(root), setting),
+        shlex.join([*command, "--set", setting, *pods, "--out", "FILE"]),
+        *([diptych, str(folder)] if image is None else [image]),
+    }
+    return dag, texts
+
+
+@given(NAME, TEXT, st.none() | TEXT, NAME)
+def test_any_text_in_a_dag_is_that_text_and_nothing_else(name, setting, image, folder):
+    dag, expected = render(name, setting, image, Path("/", folder))
+    shape, texts = shape_and_texts(dag)
+    assert expected <= texts
+    assert any(f"as configured in `/{name}.yaml`" in text for text in texts)
+    plain, _ = render("a", "b=1", image and "diptych:1", Path("/a"))
+    assert shape == shape_and_texts(plain)[0]
+    comments = [
+        token.string
+        for text in (dag, plain)
+        for token in tokenize.tokenize(io.BytesIO(text.encode()).readline)
+        if token.type == tokenize.COMMENT
+    ]
+    assert comments[: len(comments) // 2] == comments[len(comments) // 2 :]
+    assert comments[0] == "# coding: utf-8"
 
 
 def test_the_same_request_compiles_to_the_same_bytes():
@@ -50,10 +119,10 @@ def test_the_same_request_compiles_to_the_same_bytes():
 
 
 def test_the_file_has_the_command_that_generates_it():
-    assert (
-        "\n# diptych compile /c.yaml --root /root --runner airflow --image diptych:1 "
-        "--volume raw:/data --volume kept:/root --out FILE\n"
-    ) in render_dag(IN_PODS, STEPS)
+    assert constant(render_dag(IN_PODS, STEPS), "COMPILE") == (
+        "diptych compile /c.yaml --root /root --runner airflow --image diptych:1 "
+        "--volume raw:/data --volume kept:/root --out FILE"
+    )
 
 
 def test_the_file_does_not_import_diptych():

@@ -5,8 +5,11 @@ import json
 import pytest
 import yaml
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from diptych.cli.main import main
+from diptych.pipeline.runners.kubeflow.compiling import dump_documents
 
 _RESOURCES = {
     "default": {"cpus": 1, "memory": "2Gi"},
@@ -47,6 +50,15 @@ def _compile(config, *options, image="registry/diptych:1"):
 
 def _container(documents, step):
     return documents[0]["deploymentSpec"]["executors"][f"{step}_executor"]["container"]
+
+
+@given(
+    st.text(st.characters(codec="utf-8"))
+    | st.sampled_from(["{{$}}", "a: b", "- x", "# y", "yes", "1:3", "\x85\u2028\ufeff", "!!int 3"])
+)
+def test_any_text_in_the_file_is_that_text_and_nothing_else(text):
+    document = {"constant": text, "list": [text, text], text: {"key": text}}
+    assert list(yaml.safe_load_all(dump_documents([document, document]))) == [document, document]
 
 
 def test_all_steps_run_our_entry_point_in_the_image(documents, tasks):
