@@ -13,9 +13,18 @@ Each message states what was expected, what was found and what to do. Each class
 positional message, because an error with keyword-only arguments cannot be unpickled on the driver.
 """
 
+from diptych.schemas.short_text import MAX_MESSAGE_LENGTH, shorten
+
 
 class DiptychError(Exception):
-    """Base class of all errors that Diptych raises on purpose."""
+    """Base class of all errors that Diptych raises on purpose.
+
+    Args:
+      message: The middle of a very long one, such as with a value of megabytes, is left out.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shorten(message, MAX_MESSAGE_LENGTH))
 
 
 class ConfigError(DiptychError):

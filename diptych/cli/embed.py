@@ -15,6 +15,7 @@ from diptych.cli.options import json_option
 from diptych.cli.path_type import FilePath
 from diptych.cli.terminal_text import escape_control
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.short_text import short_repr
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -160,16 +161,19 @@ def _beam_settings(runner: str, options: tuple[str, ...]) -> "BeamConfig":
     import yaml
 
     from diptych.schemas.config.beam import BeamConfig
+    from diptych.schemas.yaml_text import parse_yaml
 
     values: dict[str, Any] = {}
     for option in options:
         name, equals, text = option.partition("=")
         if not equals or not name:
-            raise ConfigError(f"--beam-option must be KEY=VALUE, got {option!r}.")
+            raise ConfigError(f"--beam-option must be KEY=VALUE, got {short_repr(option)}.")
         try:
-            values[name] = yaml.safe_load(text)
+            values[name] = parse_yaml(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"--beam-option {name}: {text!r} is not valid YAML.") from error
+            raise ConfigError(
+                f"--beam-option {name}: {short_repr(text)} is not valid YAML."
+            ) from error
     try:
         return BeamConfig.model_validate({"runner": runner, "options": values})
     except pydantic.ValidationError as error:

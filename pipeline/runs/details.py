@@ -178,5 +178,5 @@ def _read_balances(run: RunRecord) -> dict[str, SplitBalance]:
 def _parse_parameter(text: Any) -> Any:
     try:
         return json.loads(text)
-    except ValueError:  # a plain string
+    except (ValueError, RecursionError):  # a plain string
         return text

@@ -29,7 +29,7 @@ def is_config_schema(text: str) -> bool:
     """Return True if the text is a JSON Schema that this or another version has written."""
     try:
         schema = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(schema, dict) and schema.get("title") == Config.model_config["title"]
 

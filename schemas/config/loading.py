@@ -14,6 +14,8 @@ import yaml
 from diptych.schemas.config.config import Config
 from diptych.schemas.config.train import PUSHED_MODEL
 from diptych.schemas.errors import ConfigError
+from diptych.schemas.short_text import short_repr, shorten
+from diptych.schemas.yaml_text import MAX_YAML_LENGTH, parse_yaml
 
 RENAMED_KEYS = {
     "evaluate.bars": "evaluate.requirements",
@@ -50,8 +52,8 @@ def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
         still has comments that start with CHECK.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        tree = yaml.load(text, _ConfigLoader)
+        text = _read_text(path)
+        tree = parse_yaml(text, _ConfigLoader)
     except OSError as error:
         raise ConfigError(f"Cannot read the configuration {path}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -66,12 +68,17 @@ def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
     for setting in settings:
         single: dict[str, Any] = {}
         _apply_setting(single, setting)
-        _check_renamed(single, f"--set {setting}")
+        _check_renamed(single, f"--set {shorten(setting)}")
         _apply_setting(overrides, setting)
     _make_paths_absolute(overrides, Path.cwd())
     _check_renamed(tree, str(path))
     _merge(tree, overrides)
     return checked_config(tree, str(path))
+
+
+def _read_text(path: Path) -> str:
+    with path.open("rb") as file:  # at most one byte too many, which parse_yaml then rejects
+        return file.read(4 * (MAX_YAML_LENGTH + 1)).decode()
 
 
 def _require_no_check_lines(text: str, path: Path) -> None:
@@ -120,7 +127,7 @@ class _ConfigLoader(yaml.SafeLoader):
             return value.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
             raise yaml.constructor.ConstructorError(
-                None, None, f"{value!r} is not valid Unicode", node.start_mark
+                None, None, f"{short_repr(value)} is not valid Unicode", node.start_mark
             ) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -128,7 +135,7 @@ class _ConfigLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} occurs twice", key.start_mark
+                    None, None, f"the key {short_repr(key.value)} occurs twice", key.start_mark
                 )
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else key)
         return super().construct_mapping(node, deep)
@@ -181,18 +188,21 @@ def _expand_user(value: str, folder: Path) -> Path:
 def _apply_setting(tree: dict[str, Any], setting: str) -> None:
     keys, equals, text = setting.partition("=")
     if not equals or not all(keys.split(".")):
-        raise ConfigError(f"--set expects key.path=value, got {setting!r}.")
+        raise ConfigError(f"--set expects key.path=value, got {short_repr(setting)}.")
     try:
-        value = yaml.load(text, _ConfigLoader)
+        value = parse_yaml(text, _ConfigLoader)
     except yaml.YAMLError as error:
         raise ConfigError(
-            f"--set {keys}: {text!r} is not a valid YAML value: {_one_line(error)}"
+            f"--set {shorten(keys)}: {short_repr(text)} is not a valid YAML value: "
+            f"{_one_line(error)}"
         ) from error
     *parents, last = keys.split(".")
     for key in parents:
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
-            raise ConfigError(f"--set {keys}: {key} already has a value, so it is not a section.")
+            raise ConfigError(
+                f"--set {shorten(keys)}: {key} already has a value, so it is not a section."
+            )
     tree[last] = value
 
 
@@ -234,26 +244,34 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return shorten(" ".join(str(error).split()), 1000)
 
 
+_MAX_PROBLEMS = 20
 _UNIONS = (["data"], ["model", "encoder"], ["model", "loss"], ["train", "threshold_criterion"])
 
 
 def _explain(error: pydantic.ValidationError) -> str:
     problems = []
-    for problem in error.errors():
+    all_problems = error.errors()
+    for problem in all_problems[:_MAX_PROBLEMS]:
         # pydantic adds the tag of a union to the location, but the file does not contain it.
-        location = [str(part) for part in problem["loc"]]
+        location = [shorten(str(part)) for part in problem["loc"]]
         for union in _UNIONS:
             if len(location) > len(union) and location[: len(union)] == union:
                 del location[len(union)]
         message = _describe(problem, location)
         # A section is too long to show; the short form of an encoder or a loss is not.
         is_section = isinstance(problem["input"], dict) and set(problem["input"]) != {"name"}
-        got = "" if is_section or problem["type"] == "missing" else f", got {problem['input']!r}"
-        problems.append(f"{'.'.join(location) or 'configuration'}: {message}{got}")
-    return "; ".join(problems) + "."
+        got = (
+            ""
+            if is_section or problem["type"] == "missing"
+            else f", got {short_repr(problem['input'])}"
+        )
+        name = ".".join(location) or "configuration"
+        problems.append(f"{name}: {message}{got}")
+    num_more = len(all_problems) - len(problems)
+    return "; ".join(problems) + (f"; and {num_more:,} more" if num_more else "") + "."
 
 
 def _describe(problem: Mapping[str, Any], location: list[str]) -> str:

@@ -17,6 +17,7 @@ import yaml
 
 from diptych.pipeline.runners.kubeflow.installed import check_kfp_installed
 from diptych.schemas.errors import ConfigError, ServiceError
+from diptych.schemas.yaml_text import check_yaml
 
 _TIMEOUT_S = 10
 _PAGE_SIZE = 100  # of recurring runs; one name has one, or two for a moment
@@ -56,10 +57,11 @@ def read_compiled_pipeline(path: Path) -> CompiledPipeline:
     """
     try:
         content = path.read_bytes()
+        check_yaml(content.decode())
         name = next(yaml.safe_load_all(content))["pipelineInfo"]["name"]
     except OSError as error:
         raise ConfigError(f"Cannot read the pipeline {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError, StopIteration, TypeError, KeyError) as error:
+    except (yaml.YAMLError, ValueError, StopIteration, TypeError, KeyError) as error:
         raise ConfigError(
             f"{path} is not a compiled pipeline. Create one with diptych compile --runner kubeflow."
         ) from error

@@ -1,4 +1,5 @@
 import json
+import re
 import time
 from pathlib import Path
 
@@ -302,3 +303,35 @@ def test_renamed_keys_are_found_in_nested_settings_and_in_the_search_space(write
         "config.yaml: pairs.negatives: confusable was renamed to pairs.negatives: similar_classes; "
         "pairs.policy was renamed to pairs.sampling."
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: " + "x" * 200_000,
+        "name: toy\ndata: {kind: table, path: x, label: [" + "abc," * 5_000 + "]}",
+        "x" * 200_000 + ": 1",
+        "".join(f"unknown{number}: 1\n" for number in range(1_000)),
+        "data: {kind: " + "x" * 200_000 + "}",
+        "name: '" + "x" * 200_000,
+        "name: " + "7" * 5000,
+        "name: " + "[" * 100_000,
+        "pairs: {ratio: " + "9" * 5000 + "}",
+    ],
+)
+def test_a_message_about_an_enormous_configuration_is_short(tmp_path, text):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_config(tmp_path / "c.yaml")
+    assert len(str(error.value)) < 10_001
+    with pytest.raises(ConfigError) as error:
+        load_config(tmp_path / "c.yaml", (f"data={text}", f"{text}=1"))
+    assert len(str(error.value)) < 10_001
+
+
+@pytest.mark.parametrize("value", ["7" * 5000, "[" * 100_000, "2026-13-01", "x" * 2_000_000])
+def test_an_enormous_value_of_an_override_is_an_error_that_shows_its_start(tmp_path, value):
+    (tmp_path / "c.yaml").write_text("name: toy")
+    with pytest.raises(ConfigError, match=f"--set a: '{re.escape(value[:10])}") as error:
+        load_config(tmp_path / "c.yaml", (f"a={value}",))
+    assert len(str(error.value)) < 1000
