@@ -1,45 +1,77 @@
-"""A local Ray cluster that ends with the process that started it."""
+"""A local Ray cluster that only this process can use, and that ends with it.
 
+It listens on the loopback interface only. Its token is new each time, and is stored in a file that
+only this user can read, in a temporary folder that only this user can enter.
+"""
+
+import contextlib
 import logging
 import os
 import re
 import secrets
+import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from diptych.components.common.import_path import isolated_job_config
-from diptych.schemas.cleanup import cleanup_on_error
+from diptych.schemas.cleanup import cleanup, cleanup_on_error
 from diptych.schemas.errors import DiptychError
 
 _START_ATTEMPTS = 3  # the raylet gives up if its agent needs more than 15 s to start
-_TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _FALLBACK = "/tmp"
 _SAFE_FOLDER = re.compile(r"[A-Za-z0-9/._+-]+")
-# A socket has at most 107 bytes; below this folder, Ray adds
-# /session_2026-11-21_02-15-30_123456_1234567/sockets/plasma_store.99
-_MAX_FOLDER_LENGTH = 107 - 67
+_PREFIX, _RAY_FOLDER, _TOKEN_FILE = "ray-", "r", "token"
+# A socket has at most 107 bytes; below the chosen folder, there is
+# /ray-12345678/r/session_2026-11-21_02-15-30_123456_1234567/sockets/plasma_store.99
+_MAX_FOLDER_LENGTH = 107 - 15 - 67
 _progress = logging.getLogger("diptych.progress")
 
 
+@contextlib.contextmanager
+def local_ray(
+    num_cpus: int, make_error: Callable[[str], DiptychError], **options: Any
+) -> Iterator[None]:
+    """Start a local Ray without a dashboard, and stop it at the end of the context.
+
+    Args:
+      num_cpus: Number of CPUs that Ray schedules.
+      make_error: Creates the error to raise from the reason why Ray did not start.
+      **options: Further arguments of ``ray.init``.
+    """
+    parent = choose_ray_folder()
+    if parent is None:
+        raise make_error(
+            "It needs a writable folder with a short name of letters, digits, / . _ and -, for its "
+            f"sockets. {_FALLBACK} is not writable: set RAY_TMPDIR to another folder."
+        )
+    os.makedirs(parent, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))  # mode 0700; Ray uses 0777 inside
+    with cleanup(lambda: shutil.rmtree(folder, ignore_errors=True)), _private_settings(folder):
+        import ray
+
+        _start(num_cpus, make_error, {"_temp_dir": str(folder / _RAY_FOLDER), **options})
+        with cleanup(ray.shutdown):
+            yield
+
+
 def choose_ray_folder() -> str | None:
-    """Choose the folder for the sockets and logs of a local Ray; None if no folder is usable.
+    """Choose the folder that contains the private folder of a local Ray; None if none is usable.
 
     Ray takes RAY_TMPDIR or TMPDIR as they are. It fails if the path of a socket is longer than the
     kernel allows, and splits commands that contain the path at special characters.
     """
     given = [os.environ.get("RAY_TMPDIR"), os.environ.get("TMPDIR")]
-    parents = [os.path.abspath(folder) for folder in given if folder]
-    folders = (os.path.join(parent, "ray") for parent in (*parents, _FALLBACK))
-    return next((folder for folder in folders if _is_usable(folder)), None)
+    folders = [os.path.abspath(folder) for folder in given if folder]
+    return next((folder for folder in (*folders, _FALLBACK) if _is_usable(folder)), None)
 
 
 def _is_usable(folder: str) -> bool:
     if len(folder) > _MAX_FOLDER_LENGTH or not _SAFE_FOLDER.fullmatch(folder):
         return False
-    while not os.path.lexists(folder):  # Ray creates it
+    while not os.path.lexists(folder):
         folder = os.path.dirname(folder)
     try:
         tempfile.TemporaryFile(dir=folder).close()
@@ -48,42 +80,65 @@ def _is_usable(folder: str) -> bool:
     return True
 
 
-def provide_token() -> None:
-    """Give Ray a token in the environment if it cannot keep one in the home directory."""
-    if any(os.environ.get(name) for name in _TOKEN_VARIABLES):
-        return
+@contextlib.contextmanager
+def _private_settings(folder: Path) -> Iterator[None]:
+    """Set what Ray reads from the environment, in this process and in those that it starts."""
+    token = folder / _TOKEN_FILE
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32), encoding="ascii")
+    with _environment(
+        RAY_AUTH_MODE="token",
+        RAY_AUTH_TOKEN=None,  # that of a cluster, which has precedence
+        RAY_AUTH_TOKEN_PATH=str(token),
+        # Ray's switch for a single machine: all processes bind to 127.0.0.1.
+        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
+        RAY_enable_metrics_collection="0",  # these metrics need no token
+        RAY_USAGE_STATS_ENABLED="0",  # else Ray sends statistics to its authors
+    ):
+        from ray._private import ray_constants
+        from ray._raylet import (  # type: ignore[attr-defined] # compiled
+            AuthenticationTokenLoader,
+            Config,
+        )
+
+        def read_environment() -> None:  # Ray reads it on import, and stores it
+            Config.initialize("")
+            AuthenticationTokenLoader.instance().reset_cache()
+
+        is_cluster_enabled = ray_constants.ENABLE_RAY_CLUSTER
+        ray_constants.ENABLE_RAY_CLUSTER = False
+        read_environment()
+        try:
+            yield
+        finally:
+            ray_constants.ENABLE_RAY_CLUSTER = is_cluster_enabled
+    read_environment()
+
+
+@contextlib.contextmanager
+def _environment(**variables: str | None) -> Iterator[None]:
+    """Set environment variables, or remove those that are None; restore them at the end."""
+    previous = {name: os.environ.get(name) for name in variables}
+    _update_environment(variables)
     try:
-        file = Path.home() / ".ray" / "auth_token"
-        if file.is_file() and os.access(file, os.R_OK):
-            return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=file.parent).close()
-    except (OSError, RuntimeError):  # RuntimeError: the user has no home directory
-        os.environ[_TOKEN_VARIABLES[0]] = secrets.token_hex(32)
+        yield
+    finally:
+        _update_environment(previous)
 
 
-def start_local_ray(
-    num_cpus: int, make_error: Callable[[str], DiptychError], **options: Any
+def _update_environment(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _start(
+    num_cpus: int, make_error: Callable[[str], DiptychError], options: dict[str, Any]
 ) -> None:
-    """Start a local Ray with its own token and without a dashboard.
-
-    Args:
-      num_cpus: Number of CPUs that Ray schedules.
-      make_error: Creates the error to raise from the reason why Ray did not start.
-      **options: Further arguments of ``ray.init``.
-    """
-    # Otherwise Ray sends statistics to its authors.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    provide_token()
     import ray
 
-    folder = choose_ray_folder()
-    if folder is None:
-        raise make_error(
-            "It needs a writable folder with a short name of letters, digits, / . _ and -, for its "
-            f"sockets. {_FALLBACK} is not writable: set RAY_TMPDIR to another folder."
-        )
-    options.setdefault("_temp_dir", folder)
     for attempt in range(1, _START_ATTEMPTS + 1):
         try:
             with cleanup_on_error(ray.shutdown):

@@ -4,10 +4,10 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from diptych.components.common.import_path import isolated_job_config
-from diptych.components.common.local_ray import start_local_ray
+from diptych.components.common.local_ray import local_ray
 from diptych.components.trainer.py_modules import build_py_modules
 from diptych.components.trainer.ray_resources import (
     ResourceRequest,
@@ -46,11 +46,7 @@ def ray_session(settings: TrainConfig, model: ModelConfig) -> Iterator[ResourceR
         if ray.is_initialized():
             yield _resolve_resources(settings)
             return
-        if address:
-            _connect(address, model)
-        else:
-            _start(settings)
-        with cleanup(ray.shutdown):
+        with _connect(address, model) if address else _start(settings):
             yield _resolve_resources(settings)
 
 
@@ -112,8 +108,8 @@ def _node_resources() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _start(settings: TrainConfig) -> None:
-    """Start a local Ray with the total number of CPUs of the workers."""
+def _start(settings: TrainConfig) -> AbstractContextManager[None]:
+    """Return a context with a local Ray with the total number of CPUs of the workers."""
     num_workers, machine_cpus = settings.num_workers, len(os.sched_getaffinity(0))
     num_cpus = num_workers * (settings.cpus_per_worker or max(machine_cpus // num_workers, 1))
     # Ray schedules at least one CPU per worker, even if the machine has fewer.
@@ -123,7 +119,7 @@ def _start(settings: TrainConfig) -> None:
             f"Training needs {request}, this machine has {machine_cpus}. Lower train.num_workers "
             "or train.cpus_per_worker, or set train.ray_address to the address of a cluster."
         )
-    start_local_ray(
+    return local_ray(
         num_cpus,
         lambda reason: TrainingError(
             f"Cannot start Ray: {reason} Set train.num_workers=0 to train without Ray."
@@ -131,7 +127,8 @@ def _start(settings: TrainConfig) -> None:
     )
 
 
-def _connect(address: str, model: ModelConfig) -> None:
+@contextmanager
+def _connect(address: str, model: ModelConfig) -> Iterator[None]:
     import ray
 
     _check_reachable(address)
@@ -143,6 +140,8 @@ def _connect(address: str, model: ModelConfig) -> None:
             ray.init(address=address, job_config=job_config, runtime_env={"py_modules": py_modules})
     except Exception as error:
         raise TrainingError(_connection_error_message(address, error)) from error
+    with cleanup(ray.shutdown):
+        yield
 
 
 def _check_reachable(address: str) -> None:

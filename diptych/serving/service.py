@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from diptych.components.common.local_ray import start_local_ray
+from diptych.components.common.local_ray import local_ray
 from diptych.schemas.cleanup import cleanup
 from diptych.schemas.errors import ModelError, ServiceError
 from diptych.serving.http_errors import ApiError
@@ -136,23 +136,22 @@ async def _poll_versions(
 def _run_ray_serve() -> Iterator[None]:
     """Run a local Ray with Serve and without its proxies; stop all of it at the end."""
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
-    import ray
-    from ray import serve
-
-    start_local_ray(
+    with local_ray(
         len(os.sched_getaffinity(0)),
         lambda reason: ServiceError(f"Cannot start Ray: {reason}"),
         object_store_memory=_OBJECT_STORE_BYTES,
-    )
-    with cleanup(_shut_down_serve, ray.shutdown):
-        serve.start(proxy_location="Disabled")
-        yield
+    ):
+        from ray import serve
+
+        with cleanup(_shut_down_serve):
+            serve.start(proxy_location="Disabled")
+            yield
 
 
 def _shut_down_serve() -> None:
     from ray import serve
 
-    with contextlib.suppress(Exception):  # ray.shutdown stops what remains
+    with contextlib.suppress(Exception):  # the end of Ray stops what remains
         serve.shutdown()
 
 

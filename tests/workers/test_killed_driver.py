@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import train_driver
+from exposure import environment_of, listening_addresses, reachable_by_others
 from pipeline_runs import DIPTYCH, QUICK, blobs, pushed_version, write_config
 from processes import pids_of_session, pids_with_command, start_session, wait_until
 
@@ -45,10 +47,24 @@ def test_resumed_drivers_end_like_an_uninterrupted_one(
     checkpoints, log = tmp_path / "checkpoints", tmp_path / "log.txt"
     with start_session(_driver_command(pairs, checkpoints), log) as driver:
         killed_progress = wait_for_mid_epoch_checkpoint(checkpoints, epoch=2, of=driver)
+        pids = pids_of_session(driver.pid)
+        listening = listening_addresses(pids)
+        token_files = {environment_of(pid).get("RAY_AUTH_TOKEN_PATH") for pid in pids} - {None}
+        (folder,) = {Path(file).parent for file in token_files}
+        exposed = reachable_by_others(folder)
+        token = (folder / "token").read_text()
+        told = [environment_of(pid) for pid in pids if token in str(environment_of(pid))]
         driver.kill()
         driver.wait()
         # Ray ends the workers; they must not save a checkpoint during the next run.
         wait_until(lambda: not _workers_of(driver), timeout_s=60)
+
+    assert {"raylet", "gcs_server"} <= {name for _, _, name in listening}
+    # The server of TensorFlow, in a worker of several, has no setting for its address.
+    open_to_all = {name for ip, _, name in listening if ip != "127.0.0.1"}
+    assert open_to_all <= {"ray::RayTrainWo"}
+    assert exposed == {}
+    assert len(token) == 64 and told == []
 
     for epoch, signal_number in ((3, signal.SIGTERM), (4, signal.SIGINT)):
         with start_session(_driver_command(pairs, checkpoints), log) as driver:

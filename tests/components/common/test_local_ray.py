@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.components.common.local_ray import choose_ray_folder, provide_token
+from diptych.components.common.local_ray import choose_ray_folder
 
-LONGEST_SOCKET = "session_2026-11-21_02-15-30_123456_1234567/sockets/plasma_store.99"
+LONGEST_SOCKET = "ray-12345678/r/session_2026-11-21_02-15-30_123456_1234567/sockets/plasma_store.99"
 
 
 @pytest.fixture(autouse=True)
@@ -17,19 +17,19 @@ def environment(monkeypatch):
     return monkeypatch
 
 
-def test_the_folder_is_that_of_ray_by_default(environment):
-    assert choose_ray_folder() == "/tmp/ray"
+def test_the_folder_is_tmp_by_default(environment):
+    assert choose_ray_folder() == "/tmp"
     environment.setenv("TMPDIR", "")
-    assert choose_ray_folder() == "/tmp/ray"
+    assert choose_ray_folder() == "/tmp"
 
 
 def test_a_usable_folder_of_the_user_is_kept(environment):
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         environment.setenv("TMPDIR", folder)
-        assert choose_ray_folder() == f"{folder}/ray"
+        assert choose_ray_folder() == folder
         with tempfile.TemporaryDirectory(dir="/tmp") as other:
             environment.setenv("RAY_TMPDIR", other)
-            assert choose_ray_folder() == f"{other}/ray"
+            assert choose_ray_folder() == other
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=120))
@@ -43,35 +43,11 @@ def test_a_socket_in_the_folder_can_be_bound_and_its_path_is_safe(name):
     assert not set(folder) & set(" \t\n'\"`$\\\\*?[]{}()<>|&;#%~!")
 
 
-@pytest.mark.parametrize("name", ["file", "file/inside", "missing/inside", "/proc/none"])
+@pytest.mark.parametrize("name", ["file", "file/inside", "new/in", "/proc/none"])
 def test_only_a_writable_folder_is_used(environment, name):
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="a") as folder:
         open(f"{folder}/file", "w").close()
         given = os.path.join(folder, name)
         environment.setenv("TMPDIR", given)
-        expected = f"{given}/ray" if name.startswith("missing") else "/tmp/ray"
+        expected = given if name.startswith("new") else "/tmp"
         assert choose_ray_folder() == expected
-
-
-@pytest.mark.parametrize("home", ["/proc/none", "file/inside"])
-def test_a_home_that_is_not_writable_needs_no_token_file(environment, tmp_path, home):
-    (tmp_path / "file").touch()
-    environment.setenv("HOME", str(tmp_path / home))
-    environment.setenv("RAY_AUTH_TOKEN", "")
-    provide_token()
-    token = os.environ["RAY_AUTH_TOKEN"]
-    assert len(token) == 64
-    provide_token()
-    assert os.environ["RAY_AUTH_TOKEN"] == token
-
-
-def test_a_token_of_the_user_is_kept(environment, tmp_path):
-    environment.delenv("RAY_AUTH_TOKEN", raising=False)
-    environment.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
-    environment.setenv("HOME", str(tmp_path))
-    provide_token()
-    assert "RAY_AUTH_TOKEN" not in os.environ
-    environment.setenv("HOME", "/proc/none")
-    environment.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
-    provide_token()
-    assert "RAY_AUTH_TOKEN" not in os.environ
