@@ -10,6 +10,7 @@ from pathlib import Path
 
 from diptych.components.common.import_path import import_encoder_from, safe_import_path
 from diptych.pipeline.progress import ProgressReporter, forward_progress
+from diptych.pipeline.standard_error import tolerate_full_disk
 from diptych.pipeline.workspace import LOG, mark_running, run_folder
 from diptych.schemas.cleanup import cleanup
 from diptych.schemas.config.config import Config
@@ -57,6 +58,7 @@ def open_session(
     with (
         safe_import_path(),
         progress.begin_run(config.name, root, log),
+        tolerate_full_disk(),
         log_to_file(log),
         mark_running(log.parent),
         forward_progress(progress),
