@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from diptych.components.trainer.private_server import close_to_other_machines
 from diptych.schemas.config.model import ModelConfig
 from diptych.schemas.config.train import TrainConfig
 from diptych.schemas.errors import DiptychError, TrainingError
@@ -58,6 +59,7 @@ def _make_all_reduce_sum() -> Any:
     It uses the communicator of TensorFlow's multi-worker strategy. The scope of the strategy is
     never entered, because Keras 3 cannot train under it.
     """
+    import ray
     import tensorflow as tf
 
     implementations = tf.distribute.experimental.CommunicationImplementation
@@ -68,6 +70,7 @@ def _make_all_reduce_sum() -> Any:
             implementation=implementations.NCCL if gpus else implementations.RING,
         )
     )
+    close_to_other_machines(ray.util.get_node_ip_address())
 
     def all_reduce_sum(tensors: Any) -> list[Any]:
         return list(

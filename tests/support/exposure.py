@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -12,7 +13,7 @@ _LISTEN = "0A"  # the state in /proc/net/tcp
 def listening_addresses(pids):
     """Return the (IP address, port, name of the process) of all sockets on which processes listen.
 
-    An IPv4 address in the notation of IPv6 is returned as IPv4.
+    An IPv4 address in the notation of IPv6 is returned as IPv4, and ``::`` accepts both.
     """
     sockets = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -30,6 +31,23 @@ def listening_addresses(pids):
                     if target in sockets:
                         found.add((*sockets[target], name))
     return found
+
+
+def is_reachable_from_outside(ip, port):
+    """Return whether a listening socket accepts a connection to an address of the machine.
+
+    The socket may be bound to the loopback device, which its address does not show.
+    """
+    if ipaddress.ip_address(ip).is_loopback:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 53))  # sends nothing; chooses the address of this machine
+        address = probe.getsockname()[0]
+    try:
+        socket.create_connection((address, port), 5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def environment_of(pid):
