@@ -34,6 +34,7 @@ RENAMED_KEYS = {
 CHECK = "CHECK:"
 """Start of a comment on an uncertain guess of ``diptych init``, which the user must decide."""
 
+_MAX_SECTIONS = 20  # in each other; a key of the configuration has 4 at most
 _CHECK_LINE = re.compile(r"\s*#\s*CHECK\b")
 
 
@@ -121,6 +122,10 @@ class _ConfigLoader(yaml.SafeLoader):
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         value = super().construct_scalar(node)
+        if isinstance(value, str) and "\0" in value:  # no path, column or name can have one
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{short_repr(value)} has a null character", node.start_mark
+            )
         if not isinstance(value, str) or value.isascii():
             return value
         try:
@@ -187,7 +192,8 @@ def _expand_user(value: str, folder: Path) -> Path:
 
 def _apply_setting(tree: dict[str, Any], setting: str) -> None:
     keys, equals, text = setting.partition("=")
-    if not equals or not all(keys.split(".")):
+    *parents, last = keys.split(".")
+    if not equals or not all((*parents, last)) or len(parents) > _MAX_SECTIONS:
         raise ConfigError(f"--set expects key.path=value, got {short_repr(setting)}.")
     try:
         value = parse_yaml(text, _ConfigLoader)
@@ -196,7 +202,6 @@ def _apply_setting(tree: dict[str, Any], setting: str) -> None:
             f"--set {shorten(keys)}: {short_repr(text)} is not a valid YAML value: "
             f"{_one_line(error)}"
         ) from error
-    *parents, last = keys.split(".")
     for key in parents:
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):

@@ -171,6 +171,19 @@ def test_half_of_a_surrogate_pair_is_an_error(tmp_path, text):
         load_config(path)
 
 
+def test_a_null_character_is_an_error(tmp_path, write):
+    text = '{name: toy, data: {kind: images, path: "~birds\\0"}}'
+    with pytest.raises(ConfigError, match="has a null character"):
+        load_config(write(text))
+    with pytest.raises(ConfigError, match=r"--set data\.path: .* has a null character"):
+        load_config(write(SMALL), ('data.path="~birds\\0"',))
+
+
+def test_a_setting_of_thousands_of_sections_is_an_error(write):
+    with pytest.raises(ConfigError, match=r"--set expects key\.path=value, got 'a\.a"):
+        load_config(write(SMALL), ("a." * 3000 + "b=1",))
+
+
 def test_one_correction_of_unequal_classes_is_accepted(write):
     natural = {"pairs": {"sampling": "natural"}, "train": {"weights": "inverse_frequency"}}
     assert load_config(write({**SMALL, **natural})).train.weights == "inverse_frequency"
