@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from diptych.components.common.images import ImageLimits, prepare_image, read_bounded
+from diptych.components.common.path_roles import parse_path
 from diptych.components.common.row_parsing import RejectionReasons
 from diptych.components.common.split_names import parse_split_name
 from diptych.components.example_gen.example_batch import (
@@ -20,7 +21,6 @@ from diptych.components.example_gen.given_splits import (
     describe_unknown_split,
     select_split_keys,
 )
-from diptych.components.example_gen.path_levels import parse_path
 from diptych.schemas.config.colour import parse_colour
 from diptych.schemas.config.data import ImageFolder, PairTable, TFRecords
 from diptych.schemas.config.split import SplitConfig

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from diptych.components.common import cell_values as values
+from diptych.components.common.path_roles import parse_path
 from diptych.components.common.table_rows import (
     TableRows,
     TextSettings,
@@ -33,7 +34,6 @@ from diptych.components.example_gen.image_cells import (
     find_image_column,
 )
 from diptych.components.example_gen.pair_tables import canonical_same_value
-from diptych.components.example_gen.path_levels import parse_path
 from diptych.components.example_gen.span_files import SpanFiles, find_span_files
 from diptych.components.example_gen.split_scan import find_given_splits
 from diptych.components.example_gen.splits import assign_splits

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 
 from diptych.components.common.label_text import normalize_text
-from diptych.components.example_gen.path_levels import parse_path
+from diptych.components.common.path_roles import parse_path
 from diptych.components.example_gen.span_files import SpanFiles
 from diptych.schemas.config.data import ImageFolder
 

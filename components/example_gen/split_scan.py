@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from diptych.components.common import cell_values as values
 from diptych.components.common.cell_values import CellFormat
+from diptych.components.common.path_roles import parse_path
 from diptych.components.common.split_names import (
     find_split_in_path,
     parse_split_name,
@@ -18,7 +19,6 @@ from diptych.components.common.split_names import (
 )
 from diptych.components.common.table_rows import TextSettings, read_table_rows
 from diptych.components.example_gen.given_splits import check_given_splits
-from diptych.components.example_gen.path_levels import parse_path
 from diptych.components.example_gen.span_files import SpanFiles
 from diptych.components.example_gen.tfrecords import decode_examples, read_records, single_values
 from diptych.schemas.config.data import DataConfig, ImageFolder, TFRecords

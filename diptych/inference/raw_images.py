@@ -9,9 +9,9 @@ import numpy as np
 from diptych.components.common.data_files import DataFile, find_images
 from diptych.components.common.file_types import format_list
 from diptych.components.common.images import ImageLimits, prepare_image, read_bounded
-from diptych.components.common.label_text import normalize_text
+from diptych.components.common.path_roles import parse_path
 from diptych.inference.raw_batch import InputPartition, RawBatch
-from diptych.schemas.config.data import ImageFolder
+from diptych.schemas.config.data import ImageFolder, LevelRole
 from diptych.schemas.errors import DataError
 from diptych.schemas.manifest import ModelManifest
 
@@ -21,21 +21,32 @@ _BATCH_FILES, _BATCH_BYTES = 256, 16 << 20
 
 @dataclasses.dataclass(frozen=True)
 class ImageFolderPartition:
-    """Image files of a folder; if ``labelled``, their subfolders are the labels.
+    """Image files of a folder.
 
-    ``rejected`` holds the files that are not opened.
+    Attributes:
+      root: The folder.
+      files: The images.
+      labelled: Whether their subfolders are the labels.
+      limits: Limits of the images.
+      levels: Role of each folder level, for images in that number of folders.
+      rejected: Name and reason of each file that is not opened.
     """
 
     root: Path
     files: tuple[DataFile, ...]
     labelled: bool
     limits: ImageLimits
+    levels: tuple[LevelRole, ...] | None = None
     rejected: tuple[tuple[str, str], ...] = ()
 
     @property
     def num_examples(self) -> int:
         """See ``InputPartition``."""
         return len(self.files) + len(self.rejected)
+
+    def _read_label(self, name: str) -> str:
+        has_levels = self.levels is not None and name.count("/") == len(self.levels)
+        return parse_path(name, self.levels if has_levels else None).label
 
     def read(self) -> Iterator[RawBatch]:
         """Read the images in batches of a few hundred."""
@@ -50,11 +61,7 @@ class ImageFolderPartition:
                     names.append(file.name)
                 else:
                     rejected.append((file.name, problem))
-            labels = (
-                tuple(normalize_text(name.rpartition("/")[0]) for name in names)
-                if self.labelled
-                else None
-            )
+            labels = tuple(map(self._read_label, names)) if self.labelled else None
             yield RawBatch(_to_object_array(images), tuple(names), labels, tuple(rejected))
             rejected = []
 
@@ -104,7 +111,9 @@ def image_folder_partitions(path: Path, manifest: ModelManifest) -> list[InputPa
     Raises:
       DataError: If the folder contains no image.
     """
-    found = find_images(str(path), manifest.configuration.get("data", {}).get("follow_links"))
+    data = manifest.configuration.get("data", {})
+    levels = tuple(data["levels"]) if data.get("levels") else None
+    found = find_images(str(path), data.get("follow_links"))
     files = found.files
     if not files:
         unusable = found.rejected or found.ignored
@@ -119,7 +128,7 @@ def image_folder_partitions(path: Path, manifest: ModelManifest) -> list[InputPa
     partitions: list[InputPartition] = []
     for group in _group_files(files, _PARTITION_FILES, _PARTITION_BYTES):
         partitions.append(
-            ImageFolderPartition(path, group, labelled, limits, rejected_of_partition)
+            ImageFolderPartition(path, group, labelled, limits, levels, rejected_of_partition)
         )
         rejected_of_partition = ()  # reported once, by the first partition
     return partitions

@@ -51,10 +51,20 @@ def test_images_are_sorted_by_name_and_their_folders_are_labels(tmp_path, image_
 
 
 def test_names_of_folders_are_normalized(tmp_path, image_manifest):
-    for name in ("Zoe\u0308/1.png", "Zo\u00eb/2.png"):
+    for name in ("Zoe\u0308/1.png", "Zo\u00eb/2.png", "Zo\u00eb /x/2.png"):
         write_image(tmp_path / name)
     *_, labels, _ = read_all(tmp_path, image_manifest)
-    assert labels == ["Zo\u00eb", "Zo\u00eb"]
+    assert labels == ["Zo\u00eb", "Zo\u00eb/x", "Zo\u00eb"]
+
+
+def test_folder_levels_have_the_roles_of_the_training_data(tmp_path, image_manifest):
+    for name in ("train/wren/1.png", "test/wren/2.png", "owl/3.png"):
+        write_image(tmp_path / name)
+    configuration = {"data": {"levels": ["split", "label"]}}
+    manifest = image_manifest.model_copy(update={"configuration": configuration})
+    _, sources, labels, _ = read_all(tmp_path, manifest)
+    assert sources == ["owl/3.png", "test/wren/2.png", "train/wren/1.png"]
+    assert labels == ["owl", "wren", "wren"]
 
 
 def test_images_without_folders_have_no_labels(tmp_path, image_manifest):

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from diptych.components.common.data_files import find_images
-from diptych.components.example_gen.path_levels import parse_path
+from diptych.components.common.path_roles import parse_path
 from diptych.components.example_gen.profile.data_profile import (
     DataProfile,
     count_noun,

@@ -6,11 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from diptych.components.common.path_roles import PathRoles, parse_path
 from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.path_levels import (
-    PathRoles,
     check_levels_are_clear,
-    parse_path,
 )
 from diptych.components.example_gen.span_files import find_files
 from diptych.schemas.config.data import ImageFolder
