@@ -84,11 +84,11 @@ def describe_data(config: Config) -> list[str]:
     if isinstance(config.data, ImageFolder) and config.data.table is None:
         return []
     newest = find_span_files(config.data)[-1]
-    unused: list[tuple[str, str]] = []
+    unused = list(newest.ignored)
     oddities = list_mixed_splits(newest, config.split)
     if has_columns(config.data):
         inputs = infer_input_spec(config.data, config.split)
-        unused = list_unused_columns(newest, config.data, inputs)
+        unused += list_unused_columns(newest, config.data, inputs)
         oddities += list_suspicious_headers(newest, config.data)
     return [
         f"{title:<18}{times.count} x {reason} ({'such as ' * (times.count > 1)}{times.source})"

@@ -128,9 +128,17 @@ def is_number(data_type: pa.DataType) -> bool:
 
 def can_be_text(data_type: pa.DataType) -> bool:
     """Return whether cells of this type can be labels, ids or groups."""
-    if pa.types.is_dictionary(data_type):
+    types = pa.types
+    if types.is_dictionary(data_type):
         data_type = data_type.value_type
-    return not pa.types.is_nested(data_type) and not pa.types.is_large_binary(data_type)
+    if isinstance(data_type, pa.BaseExtensionType):
+        data_type = data_type.storage_type
+    return not (
+        types.is_nested(data_type)
+        or types.is_large_binary(data_type)
+        or types.is_interval(data_type)
+        or types.is_run_end_encoded(data_type)
+    )
 
 
 def as_text(cells: pa.Array, cell_format: CellFormat = _DEFAULT_FORMAT) -> pa.Array:

@@ -45,9 +45,7 @@ _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 def is_parquet(path: Path) -> bool:
-    """Return whether a file has the extension .parquet or .pq, or the content of such a file."""
-    if path.suffix.lower() in (".parquet", ".pq"):
-        return True
+    """Return whether a file has the content of a Parquet file, whatever its name."""
     with path.open("rb") as file:
         return file.read(4) == b"PAR1"
 

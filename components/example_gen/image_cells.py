@@ -140,8 +140,8 @@ def can_hold_images(data_type: pa.DataType) -> bool:
 
 def holds_image_bytes(data_type: pa.DataType) -> bool:
     """Return whether cells of this type hold images themselves, if they are not from a CSV file."""
-    is_binary = pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type)
-    return is_binary or _is_image_struct(data_type)
+    types = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return any(is_type(data_type) for is_type in types) or _is_image_struct(data_type)
 
 
 def _is_image_struct(data_type: pa.DataType) -> bool:

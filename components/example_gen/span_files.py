@@ -225,7 +225,8 @@ def _list_files(data: Table | PairTable | TFRecords, key: str) -> SpanFiles:
         raise DataError(
             f"All files in {path} are empty (0 bytes). Check how the data were written."
         )
-    return SpanFiles(Path(root), tuple(files), ignored=tuple(ignored))
+    ignored += [(file.name, "empty (0 bytes)") for file in files if not file.size]
+    return SpanFiles(Path(root), tuple(files), ignored=tuple(sorted(ignored)))
 
 
 def _explain_ignored(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import TypeGuard
 import pyarrow as pa
 
 from diptych.components.common import cell_values as values
-from diptych.components.common.table_rows import TextSettings, first_row_number
+from diptych.components.common.table_rows import TextSettings, first_row_number, read_schema
 from diptych.components.common.tables.file_formats import detect_table_format
 from diptych.components.common.tables.text_format import has_suspicious_header
 from diptych.components.example_gen.columns import INDEX_COLUMNS, ColumnSample
@@ -34,9 +34,10 @@ def list_unused_columns(
     """List the columns without a role, each with the reason.
 
     Raises:
-      DataError: If the first rows cannot be read.
+      DataError: If the first rows or a header cannot be read.
     """
-    sample, batch = read_first_rows(span, TextSettings.from_config(data))
+    settings = TextSettings.from_config(data)
+    sample, batch = read_first_rows(span, settings)
     role = data.same if isinstance(data, PairTable) else data.label
     vector = [column.name for column in (*inputs.columns, *inputs.right_columns)]
     used = {role, *vector, *(getattr(data, key) for key in ("id", "group", "split", "time"))}
@@ -44,7 +45,10 @@ def list_unused_columns(
         used |= {str(data.left), str(data.right)}
     if isinstance(data, ImageFolder):
         used.add(find_image_column(data, sample.names))
-    return list(explain_unused(sample, batch, {name for name in used if name is not None}))
+    unused = list(explain_unused(sample, batch, {name for name in used if name is not None}))
+    others = (read_schema(span.root / file.name, settings).names for file in span.files)
+    new = {name for names in others for name in names} - {*sample.names, *used}
+    return unused + [(name, "column that the first file does not have") for name in sorted(new)]
 
 
 def explain_unused(

@@ -120,7 +120,7 @@ def test_the_output_of_tensorflow_is_hidden(config):
     assert result.stderr == ""
 
 
-def test_unused_columns_and_a_suspicious_header_are_listed(config, diptych, monkeypatch):
+def test_unused_columns_and_files_and_a_suspicious_header_are_listed(config, diptych, monkeypatch):
     monkeypatch.setattr(
         "diptych.pipeline.graph.build_pipeline",
         lambda config, inputs, root, production: toy_pipeline(root),
@@ -136,3 +136,9 @@ def test_unused_columns_and_a_suspicious_header_are_listed(config, diptych, monk
     (config.parent / "data.csv").write_text("label,7.5\nx,1.5\ny,2.5\n")
     result = diptych("run", config, "--root", config.parent / "root", "--dry-run")
     assert "  Data              1 x first row that looks like data" in result.stdout
+    (config.parent / "table").mkdir()
+    (config.parent / "data.csv").rename(config.parent / "table" / "data.csv")
+    (config.parent / "table" / "old.xlsx").touch()
+    arguments = ("--dry-run", "--set", f"data.path={config.parent / 'table'}")
+    result = diptych("run", config, "--root", config.parent / "root", *arguments)
+    assert "1 x file without the extension of such data (old.xlsx)" in result.stdout

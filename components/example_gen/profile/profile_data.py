@@ -104,7 +104,16 @@ def _detect_kind(path: str) -> str:
     foreign = find_foreign_file(Path(path)) if files else None
     if foreign is not None and len(files) == len(names):
         raise DataError(f"No table in {path}: {foreign}")
-    if len(files) < len(names) or files:
+    found = find_images(path)
+    nested = next((name for name, _ in found.ignored if has_table_extension(name)), None)
+    if nested is not None and not found.files:
+        pattern = os.path.join(path, "**", f"*{Path(nested).suffix}")
+        raise DataError(
+            f"The tables in {path}, such as {nested}, are in subfolders. Name a pattern such as "
+            f"{pattern}. If the names of the folders are labels, rename them to key=value, such as "
+            "label=a."
+        )
+    if names:
         return "images"
     raise ConfigError(
         f"{path} is empty. Name a folder of images, or CSV, Parquet or TFRecord files."

@@ -3,7 +3,7 @@
 import collections
 import contextlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -38,6 +38,8 @@ _SAME_VALUES: dict[str, int | str] = {
     "match": "match",
     "y": "y",
 }
+_ID_NAME = re.compile(r"(?:.*[_. -])?(?i:id|idx|index|key|number|nr|no|row)|.*[a-z](?:Id|ID)")
+_MIN_COUNTED_ROWS = 20
 _TIME_NAMES = ("date", "time", "datetime", "timestamp", "created", "created_at", "recorded_at")
 _GROUP_NAMES = (
     *("group", "group_id", "writer", "author", "annotator", "speaker", "patient", "subject"),
@@ -57,8 +59,8 @@ def guess_same_column(sample: ColumnSample, batch: pa.RecordBatch) -> tuple[str 
 
 
 def distinct_same_texts(batch: pa.RecordBatch, name: str) -> list[str]:
-    """Return the distinct texts of a same column, sorted; none of a column of lists."""
-    if values.is_list(batch.column(name).type):
+    """Return the distinct texts of a same column, sorted; none if its cells have no text."""
+    if not _has_text(batch, name):
         return []
     texts = values.as_same_text(batch.column(name)).unique().to_pylist()
     return sorted(text for text in texts if text is not None)
@@ -113,8 +115,34 @@ def _guess_label_among(
 
 
 def count_distinct(batch: pa.RecordBatch, name: str) -> int:
-    """Count the distinct texts of a column."""
+    """Count the distinct texts of a column; 0 if its cells have no text."""
+    if not _has_text(batch, name):
+        return 0
     return len(values.as_text(batch.column(name)).unique().drop_null())
+
+
+def _has_text(batch: pa.RecordBatch, name: str) -> bool:
+    """Return whether a column is in the batch, which has no columns of the same name, as text."""
+    return name in batch.schema.names and values.can_be_text(batch.schema.field(name).type)
+
+
+def find_counters(batch: pa.RecordBatch, names: Iterable[str]) -> list[str]:
+    """Find the number columns that identify or count the rows, and so describe none of them.
+
+    These are distinct integers that are named like an id, or that are consecutive.
+    """
+    return [name for name in names if _is_counter(batch, name)]
+
+
+def _is_counter(batch: pa.RecordBatch, name: str) -> bool:
+    for part in (batch.slice(0, _MIN_COUNTED_ROWS), batch):  # most columns are ruled out at once
+        if part.num_rows < _MIN_COUNTED_ROWS or count_distinct(part, name) < part.num_rows:
+            return False
+    if not is_integer_column(batch, name):
+        return False
+    numbers = list(map(int, values.as_text(batch.column(name)).to_pylist()))
+    is_consecutive = max(numbers) - min(numbers) == len(numbers) - 1
+    return is_consecutive or _ID_NAME.fullmatch(name) is not None
 
 
 def is_integer_column(batch: pa.RecordBatch, name: str) -> bool:

@@ -28,6 +28,7 @@ from diptych.components.example_gen.profile.roles import (
     count_rows_per_label,
     describe_given_splits,
     describe_group,
+    find_counters,
     guess_group_column,
     guess_label_column,
     guess_positive_value,
@@ -56,9 +57,12 @@ def profile_table(path: str) -> DataProfile:
         or _profile_pair_table(path, span_files, sample, batch)
         or _profile_vector_table(path, span_files, sample, batch, settings)
     )
-    return dataclasses.replace(
-        profile, data={**profile.data, **text_keys}, notes=[*text_notes, *profile.notes]
-    )
+    notes = [*text_notes, *profile.notes]
+    has_images = profile.data["kind"] == "images" or "size" in profile.data
+    if span_files.ignored and not has_images:  # next to a list of images are the images
+        name, reason = span_files.ignored[0]
+        notes.append(f"{len(span_files.ignored)} files are ignored, such as {name!r}: {reason}.")
+    return dataclasses.replace(profile, data={**profile.data, **text_keys}, notes=notes)
 
 
 def _profile_text_format(span_files: SpanFiles) -> tuple[dict[str, Any], list[str]]:
@@ -108,16 +112,25 @@ def _profile_vector_table(
     taken = (label, group)
     lists = [name for name in sample.list_widths if name not in taken]
     numeric = [name for name in sample.names if name in sample.numeric and name not in taken]
-    if "id" in sample.names and label != "id" and count_distinct(batch, "id") == batch.num_rows:
-        data["id"] = "id"
-        numeric = [name for name in numeric if name != "id"]
+    ids = [name for name in sample.names if name.lower() == "id" and name != label]
+    key = next((name for name in ids if count_distinct(batch, name) == batch.num_rows), None)
+    if key is not None:
+        data["id"] = key
+        numeric = [name for name in numeric if name != key]
     if lists:
         data["columns"] = max(lists, key=lambda name: sample.list_widths[name])
         notes.append(f"The vector is the list column {data['columns']!r}.")
         vector = [data["columns"]]
     else:
         vector = [name for name in numeric if name not in (*RESERVED, *INDEX_COLUMNS)]
-        if set(numeric) & set(RESERVED):
+        counters = find_counters(batch, vector)
+        if counters and len(counters) < len(vector):
+            vector = [name for name in vector if name not in counters]
+            notes.append(
+                f"CHECK: {format_names(counters, 6)} identify or count the rows, and are not part "
+                "of the vector."
+            )
+        if len(vector) < len(set(numeric) - set(INDEX_COLUMNS)):
             data["columns"] = vector
         if vector:
             numeric_columns = count_noun(len(vector), "numeric column")

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather as pf
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -132,6 +133,59 @@ def test_a_measurement_named_y_is_no_label(tmp_path):
     assert profile_data(tmp_path / "t.csv").data["label"] == "code"
 
 
+def test_init_keeps_what_identifies_or_counts_the_rows_out_of_the_vector(tmp_path):
+    numbers = range(30)
+    frame = pd.DataFrame({"Id": [7 * i for i in numbers], "species": ["u", "v"] * 15})
+    frame["no_counter"] = [7 * i + 3 for i in numbers]
+    frame["line"], frame["customer_id"] = [i + 5 for i in numbers], [i * i for i in numbers]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    profile = profile_data(tmp_path / "t.csv")
+    assert profile.data["id"] == "Id"
+    assert profile.data["columns"] == ["no_counter"]
+    check = (
+        "CHECK: 'line', 'customer_id' identify or count the rows, and are not part of the vector."
+    )
+    assert check in profile.notes
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [{"x": 1}] * 4,
+        [[1]] * 4,
+        pa.array([[1.0]] * 4, pa.list_(pa.float32(), 1)),
+        pa.array([pa.MonthDayNano([1, 2, 3])] * 4),
+        pa.ExtensionArray.from_storage(
+            pa.fixed_shape_tensor(pa.int8(), [1]), pa.array([[1]] * 4, pa.list_(pa.int8(), 1))
+        ),
+    ],
+    ids=["struct", "list", "fixed", "interval", "tensor"],
+)
+@pytest.mark.parametrize("name", ["id", "same", "match", "group", "split", "date", "target"])
+def test_init_gives_no_role_to_a_column_whose_cells_have_no_text(tmp_path, cells, name):
+    table = pa.table({"y": ["u", "v"] * 2, "a": [1.0, 2.0, 3.0, 4.0], name: cells})
+    pf.write_feather(table, tmp_path / "t.feather")
+    data = profile_data(tmp_path / "t.feather").data
+    assert (data["kind"], data["label"]) == ("table", "y")
+    assert name not in {key: data.get(key) for key in ("id", "group", "split")}.values()
+
+
+def test_init_gives_no_role_to_columns_of_one_name(tmp_path):
+    (tmp_path / "t.csv").write_text("id,y,id,a\n1,u,1,1.5\n2,v,2,2.5\n")
+    assert "id" not in profile_data(tmp_path / "t.csv").data
+
+
+def test_init_explains_tables_in_subfolders(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.csv").write_text("y,x\nu,1\nv,2\n")
+    with pytest.raises(
+        DataError, match=r"such as a/1.csv, are in subfolders.*\*\*/\*.csv.*key=value"
+    ):
+        profile_data(tmp_path)
+    assert profile_data(tmp_path / "**" / "*.csv").data["label"] == "y"
+
+
 values = st.dictionaries(st.sampled_from("abc"), st.sampled_from([0.0, 1.0]), max_size=3)
 parts = st.lists(st.one_of(st.none(), values), max_size=5)
 
@@ -153,12 +207,22 @@ def test_constants_of_parts_are_those_of_the_whole(parts):
     assert reversed_total.constants == expected
 
 
-def test_a_run_reports_constants_unused_columns_and_the_header(tmp_path, ingest):
+def test_a_run_reports_constants_unused_columns_and_files(tmp_path, ingest):
+    folder = tmp_path / "data"
+    folder.mkdir()
     rows = "".join(f"{'u' if i % 2 else 'v'},{i},7,text\n" for i in range(300))
-    (tmp_path / "t.csv").write_text(f"y,a,k,note\n{rows}")
-    run = ingest(Table(kind="table", path=str(tmp_path / "t.csv"), label="y"))
+    (folder / "t.csv").write_text(f"y,a,k,note\n{rows}")
+    (folder / "u.csv").write_text("y,k,a,more\nu,7,1,2\n")
+    (folder / "v.csv").touch()
+    (folder / "README.md").touch()
+    run = ingest(Table(kind="table", path=str(folder), label="y", columns=["a", "k"]))
     used = IngestSummary.read(Path(run.rejected.uri)).used
-    assert used.ignored == {"text column": ReasonCount(count=1, source="note")}
+    assert used.ignored == {
+        "text column": ReasonCount(count=1, source="note"),
+        "column that the first file does not have": ReasonCount(count=1, source="more"),
+        "empty (0 bytes)": ReasonCount(count=1, source="v.csv"),
+        "file without the extension of such data": ReasonCount(count=1, source="README.md"),
+    }
     assert used.findings == {CONSTANT_COLUMN: ReasonCount(count=1, source="k")}
 
 
