@@ -5,6 +5,7 @@ accepts the same features at serving time: encoded image bytes, or vectors in th
 ``columns``.
 """
 
+import math
 from typing import Annotated, Literal
 
 import pydantic
@@ -59,10 +60,16 @@ class InputSpec(JsonModel):
         return InputShape(kind="vector", shape=(sum(column.width for column in self.columns),))
 
 
+_MAX_INPUT_VALUES = 2**31 - 1  # of one example, as in a list of Arrow
+
+
 def _check_shape(inputs: InputSpec) -> InputSpec:
     columns = (*inputs.columns, *inputs.right_columns)
-    if min((*inputs.shape.shape, *(column.width for column in columns))) < 1:
-        raise ValueError(f"a model needs inputs of at least one value, got {inputs.shape.shape}")
+    shape = inputs.shape.shape
+    if min((*shape, *(column.width for column in columns))) < 1:
+        raise ValueError(f"a model needs inputs of at least one value, got {shape}")
+    if math.prod(shape) > _MAX_INPUT_VALUES:
+        raise ValueError(f"inputs have at most {_MAX_INPUT_VALUES:,} values, got {shape}")
     if inputs.kind == "image" and inputs.channels not in (1, 3):
         raise ValueError(f"images have 1 or 3 channels, got {inputs.channels}")
     return inputs

@@ -99,7 +99,8 @@ class GalleryCatalog(pydantic.BaseModel):
 
     format: Annotated[int, pydantic.Field(ge=_FORMAT, le=_FORMAT)] = _FORMAT
     embedder: ModelIdentity
-    next_number: int = 0  # of the next file; names are not reused, so a cached file stays valid
+    # Of the next file; names have 8 digits and are not reused, so a cached file stays valid.
+    next_number: Annotated[int, pydantic.Field(ge=0, lt=10**8)] = 0
     parts: tuple[GalleryPart, ...] = ()
 
     def write(self, folder: Path) -> None:

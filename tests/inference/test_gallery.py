@@ -282,11 +282,18 @@ def test_a_damaged_raw_file_is_named_and_changes_nothing(gallery, newer, model):
         {"format": 2},
         {"parts": [{"rows": 1, "examples": {"name": "../../etc/passwd"}}]},
         {"unknown": 1},
+        {"next_number": -1},
+        {"next_number": 10**8},
+        {"inputs": {"kind": "vector", "columns": [{"name": "a", "width": 2**31}]}},
+        {"inputs": {"kind": "vector"}},
     ],
 )
 def test_an_invalid_catalog_is_an_error(gallery, model, change):
     path = gallery.folder / "gallery.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    content = json.loads(path.read_text())
+    if "inputs" in change:
+        change = {"embedder": content["embedder"] | change}
+    path.write_text(json.dumps(content | change))
     with pytest.raises(ModelError, match=r"gallery\.json is damaged"):
         Gallery.open(gallery.folder, model)
 

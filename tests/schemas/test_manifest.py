@@ -17,6 +17,8 @@ from diptych.schemas.manifest import ModelManifest
         {"embedding_size": -1},
         {"inputs": {"kind": "vector"}},
         {"inputs": {"kind": "vector", "columns": [{"name": "a", "width": 0}]}},
+        {"inputs": {"kind": "vector", "columns": [{"name": "a", "width": 2**31}]}},
+        {"inputs": {"kind": "image", "size": [2**20, 2**20], "channels": 3}},
         {"configuration": {"data": None}},
         {"configuration": {"data": []}},
         {"configuration": {"data": {"max_bytes": "1 MB"}}},
