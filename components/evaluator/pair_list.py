@@ -22,6 +22,7 @@ _POSITIVE_WORDS = ("1", "true", "yes", "same")
 _NEGATIVE_WORDS = ("0", "false", "no", "different")
 _ONLY_EMPTY_IS_MISSING = CellFormat(missing=())  # NA may be a name
 _LFW_HEADER = re.compile(r"\s*(\d+)(?:\s+(\d+))?\s*")
+_LFW_NUMBER = re.compile(r"[0-9]{1,9}")
 _HEADER_BYTES = 4096
 _EXPECTED = (
     "Expected a CSV or Parquet file with two columns that name examples, a column 'same' and "
@@ -127,7 +128,7 @@ def _parse_lfw_line(path: Path, number: int, line: str) -> tuple[str, str, int]:
     fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
     if len(fields) == 3:
         fields.insert(2, fields[0])
-    if len(fields) != 4 or not (fields[1].isdecimal() and fields[3].isdecimal()):
+    if len(fields) != 4 or not all(map(_LFW_NUMBER.fullmatch, (fields[1], fields[3]))):
         raise DataError(
             f"evaluate.pairs {path}, line {number}: expected 'name n1 n2' or 'name n1 name n2', "
             f"got {line[:200]!r}."

@@ -55,6 +55,7 @@ def test_an_lfw_list_may_have_no_folds_and_names_with_spaces(read):
         ("2\t1\n", "4 lines, but got 0"),
         (LFW.replace("Ada\t1\t4", "Ada\tone\t4"), "line 2: expected 'name n1 n2' or .* 'Ada"),
         (LFW.replace("Ada\t2\tBob\t1", "Ada\t2\tAda\t1"), "fold 1 has 2 positive pairs, but the h"),
+        (LFW.replace("Ada\t1\t4", f"Ada\t1\t{'9' * 5000}"), "line 2: expected 'name n1 n2'"),
         (LFW.replace("Ada\t1\t4", "Ada\t4\t4"), "pair 1 compares 'Ada/Ada_0004' with itself"),
     ],
 )
