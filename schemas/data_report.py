@@ -98,12 +98,14 @@ class Corrections(JsonModel):
       num_removed: Removed examples.
       num_unknown: Rows of the file that match no example.
       unknown: The first of these, by name.
+      new_labels: Corrected labels that only corrected examples have, the first by name.
     """
 
     num_relabelled: int
     num_removed: int
     num_unknown: int
     unknown: tuple[str, ...] = ()
+    new_labels: tuple[str, ...] = ()
 
 
 class DataReport(JsonModel):
@@ -185,6 +187,9 @@ def describe_corrections(corrections: Corrections) -> str:
     if corrections.num_unknown:
         first = ", ".join(corrections.unknown[:3])
         text += f", {corrections.num_unknown:,} rows of data.corrections match no example: {first}"
+    if corrections.new_labels:
+        labels = ", ".join(map(repr, corrections.new_labels[:3]))
+        text += f", no other example has the corrected label {labels}"
     return text
 
 

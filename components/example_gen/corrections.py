@@ -1,9 +1,10 @@
 """Corrected labels, ``data.corrections``: a CSV file that changes labels or removes examples."""
 
+import collections
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +54,13 @@ class CorrectedBatch:
     Attributes:
       batch: The batch with corrected labels, without removed examples.
       matched: Rows of the file that match an example.
-      num_relabelled: Examples with another label than before.
+      relabelled: Number of examples with another label than before, by their new label.
       removed: Count and first source of the removed examples; None without any.
     """
 
     batch: ExampleBatch
     matched: tuple[int, ...] = ()
-    num_relabelled: int = 0
+    relabelled: Mapping[str, int] = dataclasses.field(default_factory=dict)
     removed: ReasonCount | None = None
 
 
@@ -179,7 +180,7 @@ def correct_batch(batch: ExampleBatch, data: DataConfig, split: SplitConfig) -> 
     sources = features.column(SOURCE).flatten().to_pylist()
     split_keys = list(batch.split_keys)
     kept = np.ones(features.num_rows, bool)
-    num_relabelled = 0
+    num_by_label: collections.Counter[str] = collections.Counter()
     for row in matched:
         label = table.labels[rows_of_file[row]]
         # A class may be named "remove": an unchanged row has no effect.
@@ -189,7 +190,7 @@ def correct_batch(batch: ExampleBatch, data: DataConfig, split: SplitConfig) -> 
         new = int(label == "positive") if column == SAME else label.encode()
         if new != labels[row]:
             labels[row] = new
-            num_relabelled += 1
+            num_by_label[label] += 1
             if split.by == "class":
                 split_keys[row] = label.encode()
     corrected = (
@@ -203,13 +204,17 @@ def correct_batch(batch: ExampleBatch, data: DataConfig, split: SplitConfig) -> 
     return CorrectedBatch(
         relabelled if kept.all() else relabelled.filter(kept),
         tuple(sorted({int(row) for row in rows_of_file[matched]})),
-        num_relabelled,
+        dict(num_by_label),
         ReasonCount(count=len(removed), source=min(removed)) if removed else None,
     )
 
 
 def summarize_corrections(
-    table: CorrectionTable, matched: set[int], num_relabelled: int, num_removed: int
+    table: CorrectionTable,
+    matched: set[int],
+    num_relabelled: int,
+    num_removed: int,
+    new_labels: Sequence[str],
 ) -> Corrections:
     """Count the effect of the file, and name rows that match no example."""
     unknown = sorted({name for row, name in enumerate(table.names) if row not in matched})
@@ -218,4 +223,5 @@ def summarize_corrections(
         num_removed=num_removed,
         num_unknown=len(unknown),
         unknown=tuple(unknown[:_MAX_UNKNOWN_SHOWN]),
+        new_labels=tuple(new_labels[:_MAX_UNKNOWN_SHOWN]),
     )

@@ -7,7 +7,7 @@ ids) stay compressed, batch by batch, because only the names of a few examples a
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +71,7 @@ class BatchRecords:
       span: Name of the span, empty for data without spans.
       first_key: Key of the first row; the keys of a batch are consecutive.
       matched: Rows of ``data.corrections`` that matched an example of the batch.
-      num_relabelled: Examples with a corrected label.
+      relabelled: Number of examples with a corrected label, by the new label.
       numbers: Arrow IPC stream.
       names: Compressed Arrow IPC stream.
     """
@@ -79,7 +79,7 @@ class BatchRecords:
     span: str
     first_key: int
     matched: Sequence[int]
-    num_relabelled: int
+    relabelled: Mapping[str, int]
     numbers: bytes
     names: bytes
 
@@ -110,7 +110,7 @@ class BatchRecords:
             named = [_decode_ids(features.column(name)) for name in (LEFT_ID, RIGHT_ID)]
         else:
             labels = features.column(LABEL).flatten()
-            label_keys = hash_keys(labels.to_pylist(), _LABEL_SALT)
+            label_keys = hash_labels(labels.to_pylist())
             named = [ids]
         columns: dict[str, npt.NDArray[np.generic] | pa.Array] = {
             "split": splits,
@@ -134,7 +134,7 @@ class BatchRecords:
             span,
             int(keys[0]) if len(keys) else 0,
             corrected.matched,
-            corrected.num_relabelled,
+            corrected.relabelled,
             _to_ipc(pa.record_batch(columns), pa.ipc.IpcWriteOptions()),
             _to_ipc(pa.record_batch(names), pa.ipc.IpcWriteOptions(**_NAMES_OPTIONS)),
         )
@@ -146,15 +146,15 @@ class BatchRecords:
 
     def to_element(self) -> tuple[str, bytes, bytes]:
         """Return a tuple of built-in types."""
-        head = json.dumps([self.span, self.first_key, self.matched, self.num_relabelled])
+        head = json.dumps([self.span, self.first_key, self.matched, self.relabelled])
         return head, self.numbers, self.names
 
     @classmethod
     def from_element(cls, element: tuple[str, bytes, bytes]) -> "BatchRecords":
         """Read what ``to_element`` wrote."""
         head, numbers, names = element
-        span, first_key, matched, num_relabelled = json.loads(head)
-        return cls(span, first_key, matched, num_relabelled, numbers, names)
+        span, first_key, matched, relabelled = json.loads(head)
+        return cls(span, first_key, matched, relabelled, numbers, names)
 
     def read(self) -> ExampleRecords:
         """Read the numbers, without copying."""
@@ -264,6 +264,11 @@ class RecordTable:
         for start, places in zip(starts, np.split(order, starts[1:]), strict=True):
             number = int(batches[start])
             yield number, places, rows[places] - self._first_rows[number]
+
+
+def hash_labels(labels: Sequence[bytes]) -> UInt64s:
+    """Hash labels as in ``ExampleRecords.labels``."""
+    return hash_keys(labels, _LABEL_SALT)
 
 
 def row_keys(batch_name: str, num_rows: int) -> UInt64s:

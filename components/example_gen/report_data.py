@@ -1,7 +1,8 @@
 """Build the data report, the rejected conflicts and the leaked ids from the plan of the splits."""
 
+import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from diptych.components.example_gen.corrections import (
     summarize_corrections,
 )
 from diptych.components.example_gen.duplicates import KINDS, Indices
-from diptych.components.example_gen.records import BatchRecords, RecordTable
+from diptych.components.example_gen.records import BatchRecords, RecordTable, hash_labels
 from diptych.components.example_gen.split_plan import (
     REJECTED,
     SplitChanges,
@@ -85,12 +86,28 @@ def _sum_corrections(
         return None
     used = [batch for batch in batches if batch.span in spans]
     removed = [summary.spans[span].ignored.get(REMOVED_REASON) for span in spans]
+    relabelled: collections.Counter[str] = collections.Counter()
+    for batch in used:
+        relabelled.update(batch.relabelled)
     return summarize_corrections(
         read_corrections(data),
         {row for batch in used for row in batch.matched},
-        sum(batch.num_relabelled for batch in used),
+        relabelled.total(),
         sum(count.count for count in removed if count is not None),
+        [] if data.kind == "pairs" else _find_new_labels(used, relabelled),
     )
+
+
+def _find_new_labels(batches: Sequence[BatchRecords], relabelled: Mapping[str, int]) -> list[str]:
+    """Return the corrected labels that only corrected examples have."""
+    if not relabelled:
+        return []
+    names = sorted(relabelled)
+    labels, counts = np.unique(
+        np.concatenate([batch.read().labels for batch in batches]), return_counts=True
+    )
+    found = counts[np.searchsorted(labels, hash_labels([name.encode() for name in names]))]
+    return [name for name, count in zip(names, found, strict=True) if count == relabelled[name]]
 
 
 def build_outputs(

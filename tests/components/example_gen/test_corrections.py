@@ -3,7 +3,7 @@ import pytest
 from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.schemas.config.data import PairTable, Table
 from diptych.schemas.config.split import SplitConfig
-from diptych.schemas.data_report import Corrections
+from diptych.schemas.data_report import Corrections, describe_corrections
 from diptych.schemas.errors import ConfigError
 
 
@@ -41,7 +41,11 @@ def test_labels_are_corrected_and_examples_removed_by_source_or_id(table, ingest
     assert labels["t.csv:6"] == "1"
     assert sorted(set(ids) - set(labels)) == ["t.csv:3", "t.csv:4"]
     assert run.report().corrections == Corrections(
-        num_relabelled=2, num_removed=2, num_unknown=1, unknown=("t.csv:99",)
+        num_relabelled=2,
+        num_removed=2,
+        num_unknown=1,
+        unknown=("t.csv:99",),
+        new_labels=("é",),
     )
     assert run.reasons() == {}
     assert run.examples.get_int_custom_property("num_examples") == 58
@@ -60,7 +64,12 @@ def test_the_formats_of_spreadsheets_are_read(table, ingest, tmp_path, encoding,
     text = "".join(delimiter.join(row) + "\r\n" for row in rows)
     (tmp_path / "c.csv").write_bytes(text.encode(encoding))
     run = ingest(config)
-    assert run.report().corrections == Corrections(num_relabelled=1, num_removed=1, num_unknown=0)
+    assert run.report().corrections == Corrections(
+        num_relabelled=1, num_removed=1, num_unknown=0, new_labels=("é",)
+    )
+    assert describe_corrections(run.report().corrections) == (
+        "1 labels corrected, 1 removed, no other example has the corrected label 'é'"
+    )
     labels = {e["source"].decode(): e["label"].decode() for e in run.all_examples()}
     assert labels["t.csv:2"] == "é"
 
