@@ -1,4 +1,4 @@
-"""Read Parquet and Arrow IPC (Feather) files in batches."""
+"""Read Parquet files, and Arrow IPC (Feather) files and streams, in batches."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from diptych.components.common.cell_values import CellFormat
+from diptych.components.common.tables.file_formats import ARROW_STREAM_START
 from diptych.components.common.tables.table_batch import TableRows, to_single_line
 from diptych.schemas.errors import DataError
 
@@ -27,7 +28,7 @@ def read_parquet_schema(path: Path) -> pa.Schema:
 
 
 def read_arrow_schema(path: Path) -> pa.Schema:
-    """Read the schema of an Arrow IPC file.
+    """Read the schema of an Arrow IPC file or stream.
 
     Raises:
       DataError: If the file is damaged.
@@ -86,7 +87,7 @@ def read_parquet_rows(
 def read_arrow_rows(
     path: Path, columns: Sequence[str], batch_size: int | None, cells: CellFormat
 ) -> Iterator[TableRows]:
-    """Read columns of an Arrow IPC file.
+    """Read columns of an Arrow IPC file or stream.
 
     Raises:
       DataError: If the file is damaged.
@@ -94,11 +95,14 @@ def read_arrow_rows(
     batch_size = batch_size or _choose_batch_size(columns)
     schema = read_arrow_schema(path)
     fields = sorted({schema.get_field_index(column) for column in columns})
-    reader = _open_arrow(path, pa.ipc.IpcReadOptions(included_fields=fields))
+    batches = _iterate_batches(_open_arrow(path, pa.ipc.IpcReadOptions(included_fields=fields)))
     number = 1
-    for index in range(reader.num_record_batches):
+    while True:
         try:
-            batch = _checked(reader.get_batch(index).select(list(columns)))
+            batch = next(batches, None)
+            if batch is None:
+                break
+            batch = _checked(batch.select(list(columns)))
         except _ERRORS as error:
             raise _damaged_error(path, error) from error
         for start in range(0, batch.num_rows, batch_size):
@@ -145,17 +149,29 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
 
 def _open_arrow(
     path: Path, options: pa.ipc.IpcReadOptions | None = None
-) -> pa.ipc.RecordBatchFileReader:
+) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
     try:
         # Not memory-mapped: if another program truncated the file, the next access would end this
         # process with SIGBUS.
-        reader = pa.ipc.open_file(pa.OSFile(os.fsencode(path)), options=options)
+        file = pa.OSFile(os.fsencode(path))
+        is_stream = file.read(len(ARROW_STREAM_START)) == ARROW_STREAM_START
+        file.seek(0)
+        reader = (pa.ipc.open_stream if is_stream else pa.ipc.open_file)(file, options=options)
         reader.schema.names  # noqa: B018  decodes them
         return reader
     except _ERRORS as error:
         raise DataError(
             f"{path} cannot be read as Arrow IPC: {to_single_line(error)}. Write or copy it again."
         ) from error
+
+
+def _iterate_batches(
+    reader: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader,
+) -> Iterator[pa.RecordBatch]:
+    if isinstance(reader, pa.ipc.RecordBatchStreamReader):
+        yield from reader
+    else:
+        yield from (reader.get_batch(index) for index in range(reader.num_record_batches))
 
 
 def _damaged_error(path: Path, error: Exception) -> DataError:

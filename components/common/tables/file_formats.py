@@ -15,6 +15,8 @@ _EXTENSIONS: dict[TableFormat, tuple[str, ...]] = {
     "arrow": (".feather", ".arrow", ".ipc"),
     "json": (".jsonl", ".ndjson", ".json"),
 }
+ARROW_STREAM_START = b"\xff\xff\xff\xff"
+"""First bytes of an Arrow IPC stream, such as the files of Hugging Face data sets."""
 _COMPRESSIONS = (".gz", ".bz2", ".zst")
 
 _AS_CSV = "Save the table as CSV (UTF-8) or Parquet."
@@ -64,7 +66,7 @@ def detect_table_format(path: Path) -> TableFormat:
     start = read_start(path)
     if start.startswith(b"PAR1"):
         return "parquet"
-    if start.startswith(b"ARROW1"):
+    if start.startswith((b"ARROW1", ARROW_STREAM_START)):
         return "arrow"
     foreign = describe_foreign_format(path, start)
     if foreign is not None:

@@ -44,8 +44,21 @@ def write_json_lines(table, path):
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def write_utf16(table, path):
+    buffer = io.BytesIO()
+    pa.csv.write_csv(table, buffer, pa.csv.WriteOptions(delimiter=";"))
+    path.write_bytes(buffer.getvalue().decode().encode("utf-16"))
+
+
+def write_stream(table, path):
+    with pa.ipc.new_stream(path, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+
+
 WRITERS = {
     "t.csv": write_csv,
+    "t.tsv": write_utf16,
+    "t.arrow": write_stream,
     "t.parquet": lambda table, path: pq.write_table(table, path, row_group_size=2),
     "t.feather": lambda table, path: pa.feather.write_feather(table, path, chunksize=2),
     "t.jsonl": write_json_lines,
@@ -235,6 +248,15 @@ def test_parquet_and_arrow_are_recognized_by_content(tmp_path):
     (tmp_path / "c.feather").write_text("x\n1\n")
     with pytest.raises(DataError, match=r"c\.feather cannot be read as Arrow IPC: its content is"):
         read_schema(tmp_path / "c.feather")
+
+
+@pytest.mark.parametrize("num_bytes", [4, 20, 1000])
+def test_a_damaged_arrow_stream_is_an_error(tmp_path, num_bytes):
+    path = tmp_path / "t.arrow"
+    write_stream(pa.table({"x": np.arange(1000)}), path)
+    path.write_bytes(path.read_bytes()[:num_bytes])
+    with pytest.raises(DataError, match=r"cannot be read as Arrow IPC|is damaged"):
+        read_column(path, "x")
 
 
 def test_a_damaged_arrow_file_is_an_error(tmp_path):
