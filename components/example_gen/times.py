@@ -38,6 +38,8 @@ def parse_times(
     values = np.where(dated, since_1970.to_numpy(), numbers.to_numpy())
     indices = text.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
     values, dated = np.append(values, 0.0), np.append(dated, False)
-    reason = f"column {column!r} is neither a number nor a date such as 2026-01-31"
+    reason = (
+        f"column {column!r} is neither a number nor a date from 1678 to 2261, such as 2026-01-31"
+    )
     row_parsing.reject_rows(reasons, ~np.isfinite(values)[indices], reason)
     return Times(values[indices], dated[indices])

@@ -71,7 +71,8 @@ def test_rows_without_a_time_are_rejected(tmp_path, ingest):
     run = ingest(data.model_copy(update={"max_rejected": 0.1}), BY_TIME)
     assert run.reasons() == {
         "t.csv:5": "column 't' has no value",
-        "t.csv:6": "column 't' is neither a number nor a date such as 2026-01-31",
+        "t.csv:6": "column 't' is neither a number nor a date from 1678 to 2261, "
+        "such as 2026-01-31",
     }
 
 
