@@ -33,8 +33,10 @@ _progress = logging.getLogger("diptych.progress")
 @contextlib.contextmanager
 def local_ray(
     num_cpus: int, make_error: Callable[[str], DiptychError], **options: Any
-) -> Iterator[None]:
+) -> Iterator[Path]:
     """Start a local Ray without a dashboard, and stop it at the end of the context.
+
+    Yields its folder, which is deleted at the end.
 
     Args:
       num_cpus: Number of CPUs that Ray schedules.
@@ -54,7 +56,7 @@ def local_ray(
 
         _start(num_cpus, make_error, {"_temp_dir": str(folder / _RAY_FOLDER), **options})
         with cleanup(ray.shutdown):
-            yield
+            yield folder
 
 
 def choose_ray_folder() -> str | None:

@@ -108,7 +108,7 @@ def _node_resources() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _start(settings: TrainConfig) -> AbstractContextManager[None]:
+def _start(settings: TrainConfig) -> AbstractContextManager[object]:
     """Return a context with a local Ray with the total number of CPUs of the workers."""
     num_workers, machine_cpus = settings.num_workers, len(os.sched_getaffinity(0))
     num_cpus = num_workers * (settings.cpus_per_worker or max(machine_cpus // num_workers, 1))

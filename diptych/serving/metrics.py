@@ -52,7 +52,7 @@ class ServiceMetrics:
             registry=self._registry,
         )
         self._version = Gauge(
-            "diptych_model_version", "Newest version served", registry=self._registry
+            "diptych_model_version", "Newest version served, 0 if none is", registry=self._registry
         )
         self._refused = Gauge(
             "diptych_refused_versions",
@@ -72,9 +72,9 @@ class ServiceMetrics:
             self._check.observe(batch.check_s)
             self._model.observe(batch.model_s)
 
-    def set_versions(self, newest: int, num_refused: int) -> None:
-        """Set the newest served version and the number of refused newer versions."""
-        self._version.set(newest)
+    def set_versions(self, newest: int | None, num_refused: int) -> None:
+        """Set the newest served version, or None, and the number of refused newer versions."""
+        self._version.set(newest or 0)
         self._refused.set(num_refused)
 
     def render(self) -> bytes:

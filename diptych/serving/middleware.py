@@ -33,7 +33,6 @@ PUBLIC_PATHS = frozenset(
 MAX_HEADERS_BYTES = 16_384
 """Maximum size of the request line and the headers together."""
 
-_BODY_TIMEOUT_S = 30.0
 _DRAIN_TIMEOUT_S = 2.0
 _DEFAULT_HEADERS = (
     (b"cache-control", b"no-store"),
@@ -55,6 +54,7 @@ class AuthAndBodyLimitMiddleware:
       max_body_bytes: Returns the current maximum size of a body.
       max_total_bytes: Maximum size of all bodies in memory.
       metrics: Metrics of the service.
+      body_timeout_s: Time in which a body must arrive.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class AuthAndBodyLimitMiddleware:
         max_body_bytes: Callable[[], int],
         max_total_bytes: int,
         metrics: ServiceMetrics,
+        body_timeout_s: float = 30.0,
     ) -> None:
         self._app = app
         self._token = token
@@ -73,6 +74,7 @@ class AuthAndBodyLimitMiddleware:
         self._max_body_bytes = max_body_bytes
         self._max_total_bytes = max_total_bytes
         self._metrics = metrics
+        self._body_timeout_s = body_timeout_s
         self._total_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,7 +151,7 @@ class AuthAndBodyLimitMiddleware:
         if not length.isdigit() or len(length) > 15 or int(length) > limit:
             raise too_large
         try:
-            async with asyncio.timeout(_BODY_TIMEOUT_S):
+            async with asyncio.timeout(self._body_timeout_s):
                 async for chunk in body.read_chunks():
                     self._total_bytes += len(chunk)
                     if body.num_bytes > limit:
@@ -160,7 +162,7 @@ class AuthAndBodyLimitMiddleware:
                         )
         except TimeoutError:
             raise ApiError(
-                408, f"The request body did not arrive within {_BODY_TIMEOUT_S:g} s."
+                408, f"The request body did not arrive within {self._body_timeout_s:g} s."
             ) from None
         return body.join()
 

@@ -50,7 +50,7 @@ from diptych.serving.predict_protocol import (
 from diptych.serving.request_limits import parse_json_object
 from diptych.serving.served_model import ServedModel
 from diptych.serving.shared_gallery import ReembeddedError, SharedGallery
-from diptych.serving.version_watcher import VersionWatcher
+from diptych.serving.version_watcher import NoVersionError, VersionWatcher
 
 Handler = Callable[[Request], Awaitable[Response]]
 # Only documents the token, which the middleware checks.
@@ -137,6 +137,7 @@ class Routes:
             get(path, self.model_status, ModelStatusResponse)
             get(f"{path}/metadata", self.model_metadata, ModelMetadataResponse)
         app.add_exception_handler(ApiError, _handle_api_error)
+        app.add_exception_handler(NoVersionError, _handle_no_version)
         app.add_exception_handler(HTTPException, _handle_unknown_route)
         app.add_exception_handler(Exception, _handle_unexpected_error)
         return app
@@ -162,17 +163,19 @@ class Routes:
         return response
 
     async def health(self, request: Request) -> Response:
-        """Return the served and the refused versions; status 200 as soon as requests work."""
+        """Return the served and the refused versions; status 200 while requests work, else 503."""
+        served = self._watcher.served
         return _respond(
             HealthResponse(
-                status="ok",
+                status="ok" if served else "unavailable",
                 model=self._watcher.newest_model.manifest.name,
-                versions=self._watcher.served,
+                versions=served,
                 refused={
                     str(number): "damaged or does not load, see the log"
                     for number in self._watcher.refused
                 },
-            )
+            ),
+            200 if served else 503,
         )
 
     async def prometheus_metrics(self, request: Request) -> Response:
@@ -407,8 +410,8 @@ def _form_content(
     return {"multipart/form-data": {"schema": schema}}
 
 
-def _respond(body: BaseModel) -> Response:
-    return JSONResponse(body.model_dump())
+def _respond(body: BaseModel, status_code: int = 200) -> Response:
+    return JSONResponse(body.model_dump(), status_code)
 
 
 def _body_of(request: Request) -> bytes:
@@ -445,6 +448,10 @@ def _text_named(fields: list[FormField], name: str) -> str | None:
 async def _handle_api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)  # registered for no other class
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _handle_no_version(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"No version can be served: {error}"}, 503)
 
 
 async def _handle_unknown_route(request: Request, error: Exception) -> Response:

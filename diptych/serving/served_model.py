@@ -29,11 +29,13 @@ class ServedModel:
     Attributes:
       pushed: The verified model, never loaded in this process.
       handle: Ray Serve handle of the replicas.
+      num_replicas: Number of replicas.
       metrics: Metrics of the service.
     """
 
     pushed: PushedModel
     handle: Any
+    num_replicas: int
     metrics: ServiceMetrics
 
     @property
@@ -148,7 +150,22 @@ def load_served_model(folder: Path, num_replicas: int, metrics: ServiceMetrics) 
         raise ModelError(
             f"The model in {folder} does not load: {_last_line(error)} See the log for details."
         ) from error
-    return ServedModel(pushed, handle, metrics)
+    return ServedModel(pushed, handle, num_replicas, metrics)
+
+
+def check_served_model(model: ServedModel) -> None:
+    """Check that replicas that have ended can start again.
+
+    Raises:
+      ModelError: If the version differs from its manifest.
+    """
+    from ray import serve
+
+    application = serve.status().applications.get(_application_name(model.pushed))
+    states = [] if application is None else application.deployments.values()
+    num_running = sum(each.replica_states.get("RUNNING", 0) for each in states)
+    if num_running < model.num_replicas:
+        PushedModel(model.folder)
 
 
 def unload_served_model(model: ServedModel) -> None:

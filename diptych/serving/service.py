@@ -16,8 +16,14 @@ from diptych.schemas.errors import ModelError, ServiceError
 from diptych.serving.http_errors import ApiError
 from diptych.serving.metrics import ServiceMetrics
 from diptych.serving.middleware import AuthAndBodyLimitMiddleware
+from diptych.serving.ray_watch import adopt_descendants, exit_if_ray_ends
 from diptych.serving.routes import Routes
-from diptych.serving.served_model import ServedModel, load_served_model, unload_served_model
+from diptych.serving.served_model import (
+    ServedModel,
+    check_served_model,
+    load_served_model,
+    unload_served_model,
+)
 from diptych.serving.server import is_loopback, run_server
 from diptych.serving.shared_gallery import SharedGallery
 from diptych.serving.version_watcher import VersionWatcher
@@ -59,12 +65,12 @@ def serve_model(
       settings: Settings of the service.
       bound: Socket bound to the address.
       on_ready: Called when the first version is served.
-      report: Called with a line about each version that is served or refused.
+      report: Called with a line about each version that is served or refused, and if Ray ends.
 
     Raises:
       DiptychError: If there is no usable model, or Ray does not start.
     """
-    with _run_ray_serve(), bound:
+    with _run_ray_serve(report), bound:
         asyncio.run(_serve_until_stopped(settings, bound, on_ready, report))
 
 
@@ -76,7 +82,7 @@ async def _serve_until_stopped(
 ) -> None:
     metrics, stop = ServiceMetrics(), asyncio.Event()
     load = functools.partial(load_served_model, num_replicas=settings.num_replicas, metrics=metrics)
-    watcher = VersionWatcher(settings.model, load, unload_served_model)
+    watcher = VersionWatcher(settings.model, load, unload_served_model, check_served_model)
     await watcher.poll()
     if not watcher.served:
         raise _no_version_error(settings.model, watcher.refused)
@@ -96,7 +102,7 @@ async def _serve_until_stopped(
         max_total_bytes=_MAX_TOTAL_BODY_BYTES,
         metrics=metrics,
     )
-    metrics.set_versions(watcher.served[-1], len(watcher.refused))
+    metrics.set_versions(_newest(watcher), len(watcher.refused))
     on_ready(watcher.newest_model)
     polling = asyncio.create_task(_poll_versions(watcher, metrics, report))
     try:
@@ -116,34 +122,40 @@ async def _poll_versions(
         report(f"version {number} is refused: {reason}")
     while True:
         await asyncio.sleep(_POLL_INTERVAL_S)
-        previous = watcher.served[-1]
+        previous = _newest(watcher)
         try:
             await watcher.poll()
         except Exception:  # from Ray or the disk; the served versions remain
             _log.exception("Polling for versions failed")
             continue
-        newest = watcher.served[-1]
-        if newest != previous:
+        newest = _newest(watcher)
+        if newest is not None and newest != previous:
             report(f"version {newest} is served now")
+        remaining = "none" if newest is None else newest
         for number, reason in watcher.refused.items():
             if reported.get(number) != reason:
-                report(f"version {number} is refused, {newest} remains: {reason}")
+                report(f"version {number} is refused, {remaining} remains: {reason}")
         reported = dict(watcher.refused)
         metrics.set_versions(newest, len(watcher.refused))
 
 
+def _newest(watcher: VersionWatcher[ServedModel]) -> int | None:
+    return watcher.served[-1] if watcher.served else None
+
+
 @contextlib.contextmanager
-def _run_ray_serve() -> Iterator[None]:
+def _run_ray_serve(report: Callable[[str], None]) -> Iterator[None]:
     """Run a local Ray with Serve and without its proxies; stop all of it at the end."""
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
+    adopt_descendants()
     with local_ray(
         len(os.sched_getaffinity(0)),
         lambda reason: ServiceError(f"Cannot start Ray: {reason}"),
         object_store_memory=_OBJECT_STORE_BYTES,
-    ):
+    ) as folder:
         from ray import serve
 
-        with cleanup(_shut_down_serve):
+        with cleanup(_shut_down_serve), exit_if_ray_ends(folder, report):
             serve.start(proxy_location="Disabled")
             yield
 

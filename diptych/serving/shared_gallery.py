@@ -49,7 +49,10 @@ class SharedGallery:
 
         Raises:
           ApiError: If no served version computed the embeddings of the gallery.
+          NoVersionError: If no version is served.
         """
+        with watcher.use():
+            pass
         served = watcher.served
         self._opened = {
             number: gallery for number, gallery in self._opened.items() if number in served

@@ -18,15 +18,30 @@ ModelT = TypeVar("ModelT")
 
 @dataclasses.dataclass(eq=False)
 class LoadedVersion(Generic[ModelT]):
-    """A loaded version with the number of its unfinished requests."""
+    """A loaded version.
+
+    Attributes:
+      number: Its number.
+      model: What ``load`` has returned.
+      in_flight: Number of unfinished requests.
+      is_broken: True if it has stopped working.
+    """
 
     number: int
     model: ModelT
     in_flight: int = 0
+    is_broken: bool = False
+
+
+class NoVersionError(LookupError):
+    """No version works."""
 
 
 class VersionWatcher(Generic[ModelT]):
     """Loads new versions as they are pushed; a version that fails to load is refused.
+
+    A version that stops working is refused as well, and another one is loaded if necessary. If none
+    can be, it is kept, and works again as soon as ``check`` accepts it.
 
     A version whose folder disappears (``diptych rollback`` moves the newest version away) is served
     until another version is available.
@@ -37,20 +52,26 @@ class VersionWatcher(Generic[ModelT]):
       path: Folder of versions, or a single version.
       load: Loads a version; raises DiptychError if that fails.
       unload: Unloads a version after its last request.
+      check: Checks whether a loaded version works; raises DiptychError if it does not.
     """
 
     def __init__(
-        self, path: Path, load: Callable[[Path], ModelT], unload: Callable[[ModelT], None]
+        self,
+        path: Path,
+        load: Callable[[Path], ModelT],
+        unload: Callable[[ModelT], None],
+        check: Callable[[ModelT], None],
     ) -> None:
         self._path = path
         self._load = load
         self._unload = unload
+        self._check = check
         self._served: list[LoadedVersion[ModelT]] = []  # newest last
         self._retired: list[LoadedVersion[ModelT]] = []  # until their requests have ended
         self._refused: dict[int, tuple[tuple[int, int], str]] = {}  # folder state and reason
 
     async def poll(self) -> LoadedVersion[ModelT] | None:
-        """Check once for added and removed versions.
+        """Check once for added, removed and broken versions.
 
         Returns:
           The version that was loaded, or None.
@@ -58,11 +79,34 @@ class VersionWatcher(Generic[ModelT]):
         await self._unload_retired()
         folders = self._list_folders()
         present = {int(folder.name) for folder in folders}
+        await self._check_loaded({int(folder.name): folder for folder in folders})
         loaded = await self._load_newest(folders)
+        if self.served:
+            self._retire([version for version in self._served if version.is_broken])
         if any(version.number in present for version in self._served):
             self._retire([version for version in self._served if version.number not in present])
         self._retire(self._served[:-_MAX_SERVED])
         return loaded
+
+    async def _check_loaded(self, folders: dict[int, Path]) -> None:
+        """Refuse the versions that have stopped working."""
+        for version in self._served:
+            try:
+                await asyncio.to_thread(self._check, version.model)
+            except DiptychError as error:
+                if not version.is_broken:
+                    state = _folder_state(folders.get(version.number, self._path))
+                    self._refuse(version.number, state, error)
+                version.is_broken = True
+            else:
+                if version.is_broken:
+                    self._refused.pop(version.number, None)
+                version.is_broken = False
+
+    def _refuse(self, number: int, state: tuple[int, int], error: DiptychError) -> None:
+        reason = " ".join(str(error).split())
+        _log.warning("Version %d is refused: %s", number, reason)
+        self._refused[number] = (state, reason)
 
     async def _load_newest(self, folders: list[Path]) -> LoadedVersion[ModelT] | None:
         """Load the newest loadable version, unless it is already served."""
@@ -79,13 +123,12 @@ class VersionWatcher(Generic[ModelT]):
             try:
                 model = await asyncio.to_thread(self._load, folder)
             except DiptychError as error:
-                reason = " ".join(str(error).split())
-                _log.warning("Version %d is refused: %s", number, reason)
-                self._refused[number] = (state, reason)
+                self._refuse(number, state, error)
                 continue
             self._refused.pop(number, None)
             loaded = LoadedVersion(number, model)
-            self._served = sorted([*self._served, loaded], key=lambda version: version.number)
+            others = (version for version in self._served if version.number != number)
+            self._served = sorted([*others, loaded], key=lambda version: version.number)
             return loaded
         return None
 
@@ -99,8 +142,12 @@ class VersionWatcher(Generic[ModelT]):
 
         Raises:
           LookupError: If the version is not served.
+          NoVersionError: If none is.
         """
-        matches = [version for version in self._served if number in (None, version.number)]
+        working = [version for version in self._served if not version.is_broken]
+        if not working:
+            raise NoVersionError(next(reversed(self.refused.values()), "no version"))
+        matches = [version for version in working if number in (None, version.number)]
         if not matches:
             raise LookupError(number)
         version = matches[-1]
@@ -112,24 +159,24 @@ class VersionWatcher(Generic[ModelT]):
 
     @property
     def newest_model(self) -> ModelT:
-        """Model of the newest served version.
+        """Model of the newest served version, or of the newest broken one if none is served.
 
         Raises:
-          LookupError: If no version is served.
+          LookupError: If no version was ever loaded.
         """
         if not self._served:
             raise LookupError("no version")
-        return self._served[-1].model
+        return max(self._served, key=lambda version: (not version.is_broken, version.number)).model
 
     @property
     def served(self) -> list[int]:
-        """Numbers of the served versions, newest last."""
-        return [version.number for version in self._served]
+        """Numbers of the served versions, newest last; without broken ones."""
+        return [version.number for version in self._served if not version.is_broken]
 
     @property
     def refused(self) -> dict[int, str]:
         """Refused versions that are newer than all served ones, with the reasons."""
-        newest = self.served[-1] if self._served else -1
+        newest = max(self.served, default=-1)
         return {
             number: reason
             for number, (_, reason) in sorted(self._refused.items())

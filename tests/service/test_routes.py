@@ -1,14 +1,15 @@
 import json
+import socket
 import threading
 import time
 
 import httpx
 import numpy as np
 import pytest
-from image_files import PICTURE, encode, exif, lossless_files, lossy_files
+from image_files import PICTURE, encode, exif, jpeg_with_scans, lossless_files, lossy_files
 from PIL import Image
 from processes import descendants
-from service_runs import b64, decompression_bomb, grey, resident_bytes
+from service_runs import b64, decompression_bomb, grey, read_metrics, resident_bytes
 
 from diptych.components.common.images import ImageLimits, prepare_image
 
@@ -130,6 +131,7 @@ def test_every_format_mode_and_orientation_has_the_pixels_of_the_ingest(client):
         (b"no image", "not an image but text"),
         (DARK[:-25], "cannot be decoded"),
         (decompression_bomb(), "more than 100000 pixels"),
+        (jpeg_with_scans(3500, side=300), "a JPEG with more than 312 scans"),
     ],
 )
 def test_an_unusable_image_is_400_with_the_reason(client, service, image, message):
@@ -188,13 +190,48 @@ def test_a_body_that_is_too_large_is_413_and_not_kept_in_memory(client, service,
     assert client.get("/v1/models/birds").status_code == 200
 
 
-def test_a_connection_without_a_complete_request_is_closed(service):
-    import socket
-
+def connect(service):
     host, _, port = service.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), 30) as connection:
+    return socket.create_connection((host, int(port)), 30)
+
+
+def test_a_connection_without_a_complete_request_is_closed(service):
+    with connect(service) as connection:
         connection.sendall(b"POST /compare HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         assert connection.recv(1) == b""  # closed
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"401"),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"401"),
+        (b"Content-Length: 5\r\nContent-Length: 6\r\n", b"400"),
+        (b"Transfer-Encoding: chunked, identity\r\n", b"400"),
+        (b"Transfer-Encoding: xchunked\r\n", b"400"),
+        (b"Content-Length: +5\r\n", b"400"),
+        (b"Content-Length : 5\r\n", b"400"),
+        (b"X: " + b"a" * 20_000 + b"\r\n", b"431"),
+    ],
+)
+def test_a_request_with_another_length_for_a_proxy_is_the_last_of_its_connection(
+    service, headers, status
+):
+    smuggled = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with connect(service) as connection:
+        connection.sendall(
+            b"POST /compare HTTP/1.1\r\nHost: 127.0.0.1\r\n" + headers + b"\r\n0\r\n\r\n" + smuggled
+        )
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))  # until it is closed
+    assert received.startswith(b"HTTP/1.1 " + status)
+    assert received.count(b"HTTP/1.1 ") == 1
+
+
+def test_head_has_the_headers_of_get_without_the_body(service):
+    for path, status in (("/", 200), ("/healthz", 200), ("/metrics", 401), ("/nothing", 401)):
+        head, get = (httpx.request(method, service.url + path) for method in ("HEAD", "GET"))
+        assert (head.status_code, head.content) == (status, b"")
+        assert head.headers["content-type"] == get.headers["content-type"]
 
 
 def test_enrolled_classes_are_identified(client):
@@ -238,12 +275,6 @@ def test_concurrent_requests_share_batches(client, service):
     assert after["diptych_batch_examples_count"] - before["diptych_batch_examples_count"] < 80
     route = 'diptych_requests_total{code="200",route="/compare"}'
     assert after[route] - before.get(route, 0) == 80
-
-
-def read_metrics(client):
-    lines = client.get("/metrics").text.splitlines()
-    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-    return {name: float(value) for name, value in pairs}
 
 
 @pytest.mark.parametrize(

@@ -5,24 +5,25 @@ import socket
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import httpx
 import pytest
-from processes import descendants, wait_until
-from service_runs import DIPTYCH, TOKEN, b64, grey, running_service
+from processes import wait_until
+from service_runs import (
+    DIPTYCH,
+    TOKEN,
+    b64,
+    child_processes,
+    grey,
+    push,
+    running_service,
+    start_time,
+)
 
 from diptych.schemas.manifest import ModelManifest, compute_digests
 
 DARK, LIGHT = grey(51), grey(204)
 IMAGES = {"left": DARK, "right": LIGHT}
-
-
-def push(versions, models, number):
-    """Push like the Pusher: write a hidden folder, then rename it."""
-    tmp_path = models / f".pushing-{number}"
-    shutil.copytree(versions / str(number), tmp_path)
-    tmp_path.rename(models / str(number))
 
 
 def push_broken(versions, models, number, name, content, *, in_manifest):
@@ -100,7 +101,10 @@ def test_versions_change_without_a_failed_request(versions, tmp_path):
         assert set(client.get("/healthz").json()["refused"]) == {"3", "4", "5"}
         refused = client.get("/v1/models/birds/versions/3").json()["model_version_status"]
         assert "variables.index has changed" in refused[0]["status"]["error_message"]
-        assert stops_cleanly(service, signal.SIGTERM)
+        with Clients(service) as clients:  # SIGTERM under load
+            wait_until(lambda: len(clients.verdicts) > 20, 30)
+            assert stops_cleanly(service, signal.SIGTERM)
+        assert not [error for error in clients.errors if "HTTPStatusError" in error]
 
 
 def test_open_requests_are_answered_before_the_service_stops(versions, tmp_path):
@@ -138,26 +142,10 @@ def stops_cleanly(service, number):
     return has_stopped_cleanly(service, own)
 
 
-def child_processes(service):
-    """Start times of all child processes, keyed by pid."""
-    own = {pid: start_time(pid) for pid in descendants(service.process.pid)}
-    assert own
-    return own
-
-
 def has_stopped_cleanly(service, own):
     assert service.process.wait(60) == 0
     wait_until(lambda: not [pid for pid, start in own.items() if start_time(pid) == start], 10)
     return True
-
-
-def start_time(pid):
-    """Start time of a process, which distinguishes reused pids; None if it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in "ZX" else fields[19]
 
 
 @pytest.mark.parametrize(

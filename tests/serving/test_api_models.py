@@ -19,7 +19,7 @@ IMAGE, VECTOR = {"b64": "iVBORw0KGgo="}, [5.1, 3, -0.2]
 @pytest.fixture(scope="module")
 def openapi(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    watcher = VersionWatcher(folder, lambda path: None, lambda model: None)
+    watcher = VersionWatcher(folder, lambda path: None, lambda model: None, lambda model: None)
     return Routes(watcher, ServiceMetrics(), None).create_app().openapi()
 
 

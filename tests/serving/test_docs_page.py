@@ -16,7 +16,7 @@ WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}
 @pytest.fixture(scope="module")
 def routes_app(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    watcher = VersionWatcher(folder, lambda path: None, lambda model: None)
+    watcher = VersionWatcher(folder, lambda path: None, lambda model: None, lambda model: None)
     return Routes(watcher, ServiceMetrics(), None).create_app()
 
 

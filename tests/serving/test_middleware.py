@@ -28,12 +28,14 @@ def full_response(
     token=TOKEN,
     host="127.0.0.1:8501",
     headers=(),
+    seconds_per_chunk=0.0,
 ):
     """Return what ``request`` does, and the headers of the response."""
     unread = list(chunks)
     responses = []
 
     async def receive():
+        await asyncio.sleep(seconds_per_chunk)
         if not unread:
             return {"type": "http.disconnect"}
         chunk = unread.pop(0)
@@ -57,7 +59,9 @@ def full_response(
     return responses[0]
 
 
-def protected(hosts=("127.0.0.1", "localhost"), max_body_bytes=10, max_total_bytes=100):
+def protected(
+    hosts=("127.0.0.1", "localhost"), max_body_bytes=10, max_total_bytes=100, body_timeout_s=30.0
+):
     return AuthAndBodyLimitMiddleware(
         echo,
         token=TOKEN,
@@ -65,6 +69,7 @@ def protected(hosts=("127.0.0.1", "localhost"), max_body_bytes=10, max_total_byt
         max_body_bytes=lambda: max_body_bytes,
         max_total_bytes=max_total_bytes,
         metrics=ServiceMetrics(),
+        body_timeout_s=body_timeout_s,
     )
 
 
@@ -75,6 +80,12 @@ def test_a_body_within_the_limit_is_passed_on():
 def test_a_larger_body_is_rejected_by_its_length_header_or_when_it_exceeds_the_limit():
     assert request(protected(), [b"1"] * 20, headers=[(b"content-length", b"20")]) == (413, 20)
     assert request(protected(), [b"1"] * 20) == (413, 9)
+
+
+def test_a_body_that_arrives_byte_by_byte_is_rejected_in_time():
+    app = protected(body_timeout_s=0.2)
+    assert request(app, [b"1"] * 9, seconds_per_chunk=0.1)[0] == 408
+    assert request(app, [b"1"] * 9)[0] == 200
 
 
 @pytest.mark.parametrize("length", [b"-1", b"1e1", b"9" * 5000, b""])

@@ -14,7 +14,9 @@ from diptych.serving.version_watcher import VersionWatcher
 
 
 def test_an_enrolment_during_a_re_embedding_starts_again_with_the_new_version(tmp_path):
-    watcher = VersionWatcher(tmp_path / "models", PushedModel, lambda model: None)
+    watcher = VersionWatcher(
+        tmp_path / "models", PushedModel, lambda model: None, lambda model: None
+    )
     gallery = SharedGallery(tmp_path / "gallery")
     vector = np.float32([[1, 2]])
 
@@ -37,7 +39,9 @@ def test_an_enrolment_during_a_re_embedding_starts_again_with_the_new_version(tm
 
 def test_a_gallery_that_cannot_be_written_is_503(tmp_path):
     push_vectors(tmp_path / "models", version=1)
-    watcher = VersionWatcher(tmp_path / "models", PushedModel, lambda model: None)
+    watcher = VersionWatcher(
+        tmp_path / "models", PushedModel, lambda model: None, lambda model: None
+    )
     gallery = SharedGallery(tmp_path / "gallery")
 
     async def run():
@@ -59,7 +63,9 @@ async def version_and_size(gallery, watcher):
 
 
 def test_a_gallery_is_used_with_its_version_as_long_as_that_is_served(tmp_path):
-    watcher = VersionWatcher(tmp_path / "models", PushedModel, lambda model: None)
+    watcher = VersionWatcher(
+        tmp_path / "models", PushedModel, lambda model: None, lambda model: None
+    )
     gallery = SharedGallery(tmp_path / "gallery")
 
     async def enroll_one():

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from diptych.schemas.errors import ModelError
-from diptych.serving.version_watcher import VersionWatcher
+from diptych.serving.version_watcher import NoVersionError, VersionWatcher
 
 
 class VersionFolder:
@@ -11,8 +11,8 @@ class VersionFolder:
 
     def __init__(self, folder):
         self.folder = folder
-        self.broken, self.load_attempts, self.unloaded = set(), [], []
-        self.watcher = VersionWatcher(folder, self.load, self.unloaded.append)
+        self.broken, self.stopped, self.load_attempts, self.unloaded = set(), set(), [], []
+        self.watcher = VersionWatcher(folder, self.load, self.unloaded.append, self.check)
 
     def push(self, *numbers):
         for number in numbers:
@@ -34,6 +34,10 @@ class VersionFolder:
         if folder.name in self.broken:
             raise ModelError(f"{folder.name} is broken")
         return folder.name
+
+    def check(self, model):
+        if model in self.stopped:
+            raise ModelError(f"{model} has changed")
 
 
 @pytest.fixture
@@ -157,6 +161,58 @@ def test_a_restored_version_is_loaded_again_after_it_was_unloaded(versions):
 
 def test_a_single_version_can_be_watched(versions):
     versions.push(1, 2)
-    watcher = VersionWatcher(versions.folder / "1", versions.load, versions.unloaded.append)
+    watcher = VersionWatcher(
+        versions.folder / "1", versions.load, versions.unloaded.append, versions.check
+    )
     assert asyncio.run(watcher.poll()).number == 1
     assert watcher.served == [1]
+
+
+def test_a_version_that_stops_working_is_refused_and_the_previous_one_is_used(versions):
+    versions.push(1)
+    versions.poll()
+    versions.push(2)
+    versions.poll()
+    versions.stopped = {"2"}
+    assert versions.poll() is None
+    assert (versions.watcher.served, versions.watcher.newest_model) == ([1], "1")
+    assert versions.watcher.refused == {2: "2 has changed"}
+    assert versions.poll() is None
+    assert (versions.load_attempts, versions.unloaded) == (["1", "2"], ["2"])
+
+
+def test_an_older_version_is_loaded_if_the_only_loaded_one_stops_working(versions):
+    versions.push(1, 2)
+    versions.poll()
+    versions.stopped = {"2"}
+    assert versions.poll() == 1
+    assert (versions.watcher.served, versions.watcher.refused) == ([1], {2: "2 has changed"})
+
+
+def test_if_no_version_works_the_reason_is_given_until_it_works_again(versions):
+    versions.push(1)
+    versions.poll()
+    versions.stopped = {"1"}
+    for _ in range(2):
+        versions.poll()
+        assert versions.watcher.served == []
+        assert versions.watcher.refused == {1: "1 has changed"}
+        assert versions.watcher.newest_model == "1"
+        with pytest.raises(NoVersionError, match="1 has changed"), versions.watcher.use():
+            pass
+    versions.stopped = set()
+    versions.poll()
+    assert (versions.watcher.served, versions.watcher.refused) == ([1], {})
+    assert (versions.load_attempts, versions.unloaded) == (["1"], [])
+
+
+def test_a_version_that_stopped_working_is_loaded_again_after_a_new_push(versions):
+    versions.push(1)
+    versions.poll()
+    versions.stopped = {"1"}
+    versions.poll()
+    (versions.folder / "1").rename(versions.folder / "old")
+    versions.push(1)
+    assert versions.poll() == 1
+    assert versions.load_attempts == ["1", "1"]
+    assert versions.unloaded == []  # the replicas of the new push have replaced them

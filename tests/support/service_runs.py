@@ -5,6 +5,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import socket
 import struct
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 from PIL import Image
-from processes import start_session, wait_until
+from processes import descendants, start_session, wait_until
 
 TOKEN = "token-of-the-tests-0123"
 DIPTYCH = str(Path(sys.executable).with_name("diptych"))
@@ -98,3 +99,32 @@ def _is_healthy(url):
     with contextlib.suppress(httpx.TransportError):
         return httpx.get(f"{url}/healthz", timeout=5).status_code == 200
     return False
+
+
+def push(versions, models, number):
+    """Push like the Pusher: write a hidden folder, then rename it."""
+    tmp_path = models / f".pushing-{number}"
+    shutil.copytree(versions / str(number), tmp_path)
+    tmp_path.rename(models / str(number))
+
+
+def child_processes(service):
+    """Start times of all child processes, keyed by pid."""
+    own = {pid: start_time(pid) for pid in descendants(service.process.pid)}
+    assert own
+    return own
+
+
+def start_time(pid):
+    """Start time of a process, which distinguishes reused pids; None if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def read_metrics(client):
+    lines = client.get("/metrics").text.splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
