@@ -27,6 +27,9 @@ TABLE_EXTENSIONS = (
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r", "__macosx"})
 _WEBP_AS_PNG = 12  # size of a photo as PNG, in multiples of its size as WebP
 _LINK_OUTSIDE = "a symbolic link out of the data folder"
+_LINK_TO_FOLDER = "a symbolic link to a folder"
+FOLLOWABLE_LINKS = frozenset({_LINK_OUTSIDE, _LINK_TO_FOLDER})
+"""Reasons of rejected links that ``follow_links`` may allow."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +215,7 @@ class _ImageFolderWalk:
             self.linked_folder = os.path.commonpath((folder, self.linked_folder or folder))
             return _LINK_OUTSIDE
         if os.path.isdir(target) and not self._follows_links:
-            return "a symbolic link to a folder"
+            return _LINK_TO_FOLDER
         return None
 
     def _is_image(self, name: str, path: str) -> bool:

@@ -13,12 +13,19 @@ _SPLIT_BY_NAME = {
     "valid": _CALIBRATION,
     "validation": _CALIBRATION,
     "calibration": _CALIBRATION,
+    "calib": _CALIBRATION,
     "dev": _CALIBRATION,
     "test": _TEST,
     "testing": _TEST,
     "eval": _TEST,
     "evaluation": _TEST,
+    "holdout": _TEST,
 }
+# 01_train, training_set, test-images, val2017
+_DECORATED_NAME = re.compile(
+    r"(?:\d+[\W_]+)?(?P<split>[a-z]+?)"
+    r"(?:[\W_]*(?:set|split|data|dataset|images?|imgs?|(?:19|20)\d\d))?"
+)
 EXPECTED_NAMES = (
     "train or training; val, valid, validation, calibration or dev; test, testing, eval or "
     "evaluation"
@@ -27,7 +34,8 @@ EXPECTED_NAMES = (
 
 def parse_split_name(name: str) -> str | None:
     """Return the split, one of ``SPLITS``, that a name in any case states; or None."""
-    return _SPLIT_BY_NAME.get(name.strip().lower())
+    match = _DECORATED_NAME.fullmatch(name.strip().lower())
+    return None if match is None else _SPLIT_BY_NAME.get(match["split"])
 
 
 def find_split_in_path(name: str) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from diptych.components.common.data_files import (
+    FOLLOWABLE_LINKS,
     DataFile,
     find_data_files,
     find_images,
@@ -278,7 +279,10 @@ def _find_images(data: ImageFolder) -> SpanFiles:
     found = find_images(path, data.follow_links)
     problems = [(file, find_level_problem(file.name, data.levels)) for file in found.files]
     files = tuple(file for file, problem in problems if problem is None)
-    rejected = list(found.rejected)
+    rejected = [
+        (name, f"{reason} (see data.follow_links)" if reason in FOLLOWABLE_LINKS else reason)
+        for name, reason in found.rejected
+    ]
     rejected += [(file.name, problem) for file, problem in problems if problem is not None]
     rejected.sort()
     if not files:
@@ -288,6 +292,8 @@ def _find_images(data: ImageFolder) -> SpanFiles:
             " Put the images of each class into a separate subfolder, or list their labels in a "
             "table (data.table)."
         )
+        if found.rejected and not found.files:  # the reason states what to do
+            advice = ""
         raise DataError(
             f"No images ({format_list()}) in the class folders of {path}.{example}"
             f"{found.advise_following() or advice}"

@@ -23,6 +23,7 @@ from diptych.schemas.config.json_schema import (
     is_config_schema,
     unwrap_docstring,
 )
+from diptych.schemas.config.loading import CHECK
 from diptych.schemas.errors import ConfigError
 from diptych.schemas.files import atomic_write
 
@@ -119,7 +120,7 @@ def _render_config(name: str, profile: DataProfile, after_data: str) -> str:
         *_render_key("", "name", name, fields["name"].description or ""),
         "",
         *_render_comment(fields["data"].description or ""),
-        *(line for note in profile.notes for line in _render_comment(escape_control(note))),
+        *(line for note in profile.notes for line in _render_note(escape_control(note))),
         "data:",
         *_render_section(_DATA_KINDS[profile.data["kind"]], profile.data, "  "),
     ]
@@ -185,6 +186,15 @@ def _with_comment(line: str, description: str, indent: str) -> list[str]:
 def _render_comment(text: str, indent: int = 0) -> list[str]:
     text = text.replace("`", "")
     return [f"# {line}" for line in textwrap.wrap(text, _LINE_LENGTH - indent - 2)]
+
+
+def _render_note(note: str) -> list[str]:
+    """Render a note; the indented lines of one to decide belong together."""
+    first, *others = _render_comment(note, 2)
+    return [
+        first,
+        *(line.replace("# ", "#   ", 1) if note.startswith(CHECK) else line for line in others),
+    ]
 
 
 def _pipeline_name(data_path: Path) -> str:

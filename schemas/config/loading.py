@@ -36,6 +36,7 @@ CHECK = "CHECK:"
 
 _MAX_SECTIONS = 20  # in each other; a key of the configuration has 4 at most
 _CHECK_LINE = re.compile(r"\s*#\s*CHECK\b")
+_CONTINUED_LINE = re.compile(r"\s*#\s{2,}\S")
 
 
 def load_config(path: Path, settings: tuple[str, ...] = ()) -> Config:
@@ -84,16 +85,21 @@ def _read_text(path: Path) -> str:
 
 def _require_no_check_lines(text: str, path: Path) -> None:
     """Raise a ConfigError if guesses of ``diptych init`` are undecided."""
-    lines = [
-        (number, line.strip().lstrip("# "))
-        for number, line in enumerate(text.splitlines(), 1)
-        if _CHECK_LINE.match(line)
-    ]
-    if lines:
-        shown = "".join(f"\n  line {number}: {line}" for number, line in lines)
+    notes: list[str] = []
+    is_note = False
+    for number, line in enumerate(text.splitlines(), 1):
+        content = line.strip().lstrip("# ")
+        if _CHECK_LINE.match(line):
+            notes.append(f"\n  line {number}: {content}")
+            is_note = True
+        elif is_note and _CONTINUED_LINE.match(line):
+            notes[-1] += f" {content}"
+        else:
+            is_note = False
+    if notes:
         raise ConfigError(
-            f"{path} has {len(lines)} guesses of diptych init that are not decided yet:{shown}\n"
-            "For each, correct the keys below it if the guess is wrong, and delete the line."
+            f"{path} has guesses of diptych init that are not decided yet:{''.join(notes)}\n"
+            "For each, correct the keys below it if the guess is wrong, and delete its lines."
         )
 
 

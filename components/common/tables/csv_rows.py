@@ -4,6 +4,7 @@ Types inferred from the first block could differ between files, and one invalid 
 complete file fail.
 """
 
+import collections
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,16 +33,39 @@ def read_csv_names(path: Path, settings: TextSettings) -> list[str]:
     """Read the names of the columns; without a header they are c1, c2 and so on.
 
     Raises:
-      DataError: If the header is not text in the encoding of the file.
+      DataError: If the header is not text in the encoding of the file, or most rows have another
+        number of fields.
     """
     text_format = detect_text_format(path, settings)
-    first = next(iter(read_first_records(path, text_format, max_rows=1)), [])
+    first, *rows = read_first_records(path, text_format) or [[]]
     if "\ufffd" in "".join(first) and text_format.header:
         raise DataError(
             f"The header of {path} cannot be read: it is not {text_format.encoding}. Set "
             "data.encoding to the encoding of the file, such as cp1252, or save it as UTF-8."
         )
+    _check_field_counts(path, first, rows, text_format.delimiter)
     return first if text_format.header else [f"c{number + 1}" for number in range(len(first))]
+
+
+def _check_field_counts(
+    path: Path, first: Sequence[str], rows: Sequence[Sequence[str]], delimiter: str
+) -> None:
+    """Check that half of the first rows have the number of fields of row 1.
+
+    Raises:
+      DataError: If fewer have, so that nearly all rows would be rejected.
+    """
+    counts = collections.Counter(map(len, rows))
+    if 2 * counts[len(first)] >= len(rows) - 1:  # the last row may be cut off
+        return
+    [(usual, _)] = counts.most_common(1)
+    number, example = next((n, row) for n, row in enumerate(rows, 2) if len(row) == usual)
+    found, other = (repr(delimiter.join(row)[:60]) for row in (first, example))
+    raise DataError(
+        f"{path}: the number of fields is {len(first)} in row 1 ({found}), but {usual} in most "
+        f"rows, such as row {number} ({other}). Remove lines above the table, correct row 1, or "
+        "set data.delimiter."
+    )
 
 
 def read_csv_rows(

@@ -1,5 +1,6 @@
 """Recognize the format of a table file by its content, and name formats that are not read."""
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Literal
@@ -54,6 +55,11 @@ _FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     (b"<html", "an HTML page", "Download the table itself."),
     (b"<?xml", "an XML document", _AS_CSV),
 )
+# The numbers of folds and of pairs, then "name n1 n2" or "name n1 name n2".
+_LFW_START = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*\d+(?:[ \t]+\d+)?[ \t\r]*\n\s*"
+    rb"(?:[^\t\n]+\t\d+\t(?:[^\t\n]+\t)?\d+|\S+ +\d+ +(?:\S+ +)?\d+)[ \t\r]*(?:\n|\Z)"
+)
 _PICKLE = "a Python pickle, which can execute code and is never read"
 
 
@@ -98,6 +104,11 @@ def describe_foreign_format(path: Path, start: bytes) -> str | None:
         return f"{_PICKLE}. {_AS_PARQUET}"
     if start[257:262] == b"ustar":
         return "a tar archive. Unpack it, and name the table in it."
+    if _LFW_START.match(start):
+        return (
+            "a list of pairs as of Labeled Faces in the Wild. Train on the images themselves, and "
+            "set evaluate.pairs to this file."
+        )
     return None
 
 

@@ -124,21 +124,25 @@ def _detect_cached(path: Path, size: int, mtime_ns: int, settings: TextSettings)
     return TextFormat(encoding, delimiter, has_escapes, settings.header, cells)
 
 
-def read_first_records(
-    path: Path, text_format: TextFormat, max_rows: int = _SAMPLE_LINES
-) -> list[list[str]]:
+def read_first_records(path: Path, text_format: TextFormat) -> list[list[str]]:
     """Read the first records of a file with the csv module, without blank lines.
 
+    They end before a record that the module cannot read, such as one with a very long cell.
+
     Raises:
-      DataError: If they are not text in the encoding, or not CSV.
+      DataError: If they are not text in the encoding, or the first one is not CSV.
     """
     text = _decode_sample(path, read_start(path, _SAMPLE_BYTES), text_format.encoding)
+    records: list[list[str]] = []
     try:
-        return list(_parse(text, text_format.delimiter, text_format.has_escapes, max_rows))
+        for record in _parse(text, text_format.delimiter, text_format.has_escapes):
+            records.append(record)
     except csv.Error as error:
-        raise DataError(
-            f"The header of {path} cannot be read: {error}. Check quotes and data.delimiter."
-        ) from error
+        if not records:
+            raise DataError(
+                f"The header of {path} cannot be read: {error}. Check quotes and data.delimiter."
+            ) from error
+    return records
 
 
 def check_encoding(path: Path, settings: TextSettings) -> None:
@@ -428,7 +432,7 @@ def _detect_delimiter(text: str, delimiter: str | None) -> tuple[str, bool]:
 
 def _has_decimal_commas(text: str, delimiter: str, has_escapes: bool) -> bool:
     """Return whether all commas in the cells are decimal signs, and there are some."""
-    rows = _parse(text, delimiter, has_escapes, _SAMPLE_LINES)
+    rows = _parse(text, delimiter, has_escapes)
     cells = [cell for row in rows for cell in row if "," in cell]
     return bool(cells) and all(map(_NUMBER_WITH_COMMA.fullmatch, cells))
 
@@ -437,7 +441,7 @@ def _rate(text: str, delimiter: str, has_escapes: bool) -> tuple[bool, int, bool
     """Rate a delimiter: consistent rows first, then the number of fields and correct quotes."""
     for is_strict in (True, False):
         try:
-            rows = list(_parse(text, delimiter, has_escapes, _SAMPLE_LINES, is_strict))
+            rows = list(_parse(text, delimiter, has_escapes, is_strict))
         except csv.Error:
             continue
         widths = [len(row) for row in rows]
@@ -449,7 +453,7 @@ def _rate(text: str, delimiter: str, has_escapes: bool) -> tuple[bool, int, bool
 
 
 def _parse(
-    text: str, delimiter: str, has_escapes: bool, max_rows: int, is_strict: bool = False
+    text: str, delimiter: str, has_escapes: bool, is_strict: bool = False
 ) -> Iterator[list[str]]:
     reader = csv.reader(
         io.StringIO(text, newline=""),
@@ -462,5 +466,5 @@ def _parse(
         if row:
             num_rows += 1
             yield row
-        if num_rows == max_rows:
+        if num_rows == _SAMPLE_LINES:
             return

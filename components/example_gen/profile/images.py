@@ -30,11 +30,12 @@ def profile_images(path: str) -> DataProfile:
     data: dict[str, Any] = {"kind": "images", "path": path}
     notes: list[str] = []
     found = find_images(path)
-    if found.linked_folder is not None and not found.files:
+    if found.linked_folder is not None:
+        amount = "some" if found.files else "all"
         data["follow_links"] = found.linked_folder
         notes.append(
-            "CHECK: all images are symbolic links out of the data folder; follow_links allows the "
-            "folder of their targets."
+            f"CHECK: {amount} images are symbolic links out of the data folder; follow_links "
+            "allows the folder of their targets."
         )
         found = find_images(path, found.linked_folder)
     guess = guess_levels([file.name for file in found.files])

@@ -82,6 +82,13 @@ def guess_levels(names: Sequence[str]) -> LevelGuess:
             "table (data.table)."
         )
         return LevelGuess(["label"], notes)
+    # Names such as session1 decide before the levels above them are compared.
+    for level in remaining[1:]:
+        inner = sorted({path[level] for path in paths})
+        if "group" not in roles and all(map(_GROUP_NAME.fullmatch, inner)):
+            roles[level] = "group"
+            remaining.remove(level)
+            notes.append(_describe_group(inner))
     for first, second in itertools.pairwise(remaining):
         notes += _assign_pair(paths, first, second, roles)
     num_other = sum(sizes.values()) - sizes[depth]
@@ -137,9 +144,6 @@ def _assign_pair(
         parents[path[second]].add(path[first])
     outer, inner = sorted({path[first] for path in paths}), sorted(parents)
     example = f"{outer[0]}/{inner[0]}"
-    if all(map(_GROUP_NAME.fullmatch, inner)) and "group" not in roles:
-        roles[second] = "group"
-        return [_describe_group(inner)]
     if all(len(found) == 1 for found in parents.values()):
         return []
     if all(map(_LABEL_NAME.fullmatch, inner)):

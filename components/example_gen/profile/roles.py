@@ -40,6 +40,8 @@ _SAME_VALUES: dict[str, int | str] = {
 }
 _ID_NAME = re.compile(r"(?:.*[_. -])?(?i:id|idx|index|key|number|nr|no|row)|.*[a-z](?:Id|ID)")
 _MIN_COUNTED_ROWS = 20
+_SPLIT_COLUMN_NAMES = ("split", "subset", "partition")
+_UNCLEAR_SPLIT_NAMES = (*_SPLIT_COLUMN_NAMES, "fold", "is_train", "is_test", "is_val", "is_valid")
 _TIME_NAMES = ("date", "time", "datetime", "timestamp", "created", "created_at", "recorded_at")
 _GROUP_NAMES = (
     *("group", "group_id", "writer", "author", "annotator", "speaker", "patient", "subject"),
@@ -48,13 +50,23 @@ _GROUP_NAMES = (
 
 
 def guess_same_column(sample: ColumnSample, batch: pa.RecordBatch) -> tuple[str | None, bool]:
-    """Find a column with two values and a typical name; and whether the name is conclusive."""
-    for candidates, is_certain in ((_SAME_NAMES, True), (LABEL_NAMES, False)):
-        for name in sample.names:
-            if name.lower() in candidates and name in batch.schema.names:
-                texts = {text.lower() for text in distinct_same_texts(batch, name)}
-                if len(texts) == 2 and texts & set(_SAME_VALUES):
-                    return name, is_certain
+    """Find a column with two values and a typical name; and whether the name is conclusive.
+
+    A part of a name, as in same_person, or the usual name of a label is not conclusive.
+    """
+    exact, partial, labels = [], [], []
+    for name in sample.names:
+        if name.lower() in _SAME_NAMES:
+            exact.append(name)
+        elif not set(_SAME_NAMES).isdisjoint(re.split(r"[\W_]+", name.lower())):
+            partial.append(name)
+        elif name.lower() in LABEL_NAMES:
+            labels.append(name)
+    for name in (*exact, *partial, *labels):
+        texts = distinct_same_texts(batch, name) if name in batch.schema.names else []
+        lowered = {text.lower() for text in texts}
+        if len(lowered) == 2 and lowered & set(_SAME_VALUES):
+            return name, name in exact
     return None, False
 
 
@@ -193,7 +205,25 @@ def guess_split_column(sample: ColumnSample, batch: pa.RecordBatch) -> str | Non
 def _is_split_named(name: str, texts: Collection[str]) -> bool:
     """Return whether a column named like a split has training rows; the others may follow later."""
     known = {parse_split_name(text) for text in texts}
-    return name.lower() in ("split", "subset", "partition") and known == {"train"}
+    return name.lower() in _SPLIT_COLUMN_NAMES and known == {"train"}
+
+
+def find_unclear_split(sample: ColumnSample, batch: pa.RecordBatch) -> tuple[str | None, list[str]]:
+    """Find a column named like a split, whose values name no splits; and a note about it."""
+    for name in sample.names:
+        if (
+            name.lower() in _UNCLEAR_SPLIT_NAMES
+            and name in batch.schema.names
+            and values.can_be_text(batch.column(name).type)
+        ):
+            texts = sorted(values.as_text(batch.column(name)).unique().drop_null().to_pylist())
+            return name, [
+                f"CHECK: the column {name!r} is named like a split, but its values "
+                f"{format_names(texts, 6)} are not names of splits such as train and test. It is "
+                "not used. To keep the splits, rename the values, and set "
+                f"data.split: {name} and split.by: given."
+            ]
+    return None, []
 
 
 def guess_group_column(

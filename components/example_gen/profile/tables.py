@@ -29,6 +29,7 @@ from diptych.components.example_gen.profile.roles import (
     describe_given_splits,
     describe_group,
     find_counters,
+    find_unclear_split,
     guess_group_column,
     guess_label_column,
     guess_positive_value,
@@ -44,6 +45,7 @@ from diptych.schemas.input_spec import RESERVED
 
 _CLEAR_SIDE_NAMES = (("left", "right"), ("first", "second"))
 _SIDE_NAMES = (*_CLEAR_SIDE_NAMES, ("a", "b"), ("x1", "x2"), ("1", "2"))
+_SEPARATORS = ("_", ".", "-", " ")
 
 
 def profile_table(path: str) -> DataProfile:
@@ -83,9 +85,11 @@ def _profile_text_format(span_files: SpanFiles) -> tuple[dict[str, Any], list[st
         keys["decimal"] = ","
         notes.append("The decimal sign is a comma.")
     if paths and has_suspicious_header(paths[0], settings):
+        keys["header"] = False
         notes.append(
-            f"CHECK: the first row of {paths[0].name} looks like data. If it does not name the "
-            "columns, set data.header: false; the columns are then c1, c2 and so on."
+            f"CHECK: the first row of {paths[0].name} looks like data, so data.header is false and "
+            "the columns are c1, c2 and so on. If it names the columns, set data.header: true and "
+            "use these names."
         )
     return keys, notes
 
@@ -98,8 +102,10 @@ def _profile_vector_table(
     settings: TextSettings,
 ) -> DataProfile:
     split = guess_split_column(sample, batch)
-    label, is_certain = guess_label_column(sample, batch, [split])
-    notes = [] if is_certain else [f"CHECK: the label column {label!r} is a guess."]
+    unclear, notes = (None, []) if split else find_unclear_split(sample, batch)
+    label, is_certain = guess_label_column(sample, batch, [split, unclear])
+    if not is_certain:
+        notes.append(f"CHECK: the label column {label!r} is a guess.")
     data: dict[str, Any] = {"kind": "table", "path": path, "label": label}
     if split is not None:
         data["split"] = split
@@ -122,7 +128,7 @@ def _profile_vector_table(
         notes.append(f"The vector is the list column {data['columns']!r}.")
         vector = [data["columns"]]
     else:
-        vector = [name for name in numeric if name not in (*RESERVED, *INDEX_COLUMNS)]
+        vector = [name for name in numeric if name not in (*RESERVED, *INDEX_COLUMNS, unclear)]
         counters = find_counters(batch, vector)
         if counters and len(counters) < len(vector):
             vector = [name for name in vector if name not in counters]
@@ -162,55 +168,67 @@ def _profile_pair_table(
     usable = [name for name in usable if name != same]
     # A column named class with two values is usually the class of a row.
     sides = _find_sides_by_affix(usable, _SIDE_NAMES if is_certain else _CLEAR_SIDE_NAMES)
-    if sides is None and is_certain:
-        sides = _find_sides_by_number([name for name in usable if name in sample.numeric])
-    if sides is None:
-        return None
-    left, right = sides
     notes = [f"Table of pairs: {same!r} marks positive pairs."]
-    if isinstance(left, int):
+    left: str | list[str] | int
+    right: str | list[str] | int
+    if sides is not None:
+        left, right = (_shorten_to_prefix(side, sample.names) for side in sides)
+        if not is_certain:
+            notes.append(f"CHECK: if {same!r} is the class of a row, use kind: table instead.")
+    else:
+        numeric = [name for name in usable if name in sample.numeric]
+        if not is_certain or not _has_numbered_halves(numeric):
+            return None
+        left = right = middle = len(numeric) // 2
+        sides = numeric[:middle], numeric[middle:]
         notes.append(
             f"CHECK: the first {left} numeric columns are assumed to be the left side, the next "
             f"{right} the right side."
         )
-    elif not is_certain:
-        notes.append(f"CHECK: if {same!r} is the class of a row, use kind: table instead.")
-    positive = guess_positive_value(batch, same)
-    data = {"kind": "pairs", "path": path, "same": same, "same_value": positive}
-    return with_pair_roles({**data, "left": left, "right": right}, span_files, sample, batch, notes)
+    data: dict[str, Any] = {"kind": "pairs", "path": path, "same": same}
+    data |= {"left": left, "right": right}
+    data["same_value"] = guess_positive_value(batch, same)
+    profile = with_pair_roles(data, span_files, sample, batch, notes)
+    used = [same, *sides[0], *sides[1], *([split] if (split := profile.data.get("split")) else [])]
+    return dataclasses.replace(profile, notes=[*profile.notes, *_list_unused(sample, batch, used)])
 
 
 def _find_sides_by_affix(
     names: Sequence[str], side_names: Iterable[tuple[str, str]]
-) -> tuple[Any, Any] | None:
-    """Find two sides that differ only by a prefix (left_x) or a suffix (x_left)."""
-    for left, right in side_names:
-        for separator in ("_", ".", "-"):
-            one, other = left + separator, right + separator
-            if _strip_affix(names, one, True) and _strip_affix(names, one, True) == _strip_affix(
-                names, other, True
-            ):
-                return f"{one}*", f"{other}*"
-            one, other = separator + left, separator + right
-            stems = _strip_affix(names, one, False)
-            if stems and sorted(stems) == sorted(_strip_affix(names, other, False)):
-                return [stem + one for stem in stems], [stem + other for stem in stems]
+) -> tuple[list[str], list[str]] | None:
+    """Find two sides that differ only by a prefix (left_x) or a suffix (x_left), in any case."""
+    for sides in side_names:
+        # leftX, but not aX
+        separators = (*_SEPARATORS, "") if sides in _CLEAR_SIDE_NAMES else _SEPARATORS
+        for separator in separators:
+            for pattern in ("{0}{1}(?P<stem>.*)", "(?P<stem>.*){1}{0}"):
+                left, right = (
+                    _find_stems(names, pattern.format(side, re.escape(separator))) for side in sides
+                )
+                if left and left.keys() == right.keys():
+                    return list(left.values()), [right[stem] for stem in left]
     return None
 
 
-def _strip_affix(names: Iterable[str], affix: str, is_prefix: bool) -> list[str]:
-    if is_prefix:
-        return [name.removeprefix(affix) for name in names if name.startswith(affix)]
-    return [name.removesuffix(affix) for name in names if name.endswith(affix)]
+def _find_stems(names: Iterable[str], pattern: str) -> dict[str, str]:
+    """Map the stem of each name that fits a pattern to the name."""
+    matches = (re.fullmatch(pattern, name, re.IGNORECASE | re.DOTALL) for name in names)
+    return {match["stem"]: match[0] for match in matches if match}
 
 
-def _find_sides_by_number(names: Sequence[str]) -> tuple[int, int] | None:
-    """Split consecutively numbered columns (v0 to v399) into two halves."""
+def _shorten_to_prefix(side: list[str], names: Sequence[str]) -> str | list[str]:
+    """Return a prefix such as ``left_*`` that only these columns have, or the columns."""
+    prefix = re.match(r"[^\W_]+[\W_]", side[0])
+    if prefix and side == [name for name in names if name.startswith(prefix[0])]:
+        return f"{prefix[0]}*"
+    return side
+
+
+def _has_numbered_halves(names: Sequence[str]) -> bool:
+    """Return whether columns are numbered consecutively (v0 to v399), so that halves are sides."""
     matches = [re.fullmatch(r"(.*?)(\d+)", name) for name in names]
     if len(names) < 4 or len(names) % 2 or not all(matches):
-        return None
+        return False
     prefixes = {match.group(1) for match in matches if match}
     numbers = [int(match.group(2)) for match in matches if match]
-    if len(prefixes) != 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        return None
-    return len(names) // 2, len(names) // 2
+    return len(prefixes) == 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))

@@ -404,3 +404,18 @@ def test_line_breaks_in_quotes_are_no_lost_rows(tmp_path):
     cells, malformed = rows_of_csv(tmp_path / "t.csv", lines)
     assert cells == ["u", text]
     assert malformed == [(4, "row does not have 3 fields")]
+
+
+@pytest.mark.parametrize(
+    "text", ["2\t4\nA\t1\t3\nA\t1\tB\t2\n", "1\nAda L\t1\t3\n", "9 3\nA 1 B 2\n"]
+)
+def test_a_list_of_pairs_of_lfw_is_no_table(tmp_path, text):
+    (tmp_path / "pairs.txt").write_text(text)
+    with pytest.raises(DataError, match=r"Labeled Faces in the Wild.*set evaluate\.pairs"):
+        read_schema(tmp_path / "pairs.txt")
+
+
+@pytest.mark.parametrize("text", ["1\t2\n3\t4\n", "5\n7\n", "1 2\n3 4\n5 6\n"])
+def test_a_table_of_integers_is_no_list_of_pairs(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    assert read_schema(tmp_path / "t.csv").names

@@ -2,6 +2,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 
 import pandas as pd
 import pytest
@@ -262,3 +263,28 @@ def test_compressed_files_are_checked_too(tmp_path):
     path = write(tmp_path / "t.csv.gz", gzip.compress("x\nJörg\n".encode("cp1252")))
     with pytest.raises(DataError, match=r"line 2.*cp1252 fits"):
         check_encoding(path, TextSettings())
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "found"),
+    [
+        ("sep=;", "1;2;u", "2 in row 1 ('sep=;'), but 3 in most rows, such as row 2 ('1;2;u')"),
+        ("# exported", "1,2,u", "1 in row 1 ('# exported'), but 3 in most rows"),
+        ("title;a;label", "'Doe; Jane';1;u", "3 in row 1 ('title;a;label'), but 4 in most rows"),
+    ],
+)
+def test_a_first_row_with_another_number_of_fields_is_an_error(tmp_path, header, row, found):
+    path = write(tmp_path / "t.csv", "\n".join([header, *[row] * 9]))
+    with pytest.raises(DataError, match=re.escape(found)) as error:
+        read_schema(path)
+    assert str(error.value).endswith(
+        "Remove lines above the table, correct row 1, or set data.delimiter."
+    )
+
+
+def test_some_rows_with_another_number_of_fields_are_no_error(tmp_path):
+    path = write(tmp_path / "t.csv", "a,b\n" + "1,2\n" * 5 + "1,2,3\n" * 5)
+    assert read_schema(path).names == ["a", "b"]
+    # A very long cell ends the sample of the first rows.
+    path = write(tmp_path / "long.csv", f"a,b\n{'x' * 140_000},2\n")
+    assert cells_of(path, ["b"]) == [["2"]]

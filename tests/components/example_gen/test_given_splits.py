@@ -37,7 +37,10 @@ def sources(run):
         (["train", "Training", " TRAIN "], "train"),
         (["val", "Valid", "validation", "calibration", "DEV"], "calibration"),
         (["test", "Testing", "eval", "EVALUATION"], "test"),
-        (["trains", "", "extra", "t"], None),
+        (["01_train", "training_set", "train-images", "Train Data", "train2017"], "train"),
+        (["valset", "02.val", "calib"], "calibration"),
+        (["test_set", "TestSplit", "holdout"], "test"),
+        (["trains", "", "extra", "t", "dataset", "train_a", "contest", "test1"], None),
     ],
 )
 def test_split_names_are_recognised_in_any_case(names, split):
@@ -239,7 +242,7 @@ def test_a_row_without_a_split_is_rejected(tmp_path, ingest):
 @pytest.mark.parametrize(
     ("names", "match"),
     [
-        (["train", "test", "extra", "holdout"], "has the values 'extra', 'holdout', which are no"),
+        (["train", "test", "extra", "unseen"], "has the values 'extra', 'unseen', which are no"),
         (["val", "test"], "has no training split: its values are 'test', 'val'"),
         (["train"], "has no other split: its values are 'train'"),
         ([None], "has no training split"),

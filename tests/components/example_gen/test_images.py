@@ -181,6 +181,32 @@ def test_images_in_a_format_that_is_not_read_are_rejected(tmp_path, ingest):
         ingest(images(root))
 
 
+@pytest.mark.parametrize(
+    ("content", "name", "reason"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a/1.heic", "a HEIC image"),
+        (bytes(128) + b"DICM" + bytes(9), "a/1.dcm", "a DICOM image"),
+    ],
+)
+def test_the_remedy_for_class_folders_of_another_format_is_a_conversion(
+    tmp_path, content, name, reason
+):
+    for letter in "ab":
+        (tmp_path / letter).mkdir()
+        (tmp_path / letter / name.split("/")[1]).write_bytes(content)
+    with pytest.raises(DataError) as error:
+        find_files(images(tmp_path))
+    remedy = (
+        f"Not usable: {name}: {reason}, which Diptych does not read: convert it to PNG or JPEG."
+    )
+    assert str(error.value).endswith(remedy)
+    for letter in "ab":
+        (tmp_path / letter / name.split("/")[1]).rename(tmp_path / f"{letter}.x")
+    Image.new("L", (4, 4)).save(tmp_path / "1.png")
+    with pytest.raises(DataError, match="images of each class into a separate subfolder"):
+        find_files(images(tmp_path))
+
+
 def test_the_background_is_part_of_the_input_spec(tmp_path):
     root = make_folder(tmp_path / "data")
     assert infer_input_spec(images(root), SplitConfig()).background == (255, 255, 255)
@@ -198,6 +224,11 @@ def test_an_error_about_links_names_the_key(tmp_path):
         find_files(images(tmp_path / "data"))
     followed = find_files(images(tmp_path / "data", follow_links=str(tmp_path / "store")))
     assert len(followed.files) == 24
+    for name in "ab":  # some images are links
+        make_folder(tmp_path / "mixed", [name])
+    (tmp_path / "mixed" / "a" / "link.png").symlink_to(file)
+    reason = "a symbolic link out of the data folder (see data.follow_links)"
+    assert find_files(images(tmp_path / "mixed")).rejected == (("a/link.png", reason),)
     with pytest.raises(ConfigError, match=r"data\.follow_links must be a folder, got"):
         find_files(images(tmp_path / "data", follow_links=str(tmp_path / "missing")))
 

@@ -99,13 +99,16 @@ def test_a_header_that_looks_like_data_is_found(tmp_path):
     assert infer_input_spec(without, SplitConfig()).shape.shape == (2,)
 
 
-def test_init_names_unused_columns_and_asks_about_the_header(tmp_path):
+def test_init_names_unused_columns_and_proposes_no_header(tmp_path):
     (tmp_path / "t.csv").write_text("y,a,note\nu,1,text\nv,2,other\nu,3,text\nv,4,other\n")
     profile = profile_data(tmp_path / "t.csv")
     assert "Not used: 'note' (text column)." in profile.notes
     (tmp_path / "n.csv").write_text("5.1,3.5,u\n4.9,3.0,u\n4.7,3.2,v\n")
-    notes = profile_data(tmp_path / "n.csv").notes
-    assert any(note.startswith("CHECK: the first row of n.csv looks like data") for note in notes)
+    profile = profile_data(tmp_path / "n.csv")
+    assert (profile.data["header"], profile.data["label"]) == (False, "c3")
+    assert any(
+        note.startswith("CHECK: the first row of n.csv looks like data") for note in profile.notes
+    )
 
 
 def test_init_proposes_encoding_and_decimal_sign(tmp_path):
