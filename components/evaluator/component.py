@@ -106,6 +106,7 @@ def Evaluator(
         label_errors=label_errors,
         given_pairs=given_pairs,
         are_pairs_given=test_split.inputs.paired,
+        split_by=json.loads(split_settings)["split.by"],
         notes=(note,) if note else (),
     )
     reconstructions = test_split.reconstruct_sample(candidate) if candidate.has_decoder else None

@@ -33,6 +33,7 @@ def build_evaluation_report(
     label_errors: LabelErrorSummary | None = None,
     given_pairs: GivenPairMetrics | None = None,
     are_pairs_given: bool = False,
+    split_by: str = "example",
     notes: tuple[str, ...] = (),
 ) -> EvaluationReport:
     """Run all checks and combine them with the metrics.
@@ -48,6 +49,7 @@ def build_evaluation_report(
       label_errors: Suspected label errors; None without labels.
       given_pairs: Metrics of ``evaluate.pairs``; None if it is not set.
       are_pairs_given: The data are given pairs.
+      split_by: The setting ``split.by``.
       notes: Notes to put first, such as why there is no comparison.
     """
     pairs, test_slice = candidate.pairs, metrics.slices[0]
@@ -57,7 +59,10 @@ def build_evaluation_report(
     checks = [*check_requirements(config.requirements, test_slice)]
     max_leaked = config.requirements.max_leaked
     if max_leaked is not None:
-        checks.append(check_leaked_pairs(leaked, max_leaked, given_pairs=are_pairs_given))
+        check = check_leaked_pairs(
+            leaked, max_leaked, given_pairs=are_pairs_given, split_by=split_by
+        )
+        checks.append(check)
     elif leaked:
         notes = (f"{describe_leaked_pairs(leaked)}.", *notes)
     baseline_check = check_beats_baseline(raw_distance.comparison)

@@ -24,13 +24,16 @@ def measure_leaked_pairs(test: SplitPairs, leaked_ids: npt.NDArray[np.uint8]) ->
     return float(np.mean(is_leaked[test.left] | is_leaked[test.right]))
 
 
-def check_leaked_pairs(fraction: float, max_leaked: float, *, given_pairs: bool) -> Check:
+def check_leaked_pairs(
+    fraction: float, max_leaked: float, *, given_pairs: bool, split_by: str
+) -> Check:
     """Check that few test pairs have a leaked example.
 
     Args:
       fraction: Fraction of the test pairs with a leaked example.
       max_leaked: Largest accepted fraction.
       given_pairs: The data are given pairs, which share examples instead of duplicates.
+      split_by: The setting ``split.by``: duplicates only move in a split by example.
     """
     passed = fraction <= max_leaked
     text = describe_leaked_pairs(fraction)
@@ -38,13 +41,17 @@ def check_leaked_pairs(fraction: float, max_leaked: float, *, given_pairs: bool)
     if passed:
         text += f", within {limit}"
     else:
-        remedy = (
-            "split.by: connected, or split.by: group with data.group"
-            if given_pairs
-            else "split.duplicates: together, or remove the duplicates from your own test split"
-        )
+        if given_pairs:
+            remedy = "Set split.by: connected, or split.by: group with data.group"
+        elif split_by == "example":
+            remedy = "Set split.duplicates: together"
+        else:
+            remedy = (
+                "Remove the duplicates from the data, of which the report lists the largest: "
+                f"with split.by: {split_by} they do not move"
+            )
         text += (
-            f", above {limit}: the metrics do not show how the model performs on new data. Set "
+            f", above {limit}: the metrics do not show how the model performs on new data. "
             f"{remedy}; evaluate.requirements.max_leaked is the limit"
         )
     return Check(
