@@ -15,6 +15,7 @@ from diptych.components.common.data_files import (
     find_images,
     has_table_extension,
     split_existing_folder,
+    to_printable,
 )
 from diptych.components.common.file_types import format_list
 from diptych.components.common.label_text import normalize_text
@@ -201,7 +202,7 @@ def _list_files(data: Table | PairTable | TFRecords, key: str) -> SpanFiles:
         root = path
         is_data = _has_tfrecord_name if isinstance(data, TFRecords) else has_table_extension
         names, others = find_data_files(path, is_data)
-        ignored = [(name, _explain_ignored(name)) for name in others]
+        ignored = [(to_printable(name), _explain_ignored(root, name)) for name in others]
         if not names:
             foreign = None if isinstance(data, TFRecords) else find_foreign_file(Path(path))
             if foreign is not None:
@@ -220,6 +221,10 @@ def _list_files(data: Table | PairTable | TFRecords, key: str) -> SpanFiles:
         raise ConfigError(f"{key} does not exist: {path}. Check the path.")
     files = []
     for name in sorted(names):
+        if to_printable(name) != name:
+            raise DataError(
+                f"The name of the file {to_printable(name)} in {root} is not UTF-8. Rename it."
+            )
         status = os.stat(os.path.join(root, name))
         files.append(DataFile(name.replace(os.sep, "/"), status.st_size, status.st_mtime_ns))
     if not any(file.size for file in files):
@@ -230,9 +235,14 @@ def _list_files(data: Table | PairTable | TFRecords, key: str) -> SpanFiles:
     return SpanFiles(Path(root), tuple(files), ignored=tuple(sorted(ignored)))
 
 
-def _explain_ignored(name: str) -> str:
+def _explain_ignored(root: str, name: str) -> str:
+    path = os.path.join(root, name)
     if name.endswith("/"):
         return "subfolder; to read it, use a pattern with ** in data.path"
+    if os.path.isdir(path):
+        return "a symbolic link to a folder"
+    if not os.path.isfile(path):
+        return "not a regular file" if os.path.exists(path) else "a broken symbolic link"
     return "file without the extension of such data"
 
 

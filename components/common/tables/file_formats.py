@@ -7,6 +7,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from diptych.components.common.data_files import to_printable
 from diptych.schemas.errors import DataError
 
 TableFormat = Literal["csv", "parquet", "arrow", "json"]
@@ -134,6 +135,10 @@ def read_start(path: Path, num_bytes: int = 512) -> bytes:
     try:
         with pa.input_stream(str(path)) as stream:
             return bytes(stream.read(num_bytes))
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{to_printable(str(path))} cannot be read: its name is not UTF-8. Rename it."
+        ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
 

@@ -1,4 +1,5 @@
 import gzip
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.pair_tables import canonical_same_value
 from diptych.components.example_gen.span_files import find_files
 from diptych.components.example_gen.tables import read_vector_table
-from diptych.schemas.config.data import Table
+from diptych.schemas.config.data import Table, TFRecords
 from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import ConfigError, DataError
 from diptych.schemas.input_spec import Column
@@ -516,4 +517,29 @@ def test_a_single_number_in_a_column_of_lists_is_rejected(tmp_path):
     assert len(rows) == 1001
     assert rejected == {
         "t.jsonl:1001": "column 'v' has a different number of values than the first row"
+    }
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.csv", b"k=\xe9/t.csv", b"\xe9.tfrecord"])
+def test_a_file_name_that_is_not_utf8_is_an_error(tmp_path, name):
+    path = os.path.join(os.fsencode(tmp_path), name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(b"y,a\nu,1\nv,2\n")
+    data = table(tmp_path)
+    if name.endswith(b".tfrecord"):
+        data = TFRecords(kind="tfrecord", path=str(tmp_path), label="y", vector="a")
+    with pytest.raises(DataError, match=r"\\xe9.* is not UTF-8. Rename it"):
+        infer_input_spec(data, SplitConfig())
+
+
+def test_what_is_no_regular_file_is_ignored_with_the_reason(tmp_path):
+    write(tmp_path / "t.csv", "y,a\nu,1\nv,2\n")
+    (tmp_path / "broken.csv").symlink_to("nowhere")
+    (tmp_path / "k=1").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert dict(find_files(table(tmp_path)).ignored) == {
+        "broken.csv": "a broken symbolic link",
+        "k=1": "a symbolic link to a folder",
+        "pipe.csv": "not a regular file",
     }
