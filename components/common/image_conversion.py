@@ -21,6 +21,7 @@ _ALPHA_MODES = ("PA", "La", "RGBa")
 _OPAQUE_MODES = ("P", "CMYK", "YCbCr", "HSV", "RGBX")
 _MAX_16_BIT = 65_535
 _TIFF_SUBFILE_TYPE, _REDUCED_IMAGE = 254, 1
+_TIFF_SAMPLE_FORMAT, _SIGNED = 339, 2
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
 
@@ -62,6 +63,8 @@ def convert_file(
                         f"a {image_format} whose first image is a thumbnail, as in raw camera "
                         "files: convert it to PNG or JPEG"
                     )
+                if _has_signed_bytes(image):
+                    return f"a {image_format} with signed bytes: convert it to unsigned ones"
                 # Before the pixels are loaded, which closes the file. Pillow reads the headers of
                 # the second frame at most.
                 has_several_frames = bool(getattr(image, "is_animated", False))
@@ -102,6 +105,13 @@ def _is_thumbnail(image: Image.Image) -> bool:
     """Return whether the first image of a TIFF is a reduced version of another one in the file."""
     tags = getattr(image, "tag_v2", {})
     return bool(tags.get(_TIFF_SUBFILE_TYPE, 0) & _REDUCED_IMAGE)
+
+
+def _has_signed_bytes(image: Image.Image) -> bool:
+    """Return whether 8 bits of a TIFF have a sign, which Pillow ignores."""
+    tags = getattr(image, "tag_v2", {})
+    is_signed = _SIGNED in tags.get(_TIFF_SAMPLE_FORMAT, ())
+    return is_signed and 8 in tags.get(_TIFF_BITS, ())
 
 
 def _with_full_range(image: Image.Image) -> Image.Image:

@@ -56,6 +56,10 @@ DAMAGED = {
         encode(Image.fromarray(NOISE[..., 0].astype(np.float32)), "TIFF"),
         "a TIFF with floating-point pixels: convert it to 8 or 16 bits",
     ),
+    "tiff-signed": (
+        encode(Image.fromarray(NOISE[..., 0]), "TIFF", tiffinfo={339: 2}),
+        "a TIFF with signed bytes: convert it to unsigned ones",
+    ),
     "tiff-lab": (
         encode(Image.merge("LAB", PICTURE.split()), "TIFF"),
         "a TIFF with the colour mode LAB: convert it to RGB",
