@@ -275,7 +275,7 @@ def flatten_lists(cells: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
 
     Returns:
       (n,) lists of values, null for missing rows; and (n,) whether the inner lists of a row have
-      another length than those of the first row.
+      another length than most.
     """
     if isinstance(cells.type, pa.FixedShapeTensorType):
         cells = cells.storage
@@ -285,7 +285,10 @@ def flatten_lists(cells: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
         num_lists = pc.list_value_length(cells).fill_null(0).to_numpy(zero_copy_only=False)
         lengths = pc.list_value_length(inner).fill_null(0).to_numpy(zero_copy_only=False)
         ends = np.concatenate([[0], np.cumsum(num_lists)])
-        other = np.concatenate([[0], np.cumsum(lengths != lengths[:1])])
+        # Not that of the first row: if it is the bad one, it is not to reject all others.
+        distinct, counts = np.unique(lengths, return_counts=True)
+        usual = distinct[np.argmax(counts)] if len(distinct) else 0
+        other = np.concatenate([[0], np.cumsum(lengths != usual)])
         is_uneven |= other[ends[1:]] > other[ends[:-1]]
         offsets = np.concatenate([[0], np.cumsum(lengths)])[ends]
         cells = pa.LargeListArray.from_arrays(

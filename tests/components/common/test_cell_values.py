@@ -224,6 +224,12 @@ def test_uneven_inner_lists_are_rejected():
     assert problems.tolist() == [values.OK, values.WRONG_WIDTH, values.MISSING, values.MISSING]
 
 
+def test_a_first_row_of_another_shape_does_not_reject_the_others():
+    rows = [[[1, 2, 3], [4, 5, 6]], *[[[1, 2], [3, 4], [5, 6]]] * 3]
+    _, problems = values.as_vectors(pa.array(rows), 6)
+    assert problems.tolist() == [values.WRONG_WIDTH, values.OK, values.OK, values.OK]
+
+
 def test_tensors_are_vectors():
     storage = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(8, dtype=np.float16)), 4)
     tensors = pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.float16(), (2, 2)), storage)
