@@ -1,13 +1,18 @@
 """Profile folders of images: the size and the channels of a sample."""
 
 import collections
+import io
 import statistics
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image
 
 from diptych.components.common.data_files import find_images
+from diptych.components.common.decoding_work import find_excessive_work
+from diptych.components.common.file_types import recognize_image
+from diptych.components.common.images import read_bounded
 from diptych.components.common.path_roles import parse_path
 from diptych.components.example_gen.profile.data_profile import (
     DataProfile,
@@ -21,6 +26,7 @@ from diptych.schemas.errors import DataError
 
 SAMPLE_IMAGES = 64
 _MAX_DECODED_PIXELS = 25_000_000  # by the header; larger images are not decoded
+_MAX_FILE_BYTES = 100_000_000  # the rest of a larger file is not read
 _QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 _SIDE_LENGTHS = (28, 224)  # smallest and largest proposal for resized images
 
@@ -63,7 +69,11 @@ def infer_image_settings(images: Iterable[Any]) -> tuple[dict[str, Any], str]:
     heights, widths, has_color, has_alpha = [], [], [], []
     for encoded in images:
         try:
-            with Image.open(encoded) as image:
+            content = _read(encoded)
+            image_format = recognize_image(content) or ""
+            if find_excessive_work(content, image_format, _MAX_DECODED_PIXELS):
+                continue
+            with Image.open(io.BytesIO(content)) as image:
                 height, width = image.height, image.width
                 orientation = image.getexif().get(ExifTags.Base.Orientation)
                 if orientation in _QUARTER_TURNS and image.format != "TIFF":  # is upright already
@@ -89,6 +99,13 @@ def infer_image_settings(images: Iterable[Any]) -> tuple[dict[str, Any], str]:
     if any(has_alpha):
         note += " Some have transparent pixels: see background."
     return settings, note
+
+
+def _read(encoded: Any) -> bytes:
+    if isinstance(encoded, str | Path):
+        return read_bounded(Path(encoded), _MAX_FILE_BYTES)
+    content: bytes = encoded.read()
+    return content
 
 
 def _has_color(image: Image.Image) -> bool:

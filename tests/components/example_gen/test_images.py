@@ -1,14 +1,17 @@
+import io
 import os
+import time
 
 import numpy as np
 import pytest
-from image_files import PICTURE, encode, exif, lossless_files, lossy_files
+from image_files import PICTURE, encode, exif, jpeg_with_scans, lossless_files, lossy_files
 from PIL import Image
 
 from diptych.components.common.images import ImageLimits, prepare_image
 from diptych.components.example_gen.example_batch import compute_ids
 from diptych.components.example_gen.images import read_images
 from diptych.components.example_gen.infer_spec import infer_input_spec
+from diptych.components.example_gen.profile.images import infer_image_settings
 from diptych.components.example_gen.span_files import find_files
 from diptych.schemas.config.data import ImageFolder
 from diptych.schemas.config.split import SplitConfig
@@ -252,3 +255,12 @@ def test_folders_in_two_normal_forms_are_one_class(tmp_path):
     labels = [label.decode() for label in batch.features.column("label").flatten().to_pylist()]
     assert sorted(labels) == ["Jo", "Zo\u00eb", "Zo\u00eb"]
     assert len(set(batch.split_keys)) == 2
+
+
+def test_the_profile_skips_images_that_would_keep_the_decoder_busy(tmp_path):
+    (tmp_path / "busy.jpg").write_bytes(jpeg_with_scans(4_000, side=900))
+    grey = io.BytesIO(encode(Image.new("L", (40, 30)), "PNG"))
+    started = time.process_time()
+    settings, note = infer_image_settings([str(tmp_path / "busy.jpg"), grey])
+    assert time.process_time() - started < 1
+    assert (settings["channels"], note) == (1, "of 30 x 40 pixels (in a sample of 1).")
