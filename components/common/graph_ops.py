@@ -8,7 +8,7 @@ whoever writes the model also writes its manifest.
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tensorflow.core.framework import node_def_pb2
+from tensorflow.core.framework import function_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
@@ -84,6 +84,8 @@ _ALLOWED = frozenset(
 # TensorFlow Serving loads and stores the weights with two functions of the graph, which no
 # signature calls. TensorFlow in Python does not call them either.
 _CHECKPOINT_OPS = frozenset(("MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"))
+# Transform adds the vocabulary of the labels to the graph, a file that is an asset of the model.
+_READ_VOCABULARY = "InitializeTableFromTextFileV2"
 _MAX_NAMED = 5
 
 
@@ -101,7 +103,10 @@ def check_graph(path: Path) -> None:
         model.ParseFromString((path / "saved_model.pb").read_bytes())
     except Exception as error:  # of protobuf; or the file has gone
         raise ModelError(f"The graph of the model in {path} is damaged: {error}.") from error
-    refused = {op for graph in model.meta_graphs for op in _find_refused(graph)}
+    readers = (
+        _find_vocabulary_readers(model.meta_graphs[0]) if len(model.meta_graphs) == 1 else set()
+    )
+    refused = {op for graph in model.meta_graphs for op in _find_refused(graph, readers)}
     if refused:
         more = f" and {len(refused) - _MAX_NAMED} more" if len(refused) > _MAX_NAMED else ""
         raise ModelError(
@@ -111,7 +116,7 @@ def check_graph(path: Path) -> None:
         )
 
 
-def _find_refused(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
+def _find_refused(meta_graph: meta_graph_pb2.MetaGraphDef, readers: set[str]) -> set[str]:
     graph = meta_graph.graph_def
     functions = {
         function.signature.name
@@ -121,9 +126,60 @@ def _find_refused(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
     savers = _find_saver_functions(meta_graph)
     refused = set(_list_ops(graph.node)) - functions - _ALLOWED
     for function in graph.library.function:
-        allowed = _ALLOWED | _CHECKPOINT_OPS if function.signature.name in savers else _ALLOWED
+        allowed = _ALLOWED
+        if function.signature.name in savers:
+            allowed |= _CHECKPOINT_OPS
+        if function.signature.name in readers:
+            allowed |= {_READ_VOCABULARY}
         refused |= set(_list_ops(function.node_def)) - functions - allowed
     return refused
+
+
+def _find_vocabulary_readers(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
+    """Names of the functions that read vocabularies only from files in the assets of the model.
+
+    The path is an argument that the loader binds to an asset, directly or through callers. Nodes
+    outside of functions are not considered: the loader of Python does not run them in a model
+    with one meta graph and an object graph.
+    """
+    files = [asset.filename for asset in meta_graph.asset_file_def]
+    if any(name in ("", ".", "..") or "/" in name or "\0" in name for name in files):
+        return set()
+    functions = meta_graph.graph_def.library.function
+    return {
+        function.signature.name
+        for function in functions
+        if all(
+            _is_asset(meta_graph, function, node.input[1], ())
+            for node in function.node_def
+            if node.op == _READ_VOCABULARY
+        )
+    }
+
+
+def _is_asset(
+    meta_graph: meta_graph_pb2.MetaGraphDef,
+    function: function_pb2.FunctionDef,
+    value: str,
+    path: tuple[str, ...],
+) -> bool:
+    """Return whether a value is an argument that every caller of a function binds to an asset."""
+    name = function.signature.name
+    arguments = [argument.name for argument in function.signature.input_arg]
+    if value not in arguments or name in path:
+        return False
+    place = arguments.index(value)
+    bindings = []
+    objects = meta_graph.object_graph_def
+    if name in objects.concrete_functions:
+        captures = objects.concrete_functions[name].bound_inputs  # the last arguments
+        first = len(arguments) - len(captures)
+        bindings.append(place >= first and objects.nodes[captures[place - first]].HasField("asset"))
+    for caller in meta_graph.graph_def.library.function:
+        for node in caller.node_def:
+            if name in _list_called(node):
+                bindings.append(_is_asset(meta_graph, caller, node.input[place], (*path, name)))
+    return bool(bindings) and all(bindings)
 
 
 def _find_saver_functions(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:

@@ -161,3 +161,57 @@ def test_all_encoders_and_distances_of_diptych_are_allowed(tmp_path):
     keras.backend.clear_session()
     tf.saved_model.save(module, str(tmp_path / "parts"), signatures=functions)
     check_graph(tmp_path / "parts")
+
+
+def save_with_vocabulary(folder):
+    """Save a model as the exporter does: it loads and saves the graph of Transform."""
+    (folder / "classes").write_text("a\nb\n")
+    table = tf.lookup.StaticVocabularyTable(
+        tf.lookup.TextFileInitializer(
+            *(str(folder / "classes"), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE),
+            *(tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER),
+        ),
+        num_oov_buckets=1,
+    )
+    inner, outer = tf.Module(), tf.Module()
+    inner.table = table
+    label = tf.TensorSpec([None], tf.string)
+    inner.find = tf.function(table.lookup, input_signature=[label])
+    tf.saved_model.save(inner, str(folder / "inner"))
+    outer.inner = tf.saved_model.load(str(folder / "inner"))
+    outer.find = tf.function(lambda x: outer.inner.find(x) + 1, input_signature=[label])
+    tf.saved_model.save(outer, str(folder / "outer"))
+    return folder / "outer"
+
+
+def test_the_vocabulary_in_the_assets_is_allowed(tmp_path):
+    check_graph(save_with_vocabulary(tmp_path))
+
+
+@pytest.mark.parametrize("way", ["asset", "argument", "caller", "meta graph"])
+def test_a_vocabulary_of_another_file_is_refused(tmp_path, way):
+    path = save_with_vocabulary(tmp_path)
+    model = saved_model_pb2.SavedModel()
+    model.ParseFromString((path / "saved_model.pb").read_bytes())
+    (graph,) = model.meta_graphs
+    (reader,) = [
+        function
+        for function in graph.graph_def.library.function
+        if any(node.op == "InitializeTableFromTextFileV2" for node in function.node_def)
+    ]
+    (node,) = [node for node in reader.node_def if node.op == "InitializeTableFromTextFileV2"]
+    if way == "asset":
+        graph.asset_file_def[0].filename = "../../secret"
+    elif way == "argument":
+        node.input[1] = "constant:output:0"
+    elif way == "caller":
+        caller = graph.graph_def.library.function.add()
+        caller.signature.name = "forged"
+        call = caller.node_def.add(name="call", op="StatefulPartitionedCall")
+        call.attr["f"].func.name = reader.signature.name
+        call.input.extend(["constant:output:0", "constant:output:0"])
+    else:
+        model.meta_graphs.add()
+    (path / "saved_model.pb").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="not allowed: InitializeTableFromTextFileV2"):
+        check_graph(path)
