@@ -142,9 +142,9 @@ def _app(kind):
 
     def load(path):
         pushed = PushedModel(path)
-        return _Model(pushed, _Replicas(pushed.manifest), metrics)
+        return _Model(pushed, _Replicas(pushed.manifest), num_replicas=1, metrics=metrics)
 
-    watcher = VersionWatcher(folder, load, lambda model: None)
+    watcher = VersionWatcher(folder, load, unload=lambda model: None, check=lambda model: None)
     _loop().run_until_complete(watcher.poll())
     return AuthAndBodyLimitMiddleware(
         Routes(watcher, metrics, SharedGallery(new_folder())).create_app(),
