@@ -13,7 +13,7 @@ from diptych.schemas.errors import ConfigError
 
 _RUNNERS = {
     # DirectRunner would first try to download another runner; this is its in-process runner.
-    "local": "apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    "local": "diptych.components.common.loopback_runner.LoopbackRunner",
     "flink": "FlinkRunner",
     "dataflow": "DataflowRunner",
     "spark": "SparkRunner",

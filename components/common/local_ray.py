@@ -5,11 +5,13 @@ only this user can read, in a temporary folder that only this user can enter.
 """
 
 import contextlib
+import fcntl
 import logging
 import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +29,7 @@ _PREFIX, _RAY_FOLDER, _TOKEN_FILE = "ray-", "r", "token"
 # A socket has at most 107 bytes; below the chosen folder, there is
 # /ray-12345678/r/session_2026-11-21_02-15-30_123456_1234567/sockets/plasma_store.99
 _MAX_FOLDER_LENGTH = 107 - 15 - 67
+_MIN_LEFTOVER_AGE_S = 60  # a new folder has no lock yet
 _progress = logging.getLogger("diptych.progress")
 
 
@@ -50,6 +53,7 @@ def local_ray(
             f"sockets. {_FALLBACK} is not writable: set RAY_TMPDIR to another folder."
         )
     os.makedirs(parent, exist_ok=True)
+    _delete_leftovers(Path(parent))
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))  # mode 0700; Ray uses 0777 inside
     with cleanup(lambda: shutil.rmtree(folder, ignore_errors=True)), _private_settings(folder):
         import ray
@@ -82,21 +86,37 @@ def _is_usable(folder: str) -> bool:
     return True
 
 
+def _delete_leftovers(parent: Path) -> None:
+    """Delete the folders of killed processes of this user: nobody has a lock on their token."""
+    for folder in parent.glob(f"{_PREFIX}????????"):
+        with contextlib.suppress(OSError):
+            status = folder.lstat()
+            is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+            if is_ours and time.time() - status.st_mtime > _MIN_LEFTOVER_AGE_S:
+                with (folder / _TOKEN_FILE).open() as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def _private_settings(folder: Path) -> Iterator[None]:
     """Set what Ray reads from the environment, in this process and in those that it starts."""
     token = folder / _TOKEN_FILE
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32), encoding="ascii")
-    with _environment(
-        RAY_AUTH_MODE="token",
-        RAY_AUTH_TOKEN=None,  # that of a cluster, which has precedence
-        RAY_AUTH_TOKEN_PATH=str(token),
-        # Ray's switch for a single machine: all processes bind to 127.0.0.1.
-        RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
-        RAY_enable_metrics_collection="0",  # these metrics need no token
-        RAY_USAGE_STATS_ENABLED="0",  # else Ray sends statistics to its authors
+    with (
+        token.open() as lock,
+        _environment(
+            RAY_AUTH_MODE="token",
+            RAY_AUTH_TOKEN=None,  # that of a cluster, which has precedence
+            RAY_AUTH_TOKEN_PATH=str(token),
+            # Ray's switch for a single machine: all processes bind to 127.0.0.1.
+            RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0",
+            RAY_enable_metrics_collection="0",  # these metrics need no token
+            RAY_USAGE_STATS_ENABLED="0",  # else Ray sends statistics to its authors
+        ),
     ):
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends; see _delete_leftovers
         from ray._private import ray_constants
         from ray._raylet import (  # type: ignore[attr-defined] # compiled
             AuthenticationTokenLoader,

@@ -20,7 +20,7 @@ FLINK = {"flink_master": "127.0.0.1:8081"}
 
 def test_the_default_engine_runs_in_process():
     assert beam_args(BeamConfig()) == [
-        "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+        "--runner=diptych.components.common.loopback_runner.LoopbackRunner",
         "--beam_plugin=diptych.components.common.beam_files",
         "--direct_running_mode=in_memory",
         "--sdk_container_image=in-process",

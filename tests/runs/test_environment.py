@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from exposure import record_listening, writable_by_others
 from hostile_modules import HostileFolder
 from hostile_names import SPECIAL
 from PIL import Image
@@ -61,10 +62,14 @@ def test_a_proxy_receives_no_request_and_the_working_directory_contains_no_libra
     config = write_config(
         tmp_path / "config.yaml", {"kind": "table", "path": "data", "label": "species"}
     )
-    with recording_proxy() as (environment, requests):
+    with recording_proxy() as (environment, requests), record_listening() as listening:
         live = run_here("run", config, "--root", tmp_path / "live", environment=environment)
     pushed_version(live, tmp_path / "live")
     assert requests == []
+    names = {name for _, _, name in listening}
+    assert names >= {"raylet", "gcs_server"}
+    assert {ip for ip, _, _ in listening} <= {"127.0.0.1", "::1"}
+    assert writable_by_others(tmp_path / "live") == {}
     dead = proxy_environment(closed_port())
     root = tmp_path / "dead"
     tune = '{"space": {"train.learning_rate": {"choice": [0.001, 0.003]}}, "trials": 2}'

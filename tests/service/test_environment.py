@@ -1,8 +1,17 @@
 """The service behind a proxy, in folders whose names have a meaning elsewhere."""
 
 import base64
+import stat
+from pathlib import Path
 
+from exposure import (
+    environment_of,
+    listening_addresses,
+    reachable_by_others,
+    writable_by_others,
+)
 from hostile_modules import HostileFolder
+from processes import pids_of_session
 from pushed_model import push_images
 from recording_proxy import recording_proxy
 from service_runs import grey, running_service
@@ -35,6 +44,15 @@ def test_the_service_works_behind_a_proxy_and_in_any_folder(tmp_path):
         found = client.post("/identify", json={"example": {"b64": dark}})
         assert found.json()["candidates"][0]["label"] == label
         shown = service.console_output()
+        pids = pids_of_session(service.process.pid)
+        listening = listening_addresses(pids)
+        token_files = {environment_of(pid).get("RAY_AUTH_TOKEN_PATH") for pid in pids} - {None}
+        (ray_folder,) = {Path(file).parent for file in token_files}
+        assert reachable_by_others(ray_folder) == {}
+        assert stat.S_IMODE((ray_folder / "token").stat().st_mode) == 0o600
+    assert {ip for ip, _, _ in listening} == {"127.0.0.1"}
+    assert {name for _, _, name in listening} >= {"raylet", "gcs_server", "diptych"}
+    assert writable_by_others(folder) == {}
     assert requests == []
     assert hostile.imported() == []
     assert "\x1b" not in shown

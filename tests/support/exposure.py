@@ -5,7 +5,10 @@ import ipaddress
 import os
 import socket
 import stat
+import threading
 from pathlib import Path
+
+from processes import descendants
 
 _LISTEN = "0A"  # the state in /proc/net/tcp
 
@@ -31,6 +34,30 @@ def listening_addresses(pids):
                     if target in sockets:
                         found.add((*sockets[target], name))
     return found
+
+
+@contextlib.contextmanager
+def record_listening():
+    """Record in a set what ``listening_addresses`` returns for the processes started meanwhile."""
+    recorded, ended = set(), threading.Event()
+
+    def watch():
+        while not ended.wait(0.3):
+            recorded.update(listening_addresses(descendants(os.getpid())))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield recorded
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def writable_by_others(folder):
+    """Return the paths in a folder that other users may write to, with their modes."""
+    modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in Path(folder).rglob("*")}
+    return {path: mode for path, mode in modes.items() if mode & 0o022 and not path.is_symlink()}
 
 
 def is_reachable_from_outside(ip, port):

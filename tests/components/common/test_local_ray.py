@@ -1,3 +1,4 @@
+import fcntl
 import os
 import tempfile
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diptych.components.common.local_ray import choose_ray_folder
+from diptych.components.common.local_ray import _delete_leftovers, choose_ray_folder
 
 LONGEST_SOCKET = "ray-12345678/r/session_2026-11-21_02-15-30_123456_1234567/sockets/plasma_store.99"
 
@@ -51,3 +52,22 @@ def test_only_a_writable_folder_is_used(environment, name):
         environment.setenv("TMPDIR", given)
         expected = given if name.startswith("new") else "/tmp"
         assert choose_ray_folder() == expected
+
+
+def test_the_folders_of_killed_processes_are_deleted(tmp_path):
+    names = ("killed00", "running0", "starting", "no-token", "other-names")
+    for name in names:
+        folder = tmp_path / f"ray-{name}"
+        (folder / "r").mkdir(parents=True)
+        if name != "no-token":
+            (folder / "token").touch()
+        if name != "starting":
+            os.utime(folder, (0, 0))
+    (tmp_path / "ray-linked00").symlink_to(tmp_path / "ray-other-names")
+    with (tmp_path / "ray-running0" / "token").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _delete_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("ray-linked00", "ray-no-token", "ray-other-names", "ray-running0", "ray-starting")
+    ]
+    assert (tmp_path / "ray-other-names" / "token").exists()
