@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from ray import serve
+from ray.serve._private import replica as ray_replica
 
 from diptych.components.common.images import prepare_image
 from diptych.inference.pushed_model import PushedModel
@@ -62,6 +63,19 @@ class _UsableExample:
     num_pixels: int
 
 
+def _listen_locally() -> None:
+    """Let the server that Ray Serve starts next, for calls of replicas, use the loopback interface.
+
+    It has no setting for its address, listens on all interfaces, and unpickles what it receives.
+    """
+    add_port = ray_replica.add_port_to_grpc_server
+
+    def add_loopback_port(server: Any, address: str) -> int:
+        return int(add_port(server, address.replace("[::]", "127.0.0.1")))
+
+    ray_replica.add_port_to_grpc_server = add_loopback_port
+
+
 class ModelReplica:
     """A replica with one version of the model.
 
@@ -71,6 +85,7 @@ class ModelReplica:
     """
 
     def __init__(self, folder: str, num_threads: int) -> None:
+        _listen_locally()
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         import tensorflow as tf
 
