@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from diptych.schemas.config.data import check_encoding
+from diptych.schemas.config.data import check_encoding_name
 from diptych.schemas.errors import ModelError
 from diptych.schemas.files import read_regular_file
 from diptych.schemas.input_spec import EmbeddingSize, ModelInputs
@@ -35,7 +35,7 @@ class _DataSection(pydantic.BaseModel):
     follow_links: str | None = None
     max_bytes: pydantic.PositiveInt | None = None
     max_pixels: pydantic.PositiveInt | None = None
-    encoding: Annotated[str | None, pydantic.AfterValidator(check_encoding)] = None
+    encoding: Annotated[str | None, pydantic.AfterValidator(check_encoding_name)] = None
     delimiter: Annotated[str, pydantic.Field(min_length=1, max_length=1)] | None = None
     decimal: Literal[".", ","] | None = None
     header: bool | None = None

@@ -19,6 +19,7 @@ from diptych.schemas.data_report import DuplicateKind
 KINDS: tuple[DuplicateKind, ...] = get_args(DuplicateKind)
 
 Indices = npt.NDArray[np.int64]
+_LINKS_PER_UNION = 8  # a union after links of an eighth of the nodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,12 +82,49 @@ def link_near(
     def of_distinct(rows: Indices) -> npt.NDArray[np.uint8]:
         return thumbnails(first[rows])
 
-    links = (
-        (left[is_same], right[is_same])
-        for left, right in find_near_images(near[first, 0], of_distinct)
-        for is_same in [labels[first[left]] == labels[first[right]]]
-    )
-    return distinct, unite(len(distinct), links)
+    of_labels = labels[first]
+    components = _GrowingComponents(len(distinct))
+
+    def is_needed(left: Indices, right: Indices) -> npt.NDArray[np.bool_]:
+        needed: npt.NDArray[np.bool_] = of_labels[left] == of_labels[right]
+        return needed & components.are_apart(left, right)
+
+    for left, right in find_near_images(near[first, 0], of_distinct, is_needed):
+        components.add(left, right)
+    return distinct, components.numbers()
+
+
+class _GrowingComponents:
+    """Connected components of a graph whose links are added one part after the other."""
+
+    def __init__(self, num_nodes: int) -> None:
+        self._numbers: Indices = np.arange(num_nodes)
+        self._links: list[tuple[Indices, Indices]] = []
+        self._num_links = 0
+
+    def add(self, left: Indices, right: Indices) -> None:
+        """Add links between nodes."""
+        self._links.append((left, right))
+        self._num_links += len(left)
+        # Uniting takes time for all nodes, so not after every part.
+        if self._num_links * _LINKS_PER_UNION >= len(self._numbers):
+            self._unite()
+
+    def are_apart(self, left: Indices, right: Indices) -> npt.NDArray[np.bool_]:
+        """Return whether nodes are in different components, but for the newest links."""
+        apart: npt.NDArray[np.bool_] = self._numbers[left] != self._numbers[right]
+        return apart
+
+    def numbers(self) -> Indices:
+        """Return the (n,) number of the component of each node."""
+        self._unite()
+        return self._numbers
+
+    def _unite(self) -> None:
+        numbers = self._numbers
+        links = ((numbers[left], numbers[right]) for left, right in self._links)
+        self._numbers = unite(len(numbers), links)[numbers]
+        self._links, self._num_links = [], 0
 
 
 def links_of_equal(keys: npt.NDArray[np.generic]) -> tuple[Indices, Indices]:

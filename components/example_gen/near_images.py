@@ -40,7 +40,11 @@ Indices = npt.NDArray[np.int64]
 Thumbnails = Callable[[Indices], npt.NDArray[np.uint8]]
 
 
-def find_near_images(hashes: UInt64s, thumbnails: Thumbnails) -> Iterator[tuple[Indices, Indices]]:
+def find_near_images(
+    hashes: UInt64s,
+    thumbnails: Thumbnails,
+    is_needed: Callable[[Indices, Indices], npt.NDArray[np.bool_]],
+) -> Iterator[tuple[Indices, Indices]]:
     """Find pairs of near-duplicates.
 
     Work: linear, at most ``_NUM_BANDS * _MAX_NEIGHBORS`` comparisons per image. Of more images with
@@ -50,11 +54,15 @@ def find_near_images(hashes: UInt64s, thumbnails: Thumbnails) -> Iterator[tuple[
       hashes: (n,) from ``Fingerprints.near``, of images with different content, in an order that
         depends on their content alone.
       thumbnails: Returns the thumbnails of images by index.
+      is_needed: Whether each pair of indices has to be compared. It may depend on the pairs that
+        were yielded before, which saves most of the work on series such as frames of a video.
 
     Yields:
       Indices of the first and the second image of each pair. A pair may occur several times.
     """
-    for left, right in _rechunk(_find_candidates(hashes)):
+    for candidates in _rechunk(_find_candidates(hashes)):
+        needed = is_needed(*candidates)
+        left, right = (each[needed] for each in candidates)
         near = are_near(thumbnails(left), thumbnails(right))
         if near.any():
             yield left[near], right[near]

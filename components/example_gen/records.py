@@ -110,7 +110,7 @@ class BatchRecords:
             named = [_decode_ids(features.column(name)) for name in (LEFT_ID, RIGHT_ID)]
         else:
             labels = features.column(LABEL).flatten()
-            label_keys = hash_labels(labels.to_pylist())
+            label_keys = to_label_keys(labels.to_pylist())
             named = [ids]
         columns: dict[str, npt.NDArray[np.generic] | pa.Array] = {
             "split": splits,
@@ -266,7 +266,7 @@ class RecordTable:
             yield number, places, rows[places] - self._first_rows[number]
 
 
-def hash_labels(labels: Sequence[bytes]) -> UInt64s:
+def to_label_keys(labels: Sequence[bytes]) -> UInt64s:
     """Hash labels as in ``ExampleRecords.labels``."""
     return hash_keys(labels, _LABEL_SALT)
 

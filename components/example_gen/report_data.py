@@ -13,7 +13,7 @@ from diptych.components.example_gen.corrections import (
     summarize_corrections,
 )
 from diptych.components.example_gen.duplicates import KINDS, Indices
-from diptych.components.example_gen.records import BatchRecords, RecordTable, hash_labels
+from diptych.components.example_gen.records import BatchRecords, RecordTable, to_label_keys
 from diptych.components.example_gen.split_plan import (
     REJECTED,
     SplitChanges,
@@ -106,7 +106,7 @@ def _find_new_labels(batches: Sequence[BatchRecords], relabelled: Mapping[str, i
     labels, counts = np.unique(
         np.concatenate([batch.read().labels for batch in batches]), return_counts=True
     )
-    found = counts[np.searchsorted(labels, hash_labels([name.encode() for name in names]))]
+    found = counts[np.searchsorted(labels, to_label_keys([name.encode() for name in names]))]
     return [name for name, count in zip(names, found, strict=True) if count == relabelled[name]]
 
 

@@ -21,9 +21,11 @@ def _read_tab(value: object) -> object:
     return "\t" if value == "\\t" else value
 
 
-def check_encoding(value: str | None) -> str | None:
+def check_encoding_name(value: str | None) -> str | None:
     """Return the name of an encoding of text unchanged, or raise a ValueError."""
     try:
+        if codecs.lookup(value or "utf-8").name == "punycode":  # an encoding of names
+            raise LookupError(value)
         "x".encode(value or "utf-8")
         codecs.getincrementaldecoder(value or "utf-8")("replace").decode(b"x")
     # Also for codecs that are not encodings of files, such as hex and idna.
@@ -125,7 +127,7 @@ _Split = Annotated[
 # The format of CSV files. All kinds of data that read tables have these keys.
 _Encoding = Annotated[
     str | None,
-    AfterValidator(check_encoding),
+    AfterValidator(check_encoding_name),
     Field(
         description="Encoding of CSV files such as cp1252 or shift_jis. null: UTF-8, or UTF-16 and "
         "UTF-32 with a byte order mark."

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from diptych.components.example_gen.duplicates import link_near
 from diptych.components.example_gen.fingerprints import ImageFingerprinter
 from diptych.components.example_gen.near_images import are_near, find_near_images
 
@@ -18,8 +19,14 @@ def fingerprints(images):
 def near_pairs(images):
     """Return the pairs of indices that the search finds, the smaller index first."""
     prints = fingerprints(images)
+
+    def is_needed(left, right):
+        return np.ones(len(left), bool)
+
     pairs = set()
-    for left, right in find_near_images(prints.near[:, 0], lambda rows: prints.thumbnails[rows]):
+    for left, right in find_near_images(
+        prints.near[:, 0], lambda rows: prints.thumbnails[rows], is_needed
+    ):
         pairs |= {
             (min(pair), max(pair)) for pair in zip(left.tolist(), right.tolist(), strict=True)
         }
@@ -164,6 +171,32 @@ def test_the_search_finds_what_a_comparison_of_all_pairs_finds():
     found = near_pairs(images)
     assert found <= expected
     assert len(found) > 0.98 * len(expected)
+
+
+@pytest.mark.parametrize("num_labels", [1, 2])
+def test_few_frames_of_a_series_are_compared_and_all_are_linked(num_labels):
+    noise = np.random.default_rng(0)
+    pixels = [np.asarray(scene(seed).convert("RGB"), np.int16) for seed in range(2)]
+    frames = [
+        Image.fromarray((part + noise.integers(-2, 3, part.shape)).clip(0, 255).astype(np.uint8))
+        for part in pixels
+        for _ in range(300)
+    ]
+    prints = fingerprints(frames)
+    labels = (np.arange(600) % num_labels).astype(np.uint64)
+    compared = []
+
+    def read_thumbnails(rows):
+        compared.append(len(rows))
+        return prints.thumbnails[rows]
+
+    content, found = link_near(prints.content, prints.near, labels, read_thumbnails)
+    scenes = np.arange(600) // 300 * num_labels + labels.astype(int)
+    by_content = dict(zip(prints.content.tolist(), scenes.tolist(), strict=True))
+    expected = [by_content[key] for key in content.tolist()]
+    assert len(set(zip(found.tolist(), expected, strict=True))) == 2 * num_labels
+    assert len(set(found.tolist())) == 2 * num_labels
+    assert sum(compared) / 2 < 33 * len(frames)  # all candidates are 256 per image
 
 
 def test_images_of_extreme_shapes_and_their_copies():
