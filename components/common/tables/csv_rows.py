@@ -103,9 +103,14 @@ def read_csv_rows(
         column_names=None if text_format.header else list(names),
     )
     number, num_reported = 2 if text_format.header else 1, 0
-    with pa.input_stream(str(path)) as stream, _translate_errors(path, text_format):
-        parse = _build_parse_options(text_format, malformed)
-        for block in pyarrow.csv.open_csv(stream, read, parse, convert):
+    parse = _build_parse_options(text_format, malformed)
+    with (
+        pa.input_stream(str(path)) as stream,
+        _translate_errors(path, text_format),
+        # Closed at once: its thread may abort a process that ends while it reads.
+        pyarrow.csv.open_csv(stream, read, parse, convert) as blocks,
+    ):
+        for block in blocks:
             batch = block.select(list(columns))
             # Rows are parsed in order: all malformed rows before the last of this batch are known.
             gaps = np.array([row.number for row in malformed[num_reported:]], np.int64)
