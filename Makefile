@@ -1,6 +1,6 @@
 # Every target runs in .venv, which `make setup` creates; the other targets run it first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-runs test-nights test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy test-kubeflow test-airflow test-image test-docs docs bench-pairs bench-train bench-service bench-gallery fuzz quality quality-table lint format lock build image clean
+.PHONY: help setup demo test test-runs test-nights test-scale test-train test-workers test-tune test-flink test-browser test-service test-deploy test-kubeflow test-airflow test-image test-docs docs bench-pairs bench-train bench-service bench-gallery fuzz audit quality quality-table lint format lock build image clean
 
 # Without byte code, importing TFX takes half a minute each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -9,6 +9,7 @@ PYTHON := .venv/bin/python
 FLINK := .tools/flink/job-server.jar
 TORCH := .tools/torch
 FUZZ := .tools/fuzz
+AUDIT := .tools/audit
 MANIFEST_TOOLS := .tools/manifests
 IMAGE_TOOLS := .tools/image
 DOCS_TOOLS := .tools/docs
@@ -141,6 +142,20 @@ fuzz: setup $(FUZZ)/ready ## Fuzz all that reads untrusted bytes, a minute per t
 $(FUZZ)/ready: deploy/fuzz-tools.lock
 	rm -rf $(FUZZ)
 	deploy/uv.sh pip install --quiet --python $(PYTHON) --require-hashes --compile-bytecode --target $(FUZZ) -r $<
+	touch $@
+
+# One lock at a time: two of them may have different versions of a package. Without --strict, packages
+# that cannot be looked up count as safe.
+audit: setup $(AUDIT)/ready ## Look up all locked packages in PyPI's list of known vulnerabilities
+	@failed=0; for lock in requirements.lock deploy/*.lock tests/airflow/requirements.txt tests/benchmarks/train/requirements.txt; do \
+		echo "audit: $$lock"; \
+		$(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock || failed=1; \
+	done; exit $$failed
+
+$(AUDIT)/ready: deploy/audit-tools.lock
+	rm -rf $(AUDIT)
+	deploy/uv.sh venv --quiet --python $(PYTHON) $(AUDIT)
+	VIRTUAL_ENV=$(AUDIT) deploy/uv.sh pip sync --quiet --require-hashes --compile-bytecode $<
 	touch $@
 
 quality: setup ## Run the example configurations and compare with the expected metrics (ARGS=--help)

@@ -31,3 +31,4 @@ update deploy/image-tools.lock deploy/image-tools.in
 update deploy/manifest-tools.lock deploy/manifest-tools.in
 update deploy/docs-tools.lock deploy/docs-tools.in
 update deploy/fuzz-tools.lock deploy/fuzz-tools.in
+update deploy/audit-tools.lock deploy/audit-tools.in
