@@ -20,7 +20,7 @@ from diptych.schemas.config.loading import load_config
 
 def write_table(folder):
     folder.mkdir(parents=True)
-    rows = "".join(f"{'abc'[i % 3]},{i / 7},{i}\n" for i in range(60))
+    rows = "".join(f"{'abc'[i % 3]},{i / 7},{i % 7}\n" for i in range(60))
     (folder / "rows.csv").write_text(f"label,x,y\n{rows}")
 
 
@@ -52,7 +52,7 @@ def test_the_command_that_init_prints_can_be_pasted(tmp_path, name):
     out = tmp_path / f"{name}.yaml"
     result = CliRunner().invoke(main, ["init", "--data", str(tmp_path / "data"), "--", str(out)])
     assert result.exit_code == 0, result.output
-    (line,) = result.output.splitlines()
+    line = result.output.splitlines()[-1]
     echo = ["bash", "-c", f"printf %s {line.rpartition('diptych run ')[2]}"]
     assert subprocess.run(echo, capture_output=True, check=True).stdout.decode() == str(out)
 

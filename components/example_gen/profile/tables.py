@@ -133,8 +133,8 @@ def _profile_vector_table(
         if counters and len(counters) < len(vector):
             vector = [name for name in vector if name not in counters]
             notes.append(
-                f"CHECK: {format_names(counters, 6)} identify or count the rows, and are not part "
-                "of the vector."
+                "CHECK: not part of the vector, because they are ids or numbers of the rows: "
+                f"{format_names(counters, 6)}."
             )
         if len(vector) < len(set(numeric) - set(INDEX_COLUMNS)):
             data["columns"] = vector

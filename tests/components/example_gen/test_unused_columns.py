@@ -146,7 +146,8 @@ def test_init_keeps_what_identifies_or_counts_the_rows_out_of_the_vector(tmp_pat
     assert profile.data["id"] == "Id"
     assert profile.data["columns"] == ["no_counter"]
     check = (
-        "CHECK: 'line', 'customer_id' identify or count the rows, and are not part of the vector."
+        "CHECK: not part of the vector, because they are ids or numbers of the rows: 'line', "
+        "'customer_id'."
     )
     assert check in profile.notes
 
