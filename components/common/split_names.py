@@ -27,8 +27,8 @@ _DECORATED_NAME = re.compile(
     r"(?:[\W_]*(?:set|split|data|dataset|images?|imgs?|(?:19|20)\d\d))?"
 )
 EXPECTED_NAMES = (
-    "train or training; val, valid, validation, calibration or dev; test, testing, eval or "
-    "evaluation"
+    "train or training; val, valid, validation, calibration, calib or dev; test, testing, eval, "
+    "evaluation or holdout"
 )
 
 
