@@ -95,7 +95,8 @@ def _detect_kind(path: str) -> str:
         return "tfrecord" if "tfrecord" in lower or _is_gzipped_tfrecord(lower) else "table"
     names = [entry for entry in sorted(os.listdir(path)) if not entry.startswith(".")]
     files = [name.lower() for name in names if os.path.isfile(os.path.join(path, name))]
-    if _has_class_folders(path):
+    found = find_images(path)
+    if any("/" in image.name for image in found.files):  # a table next to them may be a stray file
         return "images"
     if find_tables(path):
         return "table"
@@ -104,7 +105,6 @@ def _detect_kind(path: str) -> str:
     foreign = find_foreign_file(Path(path)) if files else None
     if foreign is not None and len(files) == len(names):
         raise DataError(f"No table in {path}: {foreign}")
-    found = find_images(path)
     nested = next((name for name, _ in found.ignored if has_table_extension(name)), None)
     if nested is not None and not found.files:
         pattern = os.path.join(path, "**", f"*{Path(nested).suffix}")
@@ -122,8 +122,3 @@ def _detect_kind(path: str) -> str:
 
 def _is_gzipped_tfrecord(name: str) -> bool:
     return name.endswith((".gz", ".tfr")) and not has_table_extension(name)
-
-
-def _has_class_folders(path: str) -> bool:
-    """Return whether a subfolder contains images. A table next to it may be a stray file."""
-    return any("/" in image.name for image in find_images(path).files)
