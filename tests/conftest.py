@@ -4,12 +4,12 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import hypothesis
 import pytest
+from processes import repeat_in_background
 
 # A deadline would time the tests: on a busy machine, they would fail at random.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -65,20 +65,13 @@ class PortableBeam:
         """Record the peak memory in bytes of each worker started meanwhile, by process id."""
         peaks: dict[int, int] = {}
         existing = set(children(self._pool.pid))
-        ended = threading.Event()
 
-        def watch():
-            while not ended.wait(0.1):
-                for pid in set(children(self._pool.pid)) - existing:
-                    peaks[pid] = max(peak_memory(pid), peaks.get(pid, 0))
+        def record():
+            for pid in set(children(self._pool.pid)) - existing:
+                peaks[pid] = max(peak_memory(pid), peaks.get(pid, 0))
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        try:
+        with repeat_in_background(record, 0.1):
             yield peaks
-        finally:
-            ended.set()
-            watcher.join()
 
     def stop(self):
         for process in (self._job_service, self._pool):

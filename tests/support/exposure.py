@@ -5,10 +5,9 @@ import ipaddress
 import os
 import socket
 import stat
-import threading
 from pathlib import Path
 
-from processes import descendants
+from processes import descendants, repeat_in_background
 
 _LISTEN = "0A"  # the state in /proc/net/tcp
 
@@ -39,19 +38,13 @@ def listening_addresses(pids):
 @contextlib.contextmanager
 def record_listening():
     """Record in a set what ``listening_addresses`` returns for the processes started meanwhile."""
-    recorded, ended = set(), threading.Event()
+    recorded = set()
 
-    def watch():
-        while not ended.wait(0.3):
-            recorded.update(listening_addresses(descendants(os.getpid())))
+    def record():
+        recorded.update(listening_addresses(descendants(os.getpid())))
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with repeat_in_background(record, 0.3):
         yield recorded
-    finally:
-        ended.set()
-        watcher.join()
 
 
 def writable_by_others(folder):

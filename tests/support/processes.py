@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -64,6 +65,24 @@ def start_session(command, log, **options):
 def _accept_sigint():
     """Undo what a shell does to commands in the background, which would ignore SIGINT."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def repeat_in_background(function, interval_s):
+    """Call a function in a thread again and again, as long as the context lasts."""
+    ended = threading.Event()
+
+    def repeat():
+        while not ended.wait(interval_s):
+            function()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def wait_until(condition, timeout_s, of=None):

@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from processes import descendants, pids_with_command, wait_until
+from processes import descendants, pids_with_command, repeat_in_background, wait_until
 
 from diptych.components.trainer.launch import run_training
 from diptych.schemas.config.model import ModelConfig
@@ -83,21 +83,15 @@ def test_training_with_killed_workers_ends_like_an_undisturbed_one(
 
 
 def test_training_gives_up_after_max_failures(local_ray, pairs, tmp_path):
-    done = threading.Event()
-
     def kill_workers():
-        while not done.wait(0.05):
-            for pid in _worker_pids():
-                os.kill(pid, signal.SIGKILL)
+        for pid in _worker_pids():
+            os.kill(pid, signal.SIGKILL)
 
-    killer = threading.Thread(target=kill_workers)
-    killer.start()
-    try:
-        with pytest.raises(TrainingError, match=r"lost 2 times.*from the start.*batches_per_step"):
-            run_training(pairs, MODEL, SETTINGS.model_copy(update={"max_failures": 1}), tmp_path)
-    finally:
-        done.set()
-        killer.join()
+    with (
+        repeat_in_background(kill_workers, 0.05),
+        pytest.raises(TrainingError, match=r"lost 2 times.*from the start.*batches_per_step"),
+    ):
+        run_training(pairs, MODEL, SETTINGS.model_copy(update={"max_failures": 1}), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,17 @@
 """Tables of every format: the profile of ``diptych init``, and ExampleGen on what it proposes."""
 
-import pydantic
-
-from diptych.components.example_gen.infer_spec import infer_input_spec
 from diptych.components.example_gen.pair_tables import read_pair_table
-from diptych.components.example_gen.profile import profile_data
 from diptych.components.example_gen.tables import read_vector_table
-from diptych.schemas.config.data import DataConfig
-from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import DiptychError
 from diptych.schemas.input_spec import LABEL, SAME, SOURCE
 
+from .profiles import follow_profile
 from .scratch import check_message, folder_of_input
 
 TOKENS = (b"label", b"species", b"split", b"train", b"same", b"left_x", b"right_x", b"PAR1")
 TOKENS += (b"ARROW1", b'\\"', b'""', b"\r\n", b";", b"\t", b"1,5", b"\xef\xbb\xbf", b"\xff\xfe")
 TOKENS += (b"2026-01-02T03:04:05", b"1e999", b"nan", b"\\ud800", b"null", b'{"label": "a", "x": [1')
 _EXTENSIONS = (".csv", ".jsonl", ".parquet", ".feather", ".csv.gz", ".jsonl.bz2", ".tsv.zst")
-_DATA = pydantic.TypeAdapter(DataConfig)
 
 
 def check(data):
@@ -35,12 +29,7 @@ def check(data):
 
 
 def _ingest(folder, name):
-    profile = profile_data(folder / name)
-    for note in profile.notes:
-        check_message(note)
-    config = _DATA.validate_python(dict(profile.data))
-    split = SplitConfig.model_validate(profile.settings.get("split", {}))
-    inputs = infer_input_spec(config, split)
+    config, split, inputs = follow_profile(folder / name)
     if inputs.kind != "vector":
         return
     read = read_pair_table if config.kind == "pairs" else read_vector_table

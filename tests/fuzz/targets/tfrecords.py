@@ -3,21 +3,16 @@
 import contextlib
 from unittest import mock
 
-import pydantic
-
 from diptych.components.example_gen import infer_spec, tfrecords
-from diptych.components.example_gen.profile import profile_data
 from diptych.components.example_gen.profile import records as profile_records
-from diptych.schemas.config.data import DataConfig
-from diptych.schemas.config.split import SplitConfig
 from diptych.schemas.errors import DiptychError
 from diptych.schemas.input_spec import SOURCE
 
+from .profiles import follow_profile
 from .scratch import check_message, folder_of_input
 
 TOKENS = (b"label", b"image", b"vector", b"\x1f\x8b", b"\x89PNG\r\n\x1a\n")
 _SEPARATOR = b"<record>"
-_DATA = pydantic.TypeAdapter(DataConfig)
 
 
 def check(data):
@@ -44,12 +39,7 @@ def check(data):
 
 
 def _ingest(folder, name):
-    profile = profile_data(folder / name)
-    for note in profile.notes:
-        check_message(note)
-    config = _DATA.validate_python(dict(profile.data))
-    split = SplitConfig.model_validate(profile.settings.get("split", {}))
-    inputs = infer_spec.infer_input_spec(config, split)
+    config, split, inputs = follow_profile(folder / name)
     sources = []
     for batch in tfrecords.read_tfrecords(folder, name, config, inputs, split):
         sources += batch.features.column(SOURCE).flatten().to_pylist()
